@@ -1,0 +1,144 @@
+// Package testenv finds the real things that the tests need and that Go cannot bring along: a Python with Celery and the
+// public AWS clients, a Redis server, Node.js with the public state machine engines. `make test` installs all of them
+// (see the Makefile). Where one is missing the test is skipped with the command that installs it, and in CI it fails: a
+// skip must never pass for a success there.
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Root is the root of the checkout.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// Missing skips the test because something is not installed; in CI it fails it.
+func Missing(tb testing.TB, what, remedy string) {
+	tb.Helper()
+	if os.Getenv("CI") != "" {
+		tb.Fatalf("%s is missing, and this is CI: %s", what, remedy)
+	}
+	tb.Skipf("SKIPPED: %s is missing: %s", what, remedy)
+}
+
+// Python returns the Python interpreter with the packages of requirements.txt: the newest Celery, boto3, the AWS CLI, moto.
+func Python(tb testing.TB) string {
+	tb.Helper()
+	return python(tb, "venv", "run `make build/venv`")
+}
+
+// PythonWithCelery returns a Python interpreter with the newest patch of the given Celery series, such as "5.2".
+func PythonWithCelery(tb testing.TB, series string) string {
+	tb.Helper()
+	return python(tb, "venv-celery-"+series, "run `make build/venv-celery-"+series+"`")
+}
+
+func python(tb testing.TB, venv, remedy string) string {
+	tb.Helper()
+	path := filepath.Join(Root(), "build", venv, "bin", "python")
+	if _, err := os.Stat(path); err != nil {
+		Missing(tb, path, remedy)
+	}
+	return path
+}
+
+// Node returns a Node.js 22 or newer and the node_modules directory of stepfunctions, which hold the public state machine
+// engines and validators.
+func Node(tb testing.TB) (node, modules string) {
+	tb.Helper()
+	modules = filepath.Join(Root(), "stepfunctions", "node_modules")
+	node = filepath.Join(modules, "node", "bin", "node")
+	if _, err := os.Stat(node); err != nil {
+		Missing(tb, node, "run `make stepfunctions/node_modules`")
+	}
+	return node, modules
+}
+
+// RedisServer starts a real redis-server on a free loopback port with the extra arguments, waits until it answers, and stops
+// it at the end of the test. It returns its address, host:port.
+func RedisServer(tb testing.TB, args ...string) string {
+	tb.Helper()
+	addr, _ := StartRedisServer(tb, args...)
+	return addr
+}
+
+// StartRedisServer is RedisServer for tests that break the server: it returns its process, too.
+func StartRedisServer(tb testing.TB, args ...string) (addr string, server *exec.Cmd) {
+	tb.Helper()
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		Missing(tb, "redis-server", "install it, on Debian with `apt-get install redis-server`")
+	}
+	addr = FreeAddr(tb)
+	_, port, _ := net.SplitHostPort(addr)
+	argv := append([]string{
+		"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", tb.TempDir(),
+	}, args...)
+	server = exec.Command(bin, argv...)
+	var out strings.Builder
+	server.Stdout, server.Stderr = &out, &out
+	if err := server.Start(); err != nil {
+		tb.Fatalf("start redis-server: %v", err)
+	}
+	tb.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+	defer func() { _ = client.Close() }()
+	if err := WaitFor(tb.Context(), func() error {
+		// A server that asks for a password or for TLS is up as well.
+		err := client.Ping(tb.Context()).Err()
+		if err != nil && strings.Contains(err.Error(), "NOAUTH") {
+			return nil
+		}
+		return err
+	}); err != nil {
+		tb.Fatalf("redis-server on %s: %v\n%s", addr, err, out.String())
+	}
+	return addr, server
+}
+
+// FreeAddr returns a loopback address with a port that was free a moment ago.
+func FreeAddr(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("find a free port: %v", err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// WaitFor calls ready every few milliseconds until it returns nil, for at most 30 seconds of real time, and returns its last
+// error. It is how a test waits for a real process: by looking at it.
+func WaitFor(ctx context.Context, ready func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not ready after 30 s: %w", err)
+		case <-tick.C:
+		}
+	}
+}
