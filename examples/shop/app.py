@@ -1,0 +1,95 @@
+"""The shop's API: takes orders, hands the work to Celery, and says on EventBridge that there is work."""
+
+import logging
+
+import boto3
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+import ledger
+import tasks
+
+log = logging.getLogger("uvicorn.error")
+events = boto3.client("events")
+api = FastAPI(title="shop")
+
+
+class Order(BaseModel):
+    number: int
+    lines: list[tuple[int, int]] = Field(max_length=100)  # Pairs of quantity and unit price in cents.
+    rounds: int = Field(default=20_000, ge=1, le=1_000_000)
+    express: bool = False
+
+
+class Report(BaseModel):
+    number: int
+    days: int = Field(ge=1, le=366)
+    seconds_per_day: float = Field(default=1.0, ge=0, le=60)
+
+
+def ask_for_workers() -> None:
+    """Say that there is work, at most once a second for all processes of this API together.
+
+    One event is enough for a burst: it brings up workers, and these take whatever has come meanwhile. The messages are
+    enqueued before the event is sent, so who answers it can count them. No order fails for want of an event: the next
+    sweep finds the work by itself.
+    """
+    if not ledger.store.set("shop:asked", 1, nx=True, px=1000):
+        return
+    try:
+        answer = events.put_events(
+            Entries=[
+                {
+                    "Source": "custom.celery.monitor",
+                    "DetailType": "celery.task.queue_full",
+                    "Detail": '{"scale_to": 1}',
+                }
+            ]
+        )
+        if answer["FailedEntryCount"]:
+            raise RuntimeError(answer["Entries"][0])
+    except Exception:
+        ledger.store.delete("shop:asked")
+        log.exception("ask for workers")
+
+
+def accept(signature, **options) -> dict:
+    task = signature.apply_async(**options)
+    ledger.record({"task": task.id, "kind": signature.task, "event": "accepted"})
+    return {"task": task.id}
+
+
+@api.post("/orders", status_code=202)
+def post_orders(orders: list[Order]) -> list[dict]:
+    accepted = [
+        accept(
+            tasks.confirm.s(order.number, order.lines, order.rounds),
+            priority=tasks.EXPRESS if order.express else tasks.ORDINARY,
+        )
+        for order in orders
+    ]
+    ask_for_workers()
+    return accepted
+
+
+@api.post("/reports", status_code=202)
+def post_reports(reports: list[Report]) -> list[dict]:
+    accepted = [
+        accept(tasks.report.s(report.number, report.days, report.seconds_per_day), priority=tasks.ORDINARY)
+        for report in reports
+    ]
+    ask_for_workers()
+    return accepted
+
+
+@api.get("/results")
+def get_results() -> dict:
+    """The result of each task that has ended well, by the task's id, as Celery's result backend has it."""
+    accepted = [row["task"] for row in ledger.rows() if row["event"] == "accepted"]
+    results = {task: tasks.app.AsyncResult(task) for task in accepted}
+    return {task: result.result for task, result in results.items() if result.successful()}
+
+
+@api.get("/health")
+def get_health() -> dict:
+    return {"ok": True}
