@@ -11,6 +11,8 @@
 // is never taken for zero and never for an error.
 package policy
 
+import "math"
+
 // Count is a number that was read, or the cause why it could not be. The zero Count is unknown: what nobody has filled
 // in must never pass for "none".
 type Count struct {
@@ -31,9 +33,11 @@ func AtLeast(n int, cause string) Count { return Count{N: n, Cause: cause} }
 // Add sums two counts. The sum is known if both are; else it is the sum of the lower bounds, with the first cause.
 func (c Count) Add(o Count) Count {
 	sum := Count{N: c.N + o.N, Known: c.Known && o.Known, Cause: c.Cause}
+	if sum.N < c.N {
+		sum.N = math.MaxInt // A counter that the application keeps may hold any number: it must not wrap to "idle".
+	}
 	if c.Known {
 		sum.Cause = o.Cause
 	}
 	return sum
 }
-

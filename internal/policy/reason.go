@@ -1,0 +1,75 @@
+package policy
+
+// Reason is why a decision is what it is. The list is closed: the same word stands in the answer, the log, the metric and
+// the README's table, and each has one fixed sentence.
+type Reason string
+
+// What asks for workers.
+const (
+	ReasonBacklog Reason = "backlog"
+	ReasonDemand  Reason = "demand"
+	ReasonFloor   Reason = "floor"
+	ReasonMin     Reason = "min"
+)
+
+// What bounds the count.
+const (
+	ReasonMax  Reason = "max"
+	ReasonStep Reason = "step"
+)
+
+// What says that nothing is to be done.
+const (
+	ReasonSteady    Reason = "steady"
+	ReasonPaused    Reason = "paused"
+	ReasonCoalesced Reason = "coalesced"
+)
+
+// What holds a scale-in back, in the order in which it is looked at.
+const (
+	ReasonUnknown    Reason = "unknown"
+	ReasonOverride   Reason = "override"
+	ReasonDeployment Reason = "deployment"
+	ReasonGrace      Reason = "grace"
+	ReasonWork       Reason = "work"
+	ReasonProtected  Reason = "protected"
+	ReasonMoved      Reason = "moved"
+	ReasonSettle     Reason = "settle"
+)
+
+// ReasonIdle is what lets workers go.
+const ReasonIdle Reason = "idle"
+
+// sentences holds the one sentence of each reason. It is also the list of all of them.
+var sentences = map[Reason]string{
+	ReasonBacklog:    "there is more work than the workers are meant to have",
+	ReasonDemand:     "the event asked for this many workers",
+	ReasonFloor:      "an earlier event asked to keep this many workers for a while",
+	ReasonMin:        "min asks for this many workers",
+	ReasonMax:        "max allows no more workers",
+	ReasonStep:       "scale_in_step allows no larger step down",
+	ReasonSteady:     "the number of workers fits",
+	ReasonPaused:     "the tag sluice:paused on the service stops all scaling",
+	ReasonCoalesced:  "an event asked for as many a moment ago",
+	ReasonUnknown:    "not everything could be seen, and unknown is never taken for idle",
+	ReasonOverride:   "a sluice: tag on the service cannot be understood, so nothing is taken away",
+	ReasonDeployment: "a deployment is in progress",
+	ReasonGrace:      "a task is younger than grace",
+	ReasonWork:       "workers execute or hold work, or work waits",
+	ReasonProtected:  "tasks are protected from scale-in",
+	ReasonMoved:      "workers took on work since the target was first seen idle",
+	ReasonSettle:     "seen idle, but not yet for the settle time",
+	ReasonIdle:       "wholly and certainly idle",
+}
+
+// Reasons returns every reason there is, in no order.
+func Reasons() []Reason {
+	all := make([]Reason, 0, len(sentences))
+	for r := range sentences {
+		all = append(all, r)
+	}
+	return all
+}
+
+// Sentence returns the reason in plain words.
+func (r Reason) Sentence() string { return sentences[r] }
