@@ -15,7 +15,7 @@ import (
 func ledgerIn(t *testing.T, rows ...string) (*redis.Client, *miniredis.Miniredis) {
 	t.Helper()
 	server := miniredis.RunT(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1})
 	t.Cleanup(func() { _ = client.Close() })
 	for _, r := range rows {
 		if _, err := server.RPush("ledger", r); err != nil {
