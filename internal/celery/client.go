@@ -1,0 +1,112 @@
+package celery
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// maxAnswer is how many bytes the server may send in answer to one request. The largest that a look asks for are the
+// lengths of thousands of lists (some bytes each), one script's answer (maxRead) and one worker's reply; a worker that
+// answers with more than this stays unknown.
+const maxAnswer = 8 << 20
+
+var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
+
+// newClient makes a client that connects when it is first used.
+func newClient(o Options) redis.UniversalClient {
+	dial := o.Dial
+	if dial == nil {
+		dial = dialer(o)
+	}
+	limited := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
+		defer cancel()
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return limit(conn), nil
+	}
+	u := &redis.UniversalOptions{
+		Addrs:    o.Addrs,
+		Username: o.Username,
+		Password: o.Password,
+		DB:       o.DB,
+		Dialer:   limited,
+		Protocol: 2,
+
+		// Nothing is sent twice. Reading twice would be harmless, but a broadcast that is published twice is answered
+		// twice, and then every worker seems to have a twin of the same name. The caller decides whether to look again.
+		MaxRetries:    -1,
+		DialerRetries: 1,
+
+		ContextTimeoutEnabled: true, // Without it a context's deadline is ignored.
+		DialTimeout:           o.DialTimeout,
+		ReadTimeout:           o.CommandTimeout,
+		WriteTimeout:          o.CommandTimeout,
+		PoolTimeout:           o.CommandTimeout,
+
+		// A look needs one connection at a time. A frozen Lambda's idle connections may be dead without a sign of it.
+		PoolSize:         4,
+		PipelinePoolSize: -1,
+		ConnMaxIdleTime:  30 * time.Second,
+
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if o.ClusterMode {
+		return redis.NewClusterClient(u.Cluster())
+	}
+	return redis.NewClient(u.Simple())
+}
+
+func dialer(o Options) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	plain := &net.Dialer{KeepAlive: 30 * time.Second}
+	if o.TLS == nil {
+		return plain.DialContext
+	}
+	return (&tls.Dialer{NetDialer: plain, Config: o.TLS}).DialContext
+}
+
+// limitConn ends a connection on which one request is answered with more than maxAnswer bytes. Redis has no command that
+// tells the length of a list's element, and a worker's reply is one, so the limit has to be here.
+type limitConn struct {
+	net.Conn
+	answered int
+}
+
+func (c *limitConn) Write(p []byte) (int, error) {
+	c.answered = 0
+	return c.Conn.Write(p)
+}
+
+func (c *limitConn) Read(p []byte) (int, error) {
+	if c.answered > maxAnswer {
+		return 0, errTooLarge
+	}
+	n, err := c.Conn.Read(p)
+	c.answered += n
+	return n, err
+}
+
+// rawLimitConn is a limitConn over a plain socket. The client looks through SyscallConn whether the other side has closed an
+// idle connection, before it uses it.
+type rawLimitConn struct {
+	*limitConn
+	syscall.Conn
+}
+
+func limit(conn net.Conn) net.Conn {
+	l := &limitConn{Conn: conn}
+	if raw, ok := conn.(syscall.Conn); ok {
+		return rawLimitConn{l, raw}
+	}
+	return l
+}

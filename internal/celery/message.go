@@ -1,0 +1,126 @@
+package celery
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// envelope is kombu's message on Redis: JSON around a body in whatever serializer the sender chose. It carries tasks,
+// control messages, replies and events alike. Source: kombu.transport.virtual.
+type envelope struct {
+	Body            json.RawMessage `json:"body"`
+	ContentEncoding string          `json:"content-encoding"`
+	ContentType     string          `json:"content-type"`
+	Headers         struct {
+		ID     string          `json:"id"`     // Of a task.
+		Task   string          `json:"task"`   // Of a task in message protocol 2; protocol 1 has its headers in the body.
+		ETA    json.RawMessage `json:"eta"`    // Of a task: a time or null.
+		Ticket string          `json:"ticket"` // Of a reply.
+	} `json:"headers"`
+	Properties struct {
+		BodyEncoding string `json:"body_encoding"`
+	} `json:"properties"`
+}
+
+// payload is the body, still in its serializer.
+func (e envelope) payload() ([]byte, error) {
+	var text string
+	if err := json.Unmarshal(e.Body, &text); err != nil {
+		return nil, fmt.Errorf("read message body: %w", err)
+	}
+	if e.Properties.BodyEncoding != "base64" {
+		return []byte(text), nil
+	}
+	body, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("read message body: %w", err)
+	}
+	return body, nil
+}
+
+// task is what matters of a task's message: which it is and when it is due.
+type task struct {
+	id  string
+	eta time.Time // Zero: due at once.
+}
+
+// parseTask reads the message of a task. What cannot be read is due at once: a worker has to start and deal with it.
+func parseTask(message []byte) task {
+	var e envelope
+	if err := json.Unmarshal(message, &e); err != nil {
+		return task{}
+	}
+	t := task{id: e.Headers.ID, eta: parseETA(e.Headers.ETA)}
+	if e.Headers.Task != "" || e.ContentType != contentJSON {
+		return t
+	}
+	body, err := e.payload()
+	if err != nil {
+		return t
+	}
+	var v1 struct {
+		ID  string          `json:"id"`
+		ETA json.RawMessage `json:"eta"`
+	}
+	if err := json.Unmarshal(body, &v1); err != nil {
+		return t
+	}
+	return task{id: v1.ID, eta: parseETA(v1.ETA)}
+}
+
+// etaLayouts are what Python's datetime.isoformat writes, with and without an offset. time.Parse takes a fraction of a
+// second after the seconds in either. No offset means UTC: Celery's enable_utc.
+var etaLayouts = []string{time.RFC3339, "2006-01-02T15:04:05"}
+
+// parseETA returns zero, due at once, for what is no time.
+func parseETA(raw json.RawMessage) time.Time {
+	var text string
+	if len(raw) == 0 || json.Unmarshal(raw, &text) != nil {
+		return time.Time{}
+	}
+	text = strings.Replace(strings.TrimSpace(text), " ", "T", 1)
+	for _, layout := range etaLayouts {
+		if eta, err := time.Parse(layout, text); err == nil {
+			return eta.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// held is one entry of the unacked hash.
+type held struct {
+	task
+	exchange   string
+	routingKey string
+}
+
+var errNoEntry = errors.New("read unacked entry: not a list of message, exchange and routing key")
+
+func parseHeld(value []byte) (held, error) {
+	var parts []json.RawMessage
+	if err := json.Unmarshal(value, &parts); err != nil || len(parts) < 3 {
+		return held{}, errNoEntry
+	}
+	h := held{task: parseTask(parts[0])}
+	if json.Unmarshal(parts[1], &h.exchange) != nil || json.Unmarshal(parts[2], &h.routingKey) != nil {
+		return held{}, errNoEntry
+	}
+	return h, nil
+}
+
+// queueOf tells the queue that the message was fetched from, if that is certain. An ordinary send names the queue itself
+// as routing key, with no exchange or one of the queue's own name. What goes through another exchange can have come from
+// any queue bound to it.
+func (h held) queueOf(asked map[string]bool) (queue string, certain bool) {
+	if h.routingKey == "" {
+		return "", false
+	}
+	if h.exchange == "" || h.exchange == h.routingKey && asked[h.routingKey] {
+		return h.routingKey, true
+	}
+	return "", false
+}
