@@ -1,0 +1,180 @@
+package scaler
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice/internal/policy"
+)
+
+// CheckInput is the input of a check: {} for all targets, or one target, and with it, to confirm a candidate, what was
+// seen when it was found idle. Other fields are let pass: the schedule that starts a check may send its own.
+type CheckInput struct {
+	Target   string           `json:"target"`
+	Previous *policy.Sighting `json:"previous"`
+}
+
+// CheckInput reads the payload of a check.
+func (s *Scaler) CheckInput(payload []byte) (CheckInput, error) {
+	var in CheckInput
+	if err := json.Unmarshal(payload, &in); err != nil {
+		return in, invalid("input of check: %w", err)
+	}
+	if in.Target == "" && in.Previous != nil {
+		return in, invalid("input of check: previous without target: name the target that was seen")
+	}
+	return in, nil
+}
+
+// TargetCheck is what a check says of one target. The counts are null where they are not known.
+type TargetCheck struct {
+	Target         string          `json:"target"`
+	ShouldScaleIn  bool            `json:"should_scale_in"`
+	ShouldScaleOut bool            `json:"should_scale_out"`
+	QueueLen       *int            `json:"queue_len"`    // Due messages that wait.
+	ActiveTasks    *int            `json:"active_tasks"` // Tasks that execute.
+	Held           *int            `json:"held"`         // Messages that workers have fetched and that are due.
+	DesiredCount   *int            `json:"desired_count"`
+	RunningCount   *int            `json:"running_count"`
+	Error          *string         `json:"error"`  // What kept it from being looked at properly; null if nothing did.
+	Failed         bool            `json:"failed"` // Whether there is an error.
+	SettleSeconds  int             `json:"settle_seconds"`
+	Seen           policy.Sighting `json:"seen"` // To be given back as previous.
+	Decision       policy.Decision `json:"decision"`
+}
+
+// SweepCheck is the answer of a check of all targets. It lists those to act on and those that failed; of the others the
+// log has a record each. All of them would be too much for the state machine's data.
+type SweepCheck struct {
+	Checked  int           `json:"checked"`
+	Held     int           `json:"held"`     // Nothing to do.
+	Failed   int           `json:"failed"`   // Could not be looked at properly.
+	Deferred int           `json:"deferred"` // To be acted on or reported, but left to the next sweep: there are too many.
+	Targets  []TargetCheck `json:"targets"`
+}
+
+// CheckAll looks at every target. It always answers: what is broken is in the answer, beside what is not.
+func (s *Scaler) CheckAll(ctx context.Context) SweepCheck {
+	observations := s.observe(ctx, s.Targets, budget{checkLook, checkPatience})
+	s.addBeatsOfCandidates(ctx, observations)
+	answer := SweepCheck{Checked: len(observations), Targets: []TargetCheck{}}
+	for _, o := range observations {
+		c := s.judge("check", o)
+		if c.Failed {
+			answer.Failed++
+		}
+		if c.ShouldScaleIn || c.ShouldScaleOut || c.Failed {
+			answer.Targets = append(answer.Targets, c)
+		} else {
+			answer.Held++
+		}
+	}
+	// Who waits for workers comes first, and who merely costs money last.
+	slices.SortStableFunc(answer.Targets, func(a, b TargetCheck) int { return urgency(a) - urgency(b) })
+	if extra := len(answer.Targets) - maxActs; extra > 0 {
+		answer.Deferred = extra
+		answer.Targets = answer.Targets[:maxActs]
+	}
+	return answer
+}
+
+func urgency(c TargetCheck) int {
+	switch {
+	case c.ShouldScaleOut:
+		return 0
+	case c.Failed:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// CheckOne looks at one target: closely, in order to confirm, if it was seen before.
+func (s *Scaler) CheckOne(ctx context.Context, in CheckInput) (TargetCheck, error) {
+	t, err := s.target(in.Target)
+	if err != nil {
+		return TargetCheck{}, err
+	}
+	if in.Previous != nil {
+		return s.judge("confirm", s.observeClosely(ctx, t, in.Previous)), nil
+	}
+	observations := s.observe(ctx, []Target{t}, budget{checkLook, checkPatience})
+	s.addBeatsOfCandidates(ctx, observations)
+	return s.judge("check", observations[0]), nil
+}
+
+// addBeatsOfCandidates listens to the heartbeats of the brokers that have workers of candidates. It takes two seconds, so
+// it is done for nobody else.
+func (s *Scaler) addBeatsOfCandidates(ctx context.Context, observations []observation) {
+	expect := map[string]int{}
+	for _, o := range observations {
+		if d, _, _ := o.decide(s.Now(), 0); d.Action == policy.Candidate {
+			if n := len(o.view.heard(o.target)); n > 0 {
+				expect[o.target.Broker] = len(o.view.look.Nodes)
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	beats := map[string]map[string]policy.Beat{}
+	for broker, n := range expect {
+		wg.Go(func() {
+			b := s.beats(ctx, broker, n)
+			mu.Lock()
+			defer mu.Unlock()
+			beats[broker] = b
+		})
+	}
+	wg.Wait()
+	for i := range observations {
+		o := &observations[i]
+		o.at = s.Now()
+		o.addBeats(beats[o.target.Broker])
+	}
+}
+
+// decide decides on the observation. A service that could not be described is held: there is no count to change.
+func (o observation) decide(now time.Time, demand int) (policy.Decision, policy.Signals, policy.Limits) {
+	sig, limits := o.signals(now, demand)
+	if o.serviceErr != nil {
+		return policy.Decision{Action: policy.Hold, Reasons: []policy.Reason{policy.ReasonUnknown}}, sig, limits
+	}
+	return policy.Decide(sig, limits, now), sig, limits
+}
+
+// judge decides, records the decision and puts it into the form of the answer.
+func (s *Scaler) judge(what string, o observation) TargetCheck {
+	d, sig, limits := o.decide(s.Now(), 0)
+	s.record(what, o, sig, d)
+	c := TargetCheck{
+		Target:         o.target.Name,
+		ShouldScaleIn:  d.Action == policy.Candidate || d.Action == policy.ScaleIn,
+		ShouldScaleOut: d.Action == policy.ScaleOut,
+		QueueLen:       orNull(sig.Backlog),
+		ActiveTasks:    orNull(sig.Active),
+		Held:           orNull(sig.Held),
+		// A second more than the settle time, rounded up: the waiting and the measuring are done by different clocks.
+		SettleSeconds: int(math.Ceil(limits.Settle.Seconds())) + 1,
+		Seen:          o.seen,
+		Decision:      d,
+	}
+	if o.serviceErr == nil {
+		c.DesiredCount, c.RunningCount = &o.service.Desired, &o.service.Running
+	}
+	if err := o.err(); err != nil {
+		text := oneLine(err)
+		c.Error, c.Failed = &text, true
+	}
+	return c
+}
+
+func orNull(c policy.Count) *int {
+	if !c.Known {
+		return nil
+	}
+	return &c.N
+}

@@ -1,0 +1,57 @@
+package scaler
+
+import (
+	"context"
+	"encoding/json"
+
+	"sluice/internal/policy"
+)
+
+// ScaleInInput is the input of a scale-in: the target, and what was seen when it was first found idle.
+type ScaleInInput struct {
+	Target   string           `json:"target"`
+	Previous *policy.Sighting `json:"previous"`
+}
+
+// ScaleInInput reads the payload of a scale-in.
+func (s *Scaler) ScaleInInput(payload []byte) (ScaleInInput, error) {
+	var in ScaleInInput
+	switch err := json.Unmarshal(payload, &in); {
+	case err != nil:
+		return in, invalid("input of scale-in: %w", err)
+	case in.Target == "":
+		return in, invalid("input of scale-in: target is missing: name one")
+	case in.Previous == nil:
+		return in, invalid("input of scale-in: previous is missing: give what the check saw, as \"seen\" in its answer")
+	}
+	return in, nil
+}
+
+// ScaleIn lowers the count of the target if it is, at this very moment, wholly and certainly idle, and has been since
+// previous. It trusts nothing that it was given: it looks again, decides again, and only then acts. A wrong previous can
+// make it hold; it can never make it act on a target that is busy now.
+func (s *Scaler) ScaleIn(ctx context.Context, in ScaleInInput) (Change, error) {
+	t, err := s.target(in.Target)
+	if err != nil {
+		return Change{}, err
+	}
+	o := s.observeClosely(ctx, t, in.Previous)
+	if o.serviceErr != nil {
+		return Change{}, o.serviceErr
+	}
+	d, sig, _ := o.decide(s.Now(), 0)
+	s.record("scale_in", o, sig, d)
+	change := Change{
+		Status: "held", Target: t.Name, Service: t.Ref.Service,
+		DesiredCount: o.service.Desired, Previous: o.service.Desired, Reasons: d.Reasons,
+	}
+	if d.Action != policy.ScaleIn {
+		// What could not be seen is an error to the state machine, which tries again what is worth it.
+		return change, o.err()
+	}
+	if err := s.Fleet.SetDesired(ctx, t.Ref, d.Desired); err != nil {
+		return Change{}, err
+	}
+	change.Status, change.DesiredCount = "scaled in", d.Desired
+	return change, nil
+}

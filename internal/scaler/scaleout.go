@@ -1,0 +1,124 @@
+package scaler
+
+import (
+	"context"
+	"time"
+
+	"sluice/internal/policy"
+)
+
+// answer is what was answered to a demand a moment ago.
+type answer struct {
+	asked  int // The largest demand that it answers.
+	until  time.Time
+	held   time.Time // Until when a floor was kept, if one was.
+	change Change
+}
+
+// ScaleOut answers a demand: it raises the count of the target, or leaves it. It never lowers it.
+//
+// The queue is consulted within a short budget, and what it asks for counts if it is more than the demand. If the broker
+// cannot be reached, a demand that says how many is obeyed all the same; one that does not is an error, since nobody then
+// knows how many.
+func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
+	if change, ok := s.coalesce(ctx, d); ok {
+		return change, nil
+	}
+	o := s.observe(ctx, []Target{d.Target}, budget{scaleOutLook, scaleOutPatience})[0]
+	if o.serviceErr != nil {
+		return Change{}, o.serviceErr
+	}
+	decision, sig, limits := o.decide(s.Now(), d.ScaleTo)
+	s.record("scale_out", o, sig, decision)
+	change := Change{
+		Status: "unchanged", Target: d.Target.Name, Service: d.Target.Ref.Service,
+		DesiredCount: o.service.Desired, Previous: o.service.Desired, Reasons: decision.Reasons, Ignored: d.Ignored,
+	}
+	if decision.Action != policy.ScaleOut && d.ScaleTo == 0 && o.view.err != nil {
+		return Change{}, o.view.err
+	}
+	held, err := s.keepFloor(ctx, d, o, decision, sig.Paused, limits)
+	if err != nil {
+		return Change{}, err
+	}
+	if decision.Action == policy.ScaleOut {
+		if err := s.Fleet.SetDesired(ctx, d.Target.Ref, decision.Desired); err != nil {
+			return Change{}, err
+		}
+		change.Status, change.DesiredCount = "scaled out", decision.Desired
+	}
+	s.remember(d, decision, held, change)
+	return change, nil
+}
+
+// coalesce answers a demand from memory if one at least as large was answered a moment ago: in a burst of events one target
+// costs ECS one call for each such moment. What the queue asks for is looked at all the same, since it may have grown.
+//
+// The memory is this instance's own and may be out of date by the length of that moment; what is lost by it the next
+// sweep makes good. A demand of the state machine is never answered from it.
+func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
+	s.mu.Lock()
+	last, ok := s.answered[d.Target.Name]
+	s.mu.Unlock()
+	now := s.Now()
+	if !ok || d.Direct || !now.Before(last.until) || d.ScaleTo > last.asked || s.hold(d) > 0 && last.held.Before(now) {
+		return Change{}, false
+	}
+	view := &brokerView{missing: map[string]int{}, targets: s.sharing[d.Target.Broker]}
+	o := observation{target: d.Target, view: view}
+	lookCtx, cancel := context.WithTimeout(ctx, scaleOutLook)
+	defer cancel()
+	view.lookAt(lookCtx, s.Brokers[d.Target.Broker], []*observation{&o}, scaleOutPatience)
+	if view.err != nil && d.ScaleTo == 0 {
+		return Change{}, false
+	}
+	sig, limits := o.signals(now, d.ScaleTo)
+	if wish := policy.Decide(sig, limits, now).Wish; min(wish, limits.Max) > last.asked {
+		return Change{}, false
+	}
+	change := last.change
+	change.Status, change.Previous, change.Ignored = "unchanged", change.DesiredCount, d.Ignored
+	change.Reasons = []policy.Reason{policy.ReasonCoalesced}
+	s.Log.Info("coalesced", "target", d.Target.Name, "scale_to", d.ScaleTo, "desired", change.DesiredCount)
+	return change, true
+}
+
+// remember keeps what was answered, for coalesce.
+func (s *Scaler) remember(d Demand, decision policy.Decision, held time.Time, change Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answered[d.Target.Name] = answer{
+		// A count that was set or seen answers every demand up to it, and one beyond the bounds is answered by them.
+		asked:  max(d.ScaleTo, decision.Wish, change.DesiredCount),
+		until:  s.Now().Add(s.Coalesce),
+		held:   held,
+		change: change,
+	}
+}
+
+// hold is how long the demand is to be kept as a floor.
+func (s *Scaler) hold(d Demand) time.Duration {
+	if d.Hold > 0 || d.Direct {
+		return d.Hold
+	}
+	return d.Target.FloorHold
+}
+
+// keepFloor writes the demand into the service's tags, where every later look finds it, if it is to be kept and is not
+// kept already. It is written before the count is raised: the other way round, a crash in between would forget it.
+func (s *Scaler) keepFloor(
+	ctx context.Context, d Demand, o observation, decision policy.Decision, paused bool, limits policy.Limits,
+) (until time.Time, err error) {
+	hold := s.hold(d)
+	count := min(max(d.ScaleTo, decision.Wish), limits.Max)
+	if hold == 0 || count == 0 || paused {
+		return time.Time{}, nil
+	}
+	now := s.Now()
+	current := parseOverrides(o.service.Tags, d.Target.Limits).floor
+	f, write := current.merge(count, hold, now)
+	if !write {
+		return f.until, nil
+	}
+	return f.until, s.Fleet.SetTags(ctx, o.service.ARN, map[string]string{tagFloor: f.String()})
+}

@@ -1,0 +1,139 @@
+// Package scaler holds the three use cases of Sluice: scale out on an event, check all targets, scale one in.
+//
+// Each of them observes (the fleet and the brokers, in parallel, each within a budget of time), turns what was seen into
+// signals, lets package policy decide, writes one record of the decision, and only then acts. What could not be seen is
+// carried along as unknown, with its cause, so that one broken broker or service spoils nothing but its own targets.
+//
+// Nothing is remembered between calls but one thing, and that only to save calls: which demand was answered a moment ago
+// (see coalesce). Everything else lives in the state machine's data, in the tags of the ECS service or in the broker.
+//
+// The package knows neither AWS nor Redis: it declares the small interfaces that it needs, Broker and Fleet.
+package scaler
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice/internal/policy"
+)
+
+// Source is where the knowledge of executing tasks comes from.
+type Source string
+
+// The sources of activity.
+const (
+	SourceInspect Source = "inspect" // The workers are asked.
+	SourceCounter Source = "counter" // The application keeps a counter in the broker.
+	SourceNone    Source = "none"    // The workers protect themselves: only tasks without protection are let go.
+)
+
+// Target is one service, the queues that it drains, and its policy.
+type Target struct {
+	Name       string
+	Ref        policy.ServiceRef
+	Broker     string // The name of its broker.
+	Queues     []string
+	Limits     policy.Limits
+	Source     Source
+	CounterKey string        // With SourceCounter.
+	FloorHold  time.Duration // How long an event's scale_to is kept as a floor if the event does not say; 0 is not at all.
+}
+
+// Options are what a Scaler is made of.
+type Options struct {
+	Targets []Target
+	Brokers map[string]Broker // By the names that the targets use.
+	Fleet   Fleet
+	Log     *slog.Logger
+	Now     func() time.Time
+	// EventSource and EventDetailType are what an EventBridge event has to carry to be ours.
+	EventSource, EventDetailType string
+	// Coalesce is how long a demand that was answered answers the same demand again without a call to ECS.
+	Coalesce time.Duration
+}
+
+// Budgets of time. A scale-out must not wait for a broker that is slow: the event itself says that there is work.
+// A check has the time, and a worker that is busy on one processor needs up to a tenth of a second to answer.
+const (
+	scaleOutLook     = 500 * time.Millisecond
+	scaleOutPatience = 250 * time.Millisecond
+	checkLook        = 4 * time.Second
+	checkPatience    = time.Second
+	// beatsBudget is a little more than the 2 s between the heartbeats of a Celery worker.
+	beatsBudget = 2500 * time.Millisecond
+)
+
+// maxActs is how many targets one sweep acts on. It keeps the state machine's data below its limit of 256 KB (a target
+// takes about 500 bytes), and the calls of one sweep below what ECS bears. The others wait for the next sweep.
+const maxActs = 250
+
+// Scaler carries out the use cases. It is safe for concurrent use.
+type Scaler struct {
+	Options
+	byName  map[string]Target
+	byQueue map[string][]Target
+	sharing map[string][]Target // By broker: all the targets that share it.
+
+	mu       sync.Mutex
+	answered map[string]answer // By target; see coalesce.
+}
+
+// New returns a scaler for the targets. It refuses targets that name a broker that is not there.
+func New(o Options) (*Scaler, error) {
+	s := &Scaler{
+		Options: o, answered: map[string]answer{},
+		byName: map[string]Target{}, byQueue: map[string][]Target{}, sharing: map[string][]Target{},
+	}
+	for _, t := range o.Targets {
+		if _, ok := o.Brokers[t.Broker]; !ok {
+			return nil, &policy.Error{
+				Kind: policy.InvalidConfig, Err: fmt.Errorf("target %s: no broker named %q", t.Name, t.Broker),
+			}
+		}
+		s.byName[t.Name] = t
+		s.sharing[t.Broker] = append(s.sharing[t.Broker], t)
+		for _, q := range t.Queues {
+			s.byQueue[q] = append(s.byQueue[q], t)
+		}
+	}
+	return s, nil
+}
+
+// Change is the answer of a scale-out and of a scale-in.
+type Change struct {
+	Status       string          `json:"status"` // "scaled out", "scaled in", "unchanged" or "held".
+	Target       string          `json:"target"`
+	Service      string          `json:"service"`
+	DesiredCount int             `json:"desired_count"` // The count as it is now.
+	Previous     int             `json:"previous"`      // The count as it was found.
+	Reasons      []policy.Reason `json:"reasons"`
+	Ignored      []string        `json:"ignored,omitempty"` // Fields of the event that mean nothing to us.
+}
+
+// record writes the one record of a decision, before its effect.
+func (s *Scaler) record(what string, o observation, sig policy.Signals, d policy.Decision) {
+	attrs := []any{
+		"use_case", what, "target", o.target.Name, "service", o.target.Ref.Service, "cluster", o.target.Ref.Cluster,
+		"action", d.Action, "current", d.Current, "desired", d.Desired, "wish", d.Wish, "reasons", d.Reasons,
+		"running", o.service.Running, "pending", o.service.Pending,
+		"backlog", logged(sig.Backlog), "active", logged(sig.Active), "held", logged(sig.Held),
+	}
+	if slices.Contains(d.Reasons, policy.ReasonUnknown) {
+		attrs = append(attrs, "cause", sig.Backlog.Add(sig.Active).Add(sig.Held).Cause)
+	}
+	if err := o.err(); err != nil {
+		attrs = append(attrs, "error", oneLine(err))
+	}
+	s.Log.Info("decision", attrs...)
+}
+
+// logged is a count as it stands in a log line: null if it is not known.
+func logged(c policy.Count) any {
+	if !c.Known {
+		return nil
+	}
+	return c.N
+}

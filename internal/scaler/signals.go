@@ -1,0 +1,122 @@
+package scaler
+
+import (
+	"fmt"
+	"time"
+
+	"sluice/internal/policy"
+)
+
+// signals turns an observation into what the policy decides on.
+func (o observation) signals(now time.Time, demand int) (policy.Signals, policy.Limits) {
+	ov := parseOverrides(o.service.Tags, o.target.Limits)
+	sig := policy.Signals{
+		Desired:     o.service.Desired,
+		Deploying:   o.service.Deploying,
+		Paused:      ov.paused,
+		BadOverride: len(ov.bad) > 0,
+		Demand:      demand,
+		Floor:       ov.floor.at(now),
+		Seen:        o.seen,
+		Prior:       o.prior,
+	}
+	sig.Backlog, sig.Held = o.waiting()
+	sig.Active = o.active()
+	if o.tasksKnown {
+		sig.Tasks = countTasks(o.tasks, ov.limits.Grace, now)
+	}
+	return sig, ov.limits
+}
+
+// waiting is what waits in the target's queues, and what workers have fetched from them.
+func (o observation) waiting() (backlog, held policy.Count) {
+	if o.view.err != nil {
+		cause := o.view.err.Error()
+		return policy.Unknown(cause), policy.Unknown(cause)
+	}
+	backlog, held = policy.Known(0), policy.Known(0)
+	for _, name := range o.target.Queues {
+		q, ok := o.view.look.Queues[name]
+		if !ok {
+			q = policy.Queue{Backlog: policy.Unknown("queue " + name + " was not looked at"), Held: policy.Known(0)}
+		}
+		backlog, held = backlog.Add(q.Backlog), held.Add(q.Held)
+	}
+	switch loose := o.view.look.Loose; {
+	case len(o.view.targets) == 1:
+		held = held.Add(loose)
+	case loose.N > 0 || !loose.Known:
+		// It may be another target's: it must hold this one, and must not call workers up for all of them.
+		cause := loose.Cause
+		if loose.Known {
+			cause = fmt.Sprintf("%d fetched messages cannot be told apart by queue", loose.N)
+		}
+		held = held.Add(policy.Unknown(cause))
+	}
+	return backlog, held
+}
+
+// active is how many tasks the target's workers execute.
+func (o observation) active() policy.Count {
+	switch {
+	case o.target.Source == SourceNone:
+		return policy.Known(0)
+	case o.view.err != nil:
+		return policy.Unknown(o.view.err.Error())
+	case o.target.Source == SourceCounter:
+		return o.counter
+	}
+	n := policy.Known(0)
+	for _, node := range o.view.heard(o.target) {
+		n = n.Add(node.Active)
+	}
+	for _, node := range o.view.drained() {
+		// A drained worker may finish a task of any target of the broker.
+		if node.Active != policy.Known(0) {
+			n = n.Add(policy.Unknown(fmt.Sprintf("worker %s has no queue and is busy, perhaps for this target", node.Name)))
+		}
+	}
+	return n.Add(o.silence())
+}
+
+// silence is what is to be thought of the workers that listen and do not answer, and of the running tasks that were not
+// heard from. A worker that listens and does not answer is blocked, so it is busy. It has no name, so it is known whose
+// it is only if as many running tasks are missing, over all targets of the broker, as there are silent listeners.
+func (o observation) silence() policy.Count {
+	missing := o.view.missing[o.target.Name]
+	total, all := 0, true
+	for _, t := range o.view.targets {
+		m, ok := o.view.missing[t.Name]
+		total += m
+		all = all && (ok || t.Source != SourceInspect)
+	}
+	switch {
+	case o.view.silent > 0 && all && total == o.view.silent:
+		return policy.Known(missing)
+	case o.view.silent > 0 && len(o.view.targets) == 1:
+		return policy.AtLeast(o.view.silent, fmt.Sprintf("%d workers listen and do not answer, and %d running tasks are not heard from",
+			o.view.silent, missing))
+	case o.view.silent > 0:
+		return policy.Unknown(fmt.Sprintf("%d workers of the broker listen and do not answer, perhaps this target's", o.view.silent))
+	case missing > 0:
+		return policy.Unknown(fmt.Sprintf("%d of %d running tasks are not heard from", missing, o.service.Running))
+	}
+	return policy.Known(0)
+}
+
+// countTasks counts what a decision needs of the single tasks.
+func countTasks(tasks []policy.Task, grace time.Duration, now time.Time) policy.TaskCounts {
+	c := policy.TaskCounts{Known: true}
+	for _, t := range tasks {
+		if t.State == policy.TaskStopping {
+			continue // It is on its way out whatever is decided.
+		}
+		if t.Age(now) < grace {
+			c.Young++
+		}
+		if now.Before(t.ProtectedUntil) {
+			c.Protected++
+		}
+	}
+	return c
+}
