@@ -212,6 +212,8 @@ func kindOf(err error) policy.Kind {
 	return ""
 }
 
-func broken(kind policy.Kind, text string) error { return &policy.Error{Kind: kind, Err: errors.New(text)} }
+func broken(kind policy.Kind, text string) error {
+	return &policy.Error{Kind: kind, Err: errors.New(text)}
+}
 
 func has(d policy.Decision, r policy.Reason) bool { return slices.Contains(d.Reasons, r) }

@@ -1,0 +1,454 @@
+package scaler
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/policy"
+)
+
+// one checks the only target and returns what the check says.
+func (w *world) one(t *testing.T) TargetCheck {
+	t.Helper()
+	c, err := w.CheckOne(t.Context(), CheckInput{Target: "worker"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		prepare func(w *world)
+		action  policy.Action
+		reasons []policy.Reason
+		active  string // "null" or the number.
+		errText string
+	}{
+		{"nothing at all", func(*world) {}, policy.Hold, []policy.Reason{policy.ReasonSteady}, "0", ""},
+		{"a lost event is repaired", func(w *world) { w.setBacklog("celery", 1) }, policy.ScaleOut,
+			[]policy.Reason{policy.ReasonBacklog}, "0", ""},
+		{"idle workers", func(w *world) { w.run("worker", 2, "celery") }, policy.Candidate,
+			[]policy.Reason{policy.ReasonIdle, policy.ReasonSettle}, "0", ""},
+		{"a busy worker", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Nodes[1].Active = policy.Known(1)
+		}, policy.Hold, []policy.Reason{policy.ReasonWork}, "1", ""},
+		{"held work", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Queues["celery"] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(3)}
+		}, policy.Hold, []policy.Reason{policy.ReasonWork}, "0", ""},
+		{"held work that cannot be told apart is the only target's", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Loose = policy.Known(3)
+		}, policy.Hold, []policy.Reason{policy.ReasonWork}, "0", ""},
+		{"a worker that listens and does not answer is busy", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Nodes = w.broker.look.Nodes[:1]
+		}, policy.Hold, []policy.Reason{policy.ReasonWork}, "1", ""},
+		{"a running task that nobody hears from", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "null", ""},
+		{"no listener at all though tasks run", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Nodes, w.broker.look.Listeners = nil, policy.Known(0)
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "null", ""},
+		{"more silent listeners than missing tasks", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Listeners = policy.Known(4)
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown, policy.ReasonWork}, "null", ""},
+		{"listeners not countable, every task heard", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Listeners = policy.Unknown("cluster mode")
+		}, policy.Candidate, []policy.Reason{policy.ReasonIdle, policy.ReasonSettle}, "0", ""},
+		{"listeners not countable, one task not heard", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Unknown("cluster mode")
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "null", ""},
+		{"equal names count each", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Nodes = w.broker.look.Nodes[:1]
+			w.broker.look.Nodes[0].Answers = 2
+		}, policy.Candidate, []policy.Reason{policy.ReasonIdle, policy.ReasonSettle}, "0", ""},
+		{"a worker whose answer cannot be read", func(w *world) {
+			w.run("worker", 1, "celery")
+			w.broker.look.Nodes[0].Active = policy.Unknown("pickle")
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "null", ""},
+		{"a drained worker stands for no running task", func(w *world) {
+			w.run("worker", 1)
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "null", ""},
+		{"a foreign worker's tasks are not ours", func(w *world) {
+			w.run("worker", 1, "celery")
+			w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{
+				Name: "celery@other", Answers: 1, Queues: []string{"theirs"}, Active: policy.Known(4),
+			})
+			w.broker.look.Listeners = policy.Known(2)
+		}, policy.Candidate, []policy.Reason{policy.ReasonIdle, policy.ReasonSettle}, "0", ""},
+		{"the broker is out of reach", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.err = broken(policy.BrokerUnavailable, "look at broker: refused")
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "null", "look at broker: refused"},
+		{"a queue key of a wrong type", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Queues["celery"] = policy.Queue{Backlog: policy.Unknown("WRONGTYPE"), Held: policy.Known(0)}
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "0", ""},
+		{"a queue that was not looked at", func(w *world) {
+			w.run("worker", 2, "celery")
+			delete(w.broker.look.Queues, "celery")
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "0", ""},
+		{"the service is gone", func(w *world) {
+			w.fleet.errs["worker-svc"] = broken(policy.ServiceMissing, "describe service worker-svc: missing")
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "0", "describe service worker-svc: missing"},
+		{"a fleet that forgets to answer", func(w *world) {
+			delete(w.fleet.services, "worker-svc")
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "0", "describe service worker-svc: no answer"},
+		{"a tag with a typing error is reported", func(w *world) {
+			w.run("worker", 2, "celery")
+			svc := w.fleet.services["worker-svc"]
+			svc.Tags = map[string]string{"sluice:min": "one"}
+			w.fleet.services["worker-svc"] = svc
+		}, policy.Hold, []policy.Reason{policy.ReasonOverride}, "0", `tag sluice:min: "one" is not a whole number`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			tt.prepare(w)
+			c := w.one(t)
+			if c.Decision.Action != tt.action {
+				t.Errorf("action %s, want %s", c.Decision.Action, tt.action)
+			}
+			if diff := cmp.Diff(tt.reasons, c.Decision.Reasons); diff != "" {
+				t.Errorf("reasons (-want +got):\n%s", diff)
+			}
+			active := "null"
+			if c.ActiveTasks != nil {
+				active = fmt.Sprint(*c.ActiveTasks)
+			}
+			if active != tt.active {
+				t.Errorf("active_tasks %s, want %s", active, tt.active)
+			}
+			if c.Failed != (tt.errText != "") || c.Failed && !strings.Contains(*c.Error, tt.errText) {
+				t.Errorf("failed %v, error %v, want %q", c.Failed, c.Error, tt.errText)
+			}
+			if w.fleet.count("set desired") != 0 {
+				t.Error("a check changed the count")
+			}
+		})
+	}
+}
+
+func TestSourcesOfActivity(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		source  Source
+		counter policy.Count
+		want    policy.Action
+	}{
+		// With either source the workers are not asked, so that none has to answer.
+		{"counter at zero", SourceCounter, policy.Known(0), policy.Candidate},
+		{"counter above zero", SourceCounter, policy.Known(2), policy.Hold},
+		{"counter unreadable", SourceCounter, policy.Unknown("not a number"), policy.Hold},
+		{"none", SourceNone, policy.Count{}, policy.Candidate},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(o *Options) { o.Targets[0].Source = tt.source })
+			w.fleet.services["worker-svc"] = policy.Service{Desired: 2, Running: 2}
+			w.broker.counter = tt.counter
+			if c := w.one(t); c.Decision.Action != tt.want {
+				t.Errorf("decision %+v, want %s", c.Decision, tt.want)
+			}
+		})
+	}
+}
+
+// TestSilenceIsAttributed has two targets on one broker, and workers that listen and do not answer.
+func TestSilenceIsAttributed(t *testing.T) {
+	t.Parallel()
+	setUp := func(t *testing.T) *world {
+		w := newWorld(t, func(o *Options) { o.Targets = []Target{target("worker", "celery"), target("video", "video")} })
+		w.broker.look = emptyLook("celery", "video")
+		w.run("worker", 1, "celery")
+		w.run("video", 1, "video")
+		return w
+	}
+	actions := func(w *world, t *testing.T) string {
+		byName := map[string]string{"worker": "hold", "video": "hold"}
+		for _, c := range w.CheckAll(t.Context()).Targets {
+			byName[c.Target] = string(c.Decision.Action)
+		}
+		return byName["worker"] + " " + byName["video"]
+	}
+
+	w := setUp(t)
+	if got := actions(w, t); got != "candidate candidate" {
+		t.Errorf("all answer: %s", got)
+	}
+	w.broker.look.Nodes = w.broker.look.Nodes[:1] // The worker of video listens and does not answer.
+	if got := actions(w, t); got != "candidate hold" {
+		t.Errorf("video is silent: %s", got)
+	}
+	// Looked at alone, the same is found, since the other target of the broker is described for it.
+	if c := w.one(t); !c.ShouldScaleIn {
+		t.Errorf("alone, with video silent: %+v", c.Decision)
+	}
+	w.broker.look.Listeners = policy.Known(3) // One more is silent, and it cannot be told whose it is.
+	if got := actions(w, t); got != "hold hold" {
+		t.Errorf("one of nobody is silent: %s", got)
+	}
+	w.broker.look.Listeners = policy.Known(2)
+	w.fleet.errs["video-svc"] = broken(policy.FleetUnavailable, "503") // Nor can it be told without video's running count.
+	if c := w.one(t); c.ShouldScaleIn {
+		t.Errorf("video cannot be described: %+v", c.Decision)
+	}
+
+	// What is held and cannot be told apart holds every target, and calls nobody's workers up.
+	w = setUp(t)
+	w.broker.look.Loose = policy.Known(500)
+	if got := actions(w, t); got != "hold hold" {
+		t.Errorf("500 loose messages: %s", got)
+	}
+	// A drained worker that is busy may be either's.
+	w = setUp(t)
+	w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "old", Answers: 1, Active: policy.Known(1)})
+	w.broker.look.Listeners = policy.Known(3)
+	if got := actions(w, t); got != "hold hold" {
+		t.Errorf("a drained worker is busy: %s", got)
+	}
+}
+
+func TestOneBrokenBrokerSpoilsNoOther(t *testing.T) {
+	t.Parallel()
+	bad := &fakeBroker{err: broken(policy.BrokerRefused, "look at broker: WRONGPASS")}
+	w := newWorld(t, func(o *Options) {
+		other := target("video", "video")
+		other.Broker = "bad"
+		third := target("mail", "mail")
+		o.Targets = append(o.Targets, other, third)
+		o.Brokers["bad"] = bad
+	})
+	w.broker.look = emptyLook("celery", "mail")
+	w.fleet.services["video-svc"] = policy.Service{Desired: 1, Running: 1}
+	w.fleet.errs["mail-svc"] = broken(policy.ServiceMissing, "describe service mail-svc: missing")
+	w.setBacklog("celery", 1)
+
+	got := w.CheckAll(t.Context())
+	var names []string
+	for _, c := range got.Targets {
+		names = append(names, fmt.Sprintf("%s out=%v failed=%v", c.Target, c.ShouldScaleOut, c.Failed))
+	}
+	want := []string{"worker out=true failed=false", "video out=false failed=true", "mail out=false failed=true"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("targets (-want +got):\n%s", diff)
+	}
+	if got.Checked != 3 || got.Failed != 2 || got.Held != 0 {
+		t.Errorf("checked %d, failed %d, held %d", got.Checked, got.Failed, got.Held)
+	}
+}
+
+func TestASweepIsBounded(t *testing.T) {
+	t.Parallel()
+	const n = 1000
+	w := newWorld(t, func(o *Options) {
+		o.Targets = nil
+		for i := range n {
+			o.Targets = append(o.Targets, target(fmt.Sprintf("target-with-a-long-name-%04d", i), fmt.Sprintf("q%d", i)))
+		}
+	})
+	w.broker.look = emptyLook()
+	for i, target := range w.Targets {
+		w.fleet.services[target.Ref.Service] = policy.Service{}
+		w.broker.look.Queues[target.Queues[0]] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0)}
+		if i >= n-5 { // The last five of a thousand failing ones need workers: they come first.
+			w.setBacklog(target.Queues[0], 1)
+		} else {
+			w.fleet.errs[target.Ref.Service] = broken(policy.ServiceMissing, strings.Repeat("long text ", 20))
+		}
+	}
+	got := w.CheckAll(t.Context())
+	if len(got.Targets) != maxActs || got.Deferred != n-maxActs || !got.Targets[0].ShouldScaleOut || got.Targets[5].ShouldScaleOut {
+		t.Errorf("%d targets, %d deferred, first %+v", len(got.Targets), got.Deferred, got.Targets[0])
+	}
+	raw, err := json.Marshal(got)
+	if err != nil || len(raw) > 256<<10 {
+		t.Errorf("the answer has %d bytes (%v): the state machine bears 256 KB", len(raw), err)
+	}
+	if w.broker.looks != 1 || len(w.broker.asked) != n {
+		t.Errorf("%d looks at one broker, %d queues in the last", w.broker.looks, len(w.broker.asked))
+	}
+}
+
+func TestTheAnswerOfTheOriginalCheck(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run("worker", 2, "celery")
+	raw, err := json.Marshal(w.one(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"target":"worker","should_scale_in":true,"should_scale_out":false,"queue_len":0,"active_tasks":0,"held":0,` +
+		`"desired_count":2,"running_count":2,"error":null,"failed":false,"settle_seconds":61,` +
+		`"seen":{"at":"2026-11-21T12:00:00Z","processed":10,"heard":2},` +
+		`"decision":{"action":"candidate","current":2,"desired":0,"wish":0,"reasons":["idle","settle"]}}`
+	if diff := cmp.Diff(want, string(raw)); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+}
+
+func TestCheckInput(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for payload, wantErr := range map[string]bool{
+		`{}`: false, `null`: false, `{"source":"aws.scheduler"}`: false, `{"target":"x"}`: false,
+		`[]`: true, `{"target":1}`: true, `{"previous":{"at":"2026-11-21T12:00:00Z"}}`: true, `{"target":"x","previous":{"at":1}}`: true,
+	} {
+		if _, err := w.CheckInput([]byte(payload)); (err != nil) != wantErr || err != nil && kindOf(err) != policy.InvalidEvent {
+			t.Errorf("%s: error %v, want one: %v", payload, err, wantErr)
+		}
+	}
+	if _, err := w.CheckOne(t.Context(), CheckInput{Target: "gone"}); kindOf(err) != policy.UnknownTarget {
+		t.Errorf("unknown target: %v", err)
+	}
+}
+
+// TestTheRecordComesBeforeTheEffect reads the log at the moment of the effect.
+func TestTheRecordComesBeforeTheEffect(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	w := newWorld(t, func(o *Options) { o.Log = slog.New(slog.NewJSONHandler(&log, nil)) })
+	w.fleet.setErr = broken(policy.FleetUnavailable, "the effect")
+	w.setBacklog("celery", 3)
+	_, err := w.ScaleOut(t.Context(), Demand{Target: w.Targets[0], Direct: true})
+	if err == nil || !strings.Contains(log.String(), `"action":"scale_out","current":0,"desired":1`) {
+		t.Errorf("error %v, log %s", err, log.String())
+	}
+	if !strings.Contains(log.String(), `"reasons":["backlog"]`) || !strings.Contains(log.String(), `"backlog":3`) {
+		t.Errorf("the record lacks the numbers: %s", log.String())
+	}
+}
+
+// TestTheStoryOfAScaleIn goes the whole way: candidate, confirm, scale in; with what may come between.
+func TestTheStoryOfAScaleIn(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		between func(w *world)
+		confirm policy.Action
+		status  string
+		kind    policy.Kind
+		desired int
+	}{
+		{"nothing happens", func(*world) {}, policy.ScaleIn, "scaled in", "", 0},
+		{"a message comes", func(w *world) { w.setBacklog("celery", 1) }, policy.Hold, "held", "", 2},
+		{"a worker becomes busy", func(w *world) { w.broker.look.Nodes[0].Active = policy.Known(1) }, policy.Hold, "held", "", 2},
+		{"a task came and went", func(w *world) {
+			w.broker.beats["celery@worker0"] = policy.Beat{Processed: 6}
+		}, policy.Hold, "held", "", 2},
+		{"a worker is silent now", func(w *world) { w.broker.look.Nodes = w.broker.look.Nodes[:1] }, policy.Hold, "held", "", 2},
+		{"heartbeats stop", func(w *world) { delete(w.broker.beats, "celery@worker1") }, policy.Hold, "held", "", 2},
+		{"the broker fails", func(w *world) {
+			w.broker.err = broken(policy.BrokerUnavailable, "refused")
+		}, policy.Hold, "held", policy.BrokerUnavailable, 2},
+		{"a deployment begins", func(w *world) {
+			svc := w.fleet.services["worker-svc"]
+			svc.Deploying = true
+			w.fleet.services["worker-svc"] = svc
+		}, policy.Hold, "held", "", 2},
+		{"a new task appears", func(w *world) {
+			w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{State: policy.TaskPending, CreatedAt: w.now})
+		}, policy.Hold, "held", "", 2},
+		{"more tasks run than the service counts", func(w *world) {
+			old := policy.Task{State: policy.TaskRunning, CreatedAt: start.Add(-time.Hour), StartedAt: start.Add(-time.Hour)}
+			w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], old)
+		}, policy.Hold, "held", "", 2},
+		{"the tasks cannot be listed", func(w *world) {
+			w.fleet.tasksErr = broken(policy.FleetThrottled, "slow down")
+		}, policy.Hold, "held", policy.FleetThrottled, 2},
+		{"one task is protected", func(w *world) {
+			w.fleet.tasks["worker-svc"][0].ProtectedUntil = w.now.Add(time.Hour)
+		}, policy.ScaleIn, "scaled in", "", 1},
+		{"a protection that has expired", func(w *world) {
+			w.fleet.tasks["worker-svc"][0].ProtectedUntil = w.now
+		}, policy.ScaleIn, "scaled in", "", 0},
+		{"a protected task is stopping already", func(w *world) {
+			w.fleet.tasks["worker-svc"][0].ProtectedUntil = w.now.Add(time.Hour)
+			w.fleet.tasks["worker-svc"][0].State = policy.TaskStopping
+		}, policy.ScaleIn, "scaled in", "", 0},
+		{"the service vanishes", func(w *world) {
+			w.fleet.errs["worker-svc"] = broken(policy.ServiceMissing, "gone")
+		}, policy.Hold, "", policy.ServiceMissing, 2},
+		{"the update fails", func(w *world) {
+			w.fleet.setErr = broken(policy.FleetUnavailable, "503")
+		}, policy.ScaleIn, "", policy.FleetUnavailable, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.run("worker", 2, "celery")
+			first := w.one(t)
+			if !first.ShouldScaleIn {
+				t.Fatalf("no candidate: %+v", first.Decision)
+			}
+			w.now = w.now.Add(time.Duration(first.SettleSeconds) * time.Second)
+			tt.between(w)
+			confirm, err := w.CheckOne(t.Context(), CheckInput{Target: "worker", Previous: &first.Seen})
+			if err != nil || confirm.Decision.Action != tt.confirm {
+				t.Errorf("confirm: %+v, %v; want %s", confirm.Decision, err, tt.confirm)
+			}
+			// ScaleIn is called whatever the confirmation said: it has to find out by itself.
+			change, err := w.ScaleIn(t.Context(), ScaleInInput{Target: "worker", Previous: &first.Seen})
+			if change.Status != tt.status || kindOf(err) != tt.kind {
+				t.Errorf("scale-in: %+v, %v; want %q, kind %q", change, err, tt.status, tt.kind)
+			}
+			if got := w.desired("worker"); got != tt.desired {
+				t.Errorf("the count is %d, want %d", got, tt.desired)
+			}
+		})
+	}
+}
+
+func TestScaleInTooEarlyHolds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run("worker", 2, "celery")
+	first := w.one(t)
+	w.now = w.now.Add(59 * time.Second)
+	change, err := w.ScaleIn(t.Context(), ScaleInInput{Target: "worker", Previous: &first.Seen})
+	if err != nil || change.Status != "held" || w.desired("worker") != 2 {
+		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
+	}
+}
+
+func TestScaleInInput(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, payload := range []string{``, `[]`, `{}`, `{"target":"worker"}`, `{"previous":{}}`, `{"target":3,"previous":{}}`} {
+		if _, err := w.ScaleInInput([]byte(payload)); kindOf(err) != policy.InvalidEvent {
+			t.Errorf("%q: error %v", payload, err)
+		}
+	}
+	if _, err := w.ScaleIn(t.Context(), ScaleInInput{Target: "gone", Previous: &policy.Sighting{}}); kindOf(err) != policy.UnknownTarget {
+		t.Errorf("unknown target: %v", err)
+	}
+}
+
+func TestNewRefusesAnUnknownBroker(t *testing.T) {
+	t.Parallel()
+	_, err := New(Options{Targets: []Target{target("worker", "celery")}})
+	if kindOf(err) != policy.InvalidConfig || !strings.Contains(err.Error(), `no broker named "main"`) {
+		t.Errorf("error %v", err)
+	}
+}
