@@ -1,0 +1,328 @@
+package ecs
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// The states of services and deployments, as ECS names them.
+const (
+	active    = "ACTIVE"
+	draining  = "DRAINING"
+	inactive  = "INACTIVE"
+	primary   = "PRIMARY"
+	rolling   = "IN_PROGRESS"
+	completed = "COMPLETED"
+)
+
+// ServiceConfig describes a service to create.
+type ServiceConfig struct {
+	Cluster string // Name; default "default".
+	Name    string
+	Desired int
+	// Command, Env and Dir are what its tasks run: see Spec.
+	Command []string
+	Env     []string
+	Dir     string
+	// StopTimeout is how long a task has between SIGTERM and SIGKILL; default 30 s, at most 120 s, as on Fargate.
+	StopTimeout    time.Duration
+	Zones          []string // Default the a and b of the Region.
+	TaskDefinition string   // family:revision; default Name + ":1".
+	Tags           map[string]string
+}
+
+type service struct {
+	ServiceConfig
+	arn         string
+	status      string
+	desired     int
+	createdAt   time.Time
+	deployments []*deployment // The first is the PRIMARY one.
+	rebalancing string
+	events      []note // The newest first, as ECS tells them; a hundred at most.
+	blocked     bool   // The last try to lower the count was blocked by protected tasks.
+
+	failures  int // Tasks that failed in a row.
+	restartAt time.Time
+
+	history []counts
+}
+
+type deployment struct {
+	id, taskDefinition   string
+	state                string
+	createdAt, updatedAt time.Time
+	failedTasks          int
+}
+
+type note struct {
+	at   time.Time
+	id   string
+	text string
+}
+
+// counts is what a service's counts were from a time on.
+type counts struct {
+	at               time.Time
+	running, pending int
+}
+
+// CreateService creates a service, and its cluster if need be. It errs if the config makes no sense or the name is taken.
+func (m *Model) CreateService(c ServiceConfig) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, err := m.create(c)
+	return err
+}
+
+func (m *Model) create(c ServiceConfig) (*service, error) {
+	c.Cluster = cmp.Or(c.Cluster, "default")
+	c.TaskDefinition = cmp.Or(c.TaskDefinition, c.Name+":1")
+	c.StopTimeout = cmp.Or(c.StopTimeout, 30*time.Second)
+	if len(c.Zones) == 0 {
+		c.Zones = []string{m.opts.Region + "a", m.opts.Region + "b"}
+	}
+	c.Tags = maps.Clone(c.Tags)
+	switch {
+	case c.Name == "":
+		return nil, errors.New("create service: it has no name")
+	case c.Desired < 0:
+		return nil, fmt.Errorf("create service %s: the desired count %d is negative", c.Name, c.Desired)
+	case c.StopTimeout < 0 || c.StopTimeout > 120*time.Second:
+		return nil, fmt.Errorf("create service %s: the stop timeout %v is not in 0..120 s", c.Name, c.StopTimeout)
+	}
+	key := serviceKey{c.Cluster, c.Name}
+	if old := m.services[key]; old != nil && old.status != inactive {
+		return nil, fmt.Errorf("create service %s: it exists in cluster %s", c.Name, c.Cluster)
+	}
+	now := m.opts.Now()
+	s := &service{
+		ServiceConfig: c, arn: m.arn("service", c.Cluster+"/"+c.Name),
+		status: active, desired: c.Desired, createdAt: now, rebalancing: "ENABLED",
+	}
+	m.clusters[c.Cluster] = true
+	m.services[key] = s
+	m.deploy(s, now)
+	m.tick()
+	m.tell(Event{At: now, Cluster: s.Cluster, Service: s.Name, Desired: s.desired, Status: s.status})
+	return s, nil
+}
+
+// deploy begins a new deployment, whose tasks replace those of the others.
+func (m *Model) deploy(s *service, now time.Time) {
+	d := &deployment{
+		id:             fmt.Sprintf("ecs-svc/%019d", m.rand.Uint64()%1e19),
+		taskDefinition: s.TaskDefinition, state: rolling, createdAt: now, updatedAt: now,
+	}
+	s.deployments = append([]*deployment{d}, s.deployments...)
+}
+
+// failed records a task that failed, and puts off its replacement: at once for the first, then later and later.
+func (s *service) failed(now time.Time, backoff time.Duration) {
+	s.failures++
+	if len(s.deployments) > 0 {
+		s.deployments[0].failedTasks++
+	}
+	if s.failures > 1 {
+		s.restartAt = now.Add(min(backoff<<min(s.failures-2, 10), 15*time.Minute))
+	}
+}
+
+func (m *Model) note(s *service, now time.Time, format string, args ...any) {
+	text := fmt.Sprintf("(service %s) ", s.Name) + fmt.Sprintf(format, args...)
+	id := fmt.Sprintf("%016x%016x", m.rand.Uint64(), m.rand.Uint64())
+	s.events = append([]note{{now, id, text}}, s.events[:min(len(s.events), 99)]...)
+	m.tell(Event{
+		At: now, Cluster: s.Cluster, Service: s.Name, Desired: s.desired, Previous: s.desired,
+		Status: s.status, Reason: text,
+	})
+}
+
+// live returns the tasks of a service that are meant to run, of one deployment or (id "") of all.
+func (m *Model) live(s *service, id string) []*task {
+	var out []*task
+	for _, t := range m.tasks {
+		if t.service == s && t.desired == running && (id == "" || t.deployment == id) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// reconcile starts and stops tasks of a service as ECS's scheduler does, and says whether it did anything.
+func (m *Model) reconcile(s *service, now time.Time) bool {
+	if s.status == inactive {
+		return false
+	}
+	if s.status == draining && !slices.ContainsFunc(m.tasks, func(t *task) bool { return t.service == s && t.status != stopped }) {
+		s.status, s.deployments = inactive, nil
+		m.tell(Event{At: now, Cluster: s.Cluster, Service: s.Name, Status: s.status})
+		return true
+	}
+	d := s.deployments[0]
+	mine := m.live(s, d.id)
+	all := m.live(s, "")
+	// A rolling deployment with ECS's defaults: never fewer than 100 % running, never more than 200 % in all.
+	room := 2*s.desired - len(all)
+	if len(s.deployments) == 1 {
+		room = s.desired - len(all)
+	}
+	did := false
+	if lacking := min(s.desired-len(mine), room); lacking > 0 && !s.restartAt.After(now) && s.status == active {
+		// After failures one task at a time is tried.
+		if s.failures > 1 {
+			lacking = 1
+		}
+		for range lacking {
+			m.launch(s, d, now)
+		}
+		m.note(s, now, "has started %d tasks.", lacking)
+		did = true
+	}
+	return m.reduce(s, now) || m.settle(s, now) || did
+}
+
+// reduce stops the tasks that are too many: first those of older deployments whose replacements run, then any.
+func (m *Model) reduce(s *service, now time.Time) bool {
+	d := s.deployments[0]
+	all := m.live(s, "")
+	var old []*task
+	up := 0
+	for _, t := range all {
+		if t.deployment != d.id {
+			old = append(old, t)
+		}
+		if t.status == running {
+			up++
+		}
+	}
+	excess, from := len(all)-s.desired, all
+	if len(old) > 0 && excess > 0 {
+		// Tasks of the old deployment go first, and only as far as enough others are up.
+		from = old
+		waiting := slices.ContainsFunc(old, func(t *task) bool { return t.status != running })
+		if !waiting {
+			excess = min(excess, max(up-s.desired, 0))
+		}
+	}
+	if excess <= 0 {
+		s.blocked = false
+		return false
+	}
+	victims := m.choose(s, from, excess, now)
+	if len(victims) < excess && !s.blocked {
+		s.blocked = true
+		m.note(s, now, "was unable to scale in due to %d tasks under protection.", excess-len(victims))
+	}
+	if len(victims) == 0 {
+		return false
+	}
+	for _, t := range victims {
+		m.stop(t, now, "ServiceSchedulerInitiated", fmt.Sprintf(scalingReason, d.id))
+	}
+	m.note(s, now, "has stopped %d running tasks.", len(victims))
+	return true
+}
+
+// choose picks n unprotected tasks to stop: those that do not run yet first, then from the zone with the most tasks, and
+// among equals by chance, which is all that ECS promises.
+func (m *Model) choose(s *service, from []*task, n int, now time.Time) []*task {
+	var free []*task
+	for _, t := range from {
+		if !m.protected(t, now) {
+			free = append(free, t)
+		}
+	}
+	m.rand.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
+	zones := map[string]int{}
+	for _, t := range m.live(s, "") {
+		zones[t.zone]++
+	}
+	var out []*task
+	for len(out) < n && len(free) > 0 {
+		best := slices.MinFunc(free, func(a, b *task) int {
+			if (a.status == running) != (b.status == running) {
+				if b.status == running {
+					return -1
+				}
+				return 1
+			}
+			return zones[b.zone] - zones[a.zone]
+		})
+		free = slices.DeleteFunc(free, func(t *task) bool { return t == best })
+		zones[best.zone]--
+		out = append(out, best)
+	}
+	return out
+}
+
+// settle ends deployments: the old ones when none of their tasks is left, the primary one when all of its tasks run. A
+// change of the desired count alone never sets a completed deployment in progress again, as on ECS.
+func (m *Model) settle(s *service, now time.Time) bool {
+	d := s.deployments[0]
+	did := false
+	s.deployments = slices.DeleteFunc(s.deployments, func(old *deployment) bool {
+		gone := old != d && len(m.live(s, old.id)) == 0
+		did = did || gone
+		return gone
+	})
+	up := 0
+	for _, t := range m.live(s, d.id) {
+		if t.status == running {
+			up++
+		}
+	}
+	if d.state == rolling && len(s.deployments) == 1 && up == s.desired {
+		d.state, d.updatedAt = completed, now
+		m.note(s, now, "(deployment %s) deployment completed.", d.id)
+		did = true
+	}
+	return did
+}
+
+// count notes the counts of a service when they change, so that they can be told late.
+func (m *Model) count(s *service, now time.Time) {
+	c := counts{at: now}
+	for _, t := range m.tasks {
+		if t.service != s {
+			continue
+		}
+		switch t.status {
+		case running:
+			c.running++
+		case provisioning, pending:
+			c.pending++
+		}
+	}
+	if n := len(s.history); n > 0 && s.history[n-1].running == c.running && s.history[n-1].pending == c.pending {
+		return
+	}
+	s.history = append(s.history, c)
+}
+
+// lagging returns the counts as they were CountLag ago.
+func (m *Model) lagging(s *service, now time.Time) counts {
+	seen := now.Add(-m.opts.CountLag)
+	for len(s.history) > 1 && !s.history[1].at.After(seen) {
+		s.history = s.history[1:]
+	}
+	if len(s.history) == 0 || s.history[0].at.After(seen) {
+		return counts{}
+	}
+	return s.history[0]
+}
+
+func (m *Model) setDesired(s *service, n int) {
+	previous := s.desired
+	s.desired = n
+	s.Desired = n
+	if n != previous {
+		m.tell(Event{
+			At: m.opts.Now(), Cluster: s.Cluster, Service: s.Name, Desired: n, Previous: previous, Status: s.status,
+		})
+	}
+}

@@ -1,0 +1,221 @@
+package ecs
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// page cuts a list as ECS's lists are cut: 100 at most, and a token that says where to go on.
+func page(all []string, token *string, limit *int32) ([]string, *string, error) {
+	from, n := 0, 100
+	if token != nil {
+		i, err := strconv.Atoi(*token)
+		if err != nil || i < 0 || i > len(all) {
+			return nil, nil, refuse("InvalidParameterException", "Invalid token.")
+		}
+		from = i
+	}
+	if limit != nil {
+		if *limit < 1 || *limit > 100 {
+			return nil, nil, refuse("InvalidParameterException", "maxResults must be between 1 and 100.")
+		}
+		n = int(*limit)
+	}
+	to := min(from+n, len(all))
+	part := append([]string{}, all[from:to]...)
+	if to == len(all) {
+		return part, nil, nil
+	}
+	return part, aws.String(strconv.Itoa(to)), nil
+}
+
+func (m *Model) listTasks(in *ecs.ListTasksInput) (*ecs.ListTasksOutput, error) {
+	cluster, err := m.cluster(in.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	var s *service
+	if in.ServiceName != nil {
+		if s, err = m.existing(in.Cluster, in.ServiceName); err != nil {
+			return nil, err
+		}
+	}
+	want := string(in.DesiredStatus)
+	if want == "" {
+		want = running
+	}
+	var arns []string
+	for _, t := range m.tasks {
+		if t.service.Cluster == cluster && (s == nil || t.service == s) && t.desired == want {
+			arns = append(arns, t.arn)
+		}
+	}
+	part, next, err := page(arns, in.NextToken, in.MaxResults)
+	return &ecs.ListTasksOutput{TaskArns: part, NextToken: next}, err
+}
+
+// task finds a task of a cluster by its id or ARN; nil if there is none.
+func (m *Model) task(cluster, ref string) *task {
+	id := ref[strings.LastIndexByte(ref, '/')+1:]
+	i := slices.IndexFunc(m.tasks, func(t *task) bool { return t.id == id && t.service.Cluster == cluster })
+	if i < 0 {
+		return nil
+	}
+	return m.tasks[i]
+}
+
+func (m *Model) missingTask(cluster, ref string) types.Failure {
+	id := ref[strings.LastIndexByte(ref, '/')+1:]
+	return types.Failure{Arn: aws.String(m.arn("task", cluster+"/"+id)), Reason: aws.String("MISSING")}
+}
+
+func (m *Model) describeTasks(in *ecs.DescribeTasksInput) (*ecs.DescribeTasksOutput, error) {
+	cluster, err := m.cluster(in.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Tasks) == 0 {
+		return nil, refuse("InvalidParameterException", "Tasks cannot be empty.")
+	}
+	if len(in.Tasks) > 100 {
+		return nil, refuse("InvalidParameterException", "Tasks cannot have more than 100 elements.")
+	}
+	out := &ecs.DescribeTasksOutput{Failures: []types.Failure{}, Tasks: []types.Task{}}
+	for _, ref := range in.Tasks {
+		if t := m.task(cluster, ref); t != nil {
+			out.Tasks = append(out.Tasks, m.describeTask(t))
+		} else {
+			out.Failures = append(out.Failures, m.missingTask(cluster, ref))
+		}
+	}
+	return out, nil
+}
+
+func (m *Model) describeTask(t *task) types.Task {
+	s := t.service
+	at := func(when time.Time) *time.Time {
+		if when.IsZero() {
+			return nil
+		}
+		return &when
+	}
+	container := types.Container{
+		ContainerArn: aws.String(m.arn("container", s.Cluster+"/"+t.id+"/1")), TaskArn: aws.String(t.arn),
+		Name: aws.String(s.Name), RuntimeId: aws.String(t.runtimeID), LastStatus: aws.String(pending),
+		NetworkInterfaces: []types.NetworkInterface{{PrivateIpv4Address: aws.String(t.ip)}},
+	}
+	switch t.status {
+	case running, stopping:
+		container.LastStatus = aws.String(running)
+	case deprovisioning, stopped:
+		container.LastStatus = aws.String(stopped)
+	}
+	if t.exit != nil {
+		container.ExitCode = aws.Int32(int32(t.exit.Code))
+	}
+	if t.containerReason != "" {
+		container.Reason = aws.String(t.containerReason)
+	}
+	out := types.Task{
+		TaskArn: aws.String(t.arn), ClusterArn: aws.String(m.arn("cluster", s.Cluster)),
+		Group: aws.String("service:" + s.Name), StartedBy: aws.String(t.deployment),
+		TaskDefinitionArn: aws.String(m.definition(t.taskDefinition)), LaunchType: types.LaunchTypeFargate,
+		LastStatus: aws.String(t.status), DesiredStatus: aws.String(t.desired), AvailabilityZone: aws.String(t.zone),
+		CreatedAt: at(t.createdAt), StartedAt: at(t.startedAt), StoppingAt: at(t.stoppingAt), StoppedAt: at(t.stoppedAt),
+		Containers: []types.Container{container},
+		Attachments: []types.Attachment{{
+			Type: aws.String("ElasticNetworkInterface"), Status: aws.String("ATTACHED"),
+			Details: []types.KeyValuePair{
+				{Name: aws.String("privateDnsName"), Value: aws.String(m.hostname(t.ip))},
+				{Name: aws.String("privateIPv4Address"), Value: aws.String(t.ip)},
+			},
+		}},
+	}
+	if t.stopCode != "" {
+		out.StopCode, out.StoppedReason = types.TaskStopCode(t.stopCode), aws.String(t.stoppedReason)
+	}
+	return out
+}
+
+func (m *Model) stopTask(in *ecs.StopTaskInput) (*ecs.StopTaskOutput, error) {
+	cluster, err := m.cluster(in.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	t := m.task(cluster, aws.ToString(in.Task))
+	if t == nil {
+		return nil, refuse("InvalidParameterException", "The referenced task was not found.")
+	}
+	reason := aws.ToString(in.Reason)
+	if reason == "" {
+		reason = "Task stopped by user"
+	}
+	m.stop(t, m.opts.Now(), "UserInitiated", reason)
+	described := m.describeTask(t)
+	return &ecs.StopTaskOutput{Task: &described}, nil
+}
+
+func (m *Model) updateTaskProtection(in *ecs.UpdateTaskProtectionInput) (*ecs.UpdateTaskProtectionOutput, error) {
+	minutes := int32(120)
+	if in.ExpiresInMinutes != nil {
+		minutes = *in.ExpiresInMinutes
+	}
+	if minutes < 1 || minutes > 2880 {
+		return nil, refuse("InvalidParameterException", "expiresInMinutes must be between 1 and 2880.")
+	}
+	now := m.opts.Now()
+	protected, failures, err := m.protection(in.Cluster, in.Tasks, func(t *task) {
+		t.protectedUntil = time.Time{}
+		if in.ProtectionEnabled {
+			t.protectedUntil = now.Add(time.Duration(minutes) * time.Minute)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ecs.UpdateTaskProtectionOutput{ProtectedTasks: protected, Failures: failures}, nil
+}
+
+func (m *Model) getTaskProtection(in *ecs.GetTaskProtectionInput) (*ecs.GetTaskProtectionOutput, error) {
+	protected, failures, err := m.protection(in.Cluster, in.Tasks, func(*task) {})
+	if err != nil {
+		return nil, err
+	}
+	return &ecs.GetTaskProtectionOutput{ProtectedTasks: protected, Failures: failures}, nil
+}
+
+func (m *Model) protection(
+	ref *string, tasks []string, set func(*task),
+) ([]types.ProtectedTask, []types.Failure, error) {
+	cluster, err := m.cluster(ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(tasks) == 0 || len(tasks) > 10 {
+		return nil, nil, refuse("InvalidParameterException", "Tasks must have between 1 and 10 elements.")
+	}
+	protected, failures := []types.ProtectedTask{}, []types.Failure{}
+	for _, ref := range tasks {
+		t := m.task(cluster, ref)
+		switch {
+		case t == nil:
+			failures = append(failures, m.missingTask(cluster, ref))
+		case t.desired != running || t.service.status != active:
+			failures = append(failures, types.Failure{Arn: aws.String(t.arn), Reason: aws.String("TASK_NOT_VALID")})
+		default:
+			set(t)
+			p := types.ProtectedTask{TaskArn: aws.String(t.arn)}
+			if m.protected(t, m.opts.Now()) {
+				p.ProtectionEnabled, p.ExpirationDate = true, aws.Time(t.protectedUntil)
+			}
+			protected = append(protected, p)
+		}
+	}
+	return protected, failures, nil
+}
