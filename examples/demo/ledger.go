@@ -14,7 +14,6 @@ type row struct {
 	Event  string          `json:"event"` // accepted, started or ended.
 	Task   string          `json:"task"`
 	Kind   string          `json:"kind"`
-	Node   string          `json:"node"`
 	At     float64         `json:"at"` // Unix time in seconds.
 	Result json.RawMessage `json:"result"`
 }
@@ -30,14 +29,15 @@ type taskFacts struct {
 
 // ledger follows the shop's ledger and keeps its facts by task.
 type ledger struct {
-	tasks     map[string]*taskFacts
-	next      int64 // The index of the first row that has not been read yet.
-	lastEnded time.Time
-	nodes     map[string]bool // The workers that have started a task.
+	tasks        map[string]*taskFacts
+	next         int64 // The index of the first row that has not been read yet.
+	firstStarted time.Time
+	lastEnded    time.Time
+	moved        time.Time // When the last row was read.
 }
 
 func newLedger() *ledger {
-	return &ledger{tasks: map[string]*taskFacts{}, nodes: map[string]bool{}}
+	return &ledger{tasks: map[string]*taskFacts{}}
 }
 
 // read reads the rows that are new since the last read.
@@ -67,16 +67,20 @@ func (l *ledger) apply(r row) error {
 		t = &taskFacts{Kind: r.Kind}
 		l.tasks[r.Task] = t
 	}
+	l.moved = time.Now()
+	at := time.UnixMicro(int64(r.At * 1e6))
 	switch r.Event {
 	case "accepted":
 		t.Accepted = true
 	case "started":
 		t.Started++
-		l.nodes[r.Node] = true
+		if l.firstStarted.IsZero() || at.Before(l.firstStarted) {
+			l.firstStarted = at
+		}
 	case "ended":
 		t.Ended++
 		t.Result = r.Result
-		if at := time.UnixMicro(int64(r.At * 1e6)); at.After(l.lastEnded) {
+		if at.After(l.lastEnded) {
 			l.lastEnded = at
 		}
 	default:

@@ -20,7 +20,7 @@ type wave struct{ posts []post }
 // it: far more than one worker is meant to have. The second, smaller one is posted while the workers that have become
 // idle are about to be let go, which is when a scaler that looks only once loses messages.
 func plan(seed uint64) (first, second wave) {
-	g := generator{rand: rand.New(rand.NewPCG(seed, 0))}
+	g := newGenerator(seed)
 	first = wave{posts: []post{
 		{after: 0, orders: g.orders(30)},
 		{after: 300 * time.Millisecond, orders: g.orders(30)},
@@ -40,6 +40,10 @@ func plan(seed uint64) (first, second wave) {
 type generator struct {
 	rand   *rand.Rand
 	number int
+}
+
+func newGenerator(seed uint64) *generator {
+	return &generator{rand: rand.New(rand.NewPCG(seed, 0))}
 }
 
 // orders returns n orders of 10 to 50 ms of work each, every fourth of them express.

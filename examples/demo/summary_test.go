@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 	"time"
@@ -124,6 +125,63 @@ func TestJudgeNamesEachBrokenPromise(t *testing.T) {
 			c.spoil(&f)
 			if diff := cmp.Diff(c.want, judge(f).Broken); diff != "" {
 				t.Errorf("broken promises (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSummaryIsPrinted(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(*facts)
+		want  string
+	}{
+		{"a good run", func(*facts) {}, `
+  tasks done                    2 of 2
+  wrong results                 0
+  lost                          0
+  doubled                       0
+  killed                        0
+  event to the new count        0.20 s
+  event to the first task       2.00 s
+  last task to zero workers     10.00 s
+  most workers                  3
+  ECS calls                     1 DescribeServices, 2 UpdateService
+  events                        1 sent, 0 of them lost on purpose
+  sweeps                        6, 0 of them failed
+
+  Every promise held.
+`},
+		{"a lost event, and workers that stay", func(f *facts) {
+			f.answers, f.repairs = nil, []answer{{at: time.Second, took: 4 * time.Second}, {at: 2 * time.Second, took: -1}}
+			f.dropped, f.zeroAt, f.ready = 1, -1, -time.Second
+		}, `
+  tasks done                    2 of 2
+  wrong results                 0
+  lost                          0
+  doubled                       0
+  killed                        0
+  lost event to the new count   4.00 s, never, by the sweep
+  event to the first task       never
+  last task to zero workers     never
+  most workers                  3
+  ECS calls                     1 DescribeServices, 2 UpdateService
+  events                        1 sent, 1 of them lost on purpose
+  sweeps                        6, 0 of them failed
+
+  Promises broke:
+  - no sweep made good the event lost at 2.0 s
+  - the workers are not back at zero
+`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := goodRun()
+			f.calls["DescribeServices"] = 1
+			c.spoil(&f)
+			var out bytes.Buffer
+			judge(f).print(&out)
+			if diff := cmp.Diff(c.want, out.String()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}

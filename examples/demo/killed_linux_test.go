@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/internal/testenv"
+)
+
+// TestAKilledWorkerIsSeen plays a short story on all the real parts, kills a worker that executes long tasks, and wants the
+// demo to say so: a demo that cannot fail would prove nothing.
+func TestAKilledWorkerIsSeen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute of waiting")
+	}
+	testenv.Python(t)
+	root := testenv.Root()
+	for _, name := range []string{"scaleout", "check", "scalein"} {
+		if _, err := os.Stat(filepath.Join(root, "build", "local", name, "bootstrap")); err != nil {
+			testenv.Missing(t, "build/local/"+name+"/bootstrap", "run `make build`")
+		}
+	}
+	g := newGenerator(7)
+	load := wave{posts: []post{{orders: g.orders(4)}, {after: 100 * time.Millisecond, reports: g.reports(2, 8, 8)}}}
+	out, err := os.CreateTemp(t.TempDir(), "out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.Close() }()
+	jsonFile := filepath.Join(t.TempDir(), "summary.json")
+	var errs bytes.Buffer
+	status := perform(t.Context(), options{
+		root: root, plain: true, jsonFile: jsonFile, patience: 10 * time.Second, first: &load,
+		sabotage: func() {
+			if err := syscall.Kill(supervisor(t), syscall.SIGKILL); err != nil {
+				t.Errorf("kill a worker: %v", err)
+			}
+		},
+	}, out, &errs)
+	told, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status != 1 {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	raw, err := os.ReadFile(jsonFile)
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, told, errs.String())
+	}
+	var s summary
+	if err := json.Unmarshal(raw, &s); err != nil {
+		t.Fatal(err)
+	}
+	// The first report at least was being executed, the second one perhaps as well, and by the same worker.
+	if s.Lost == 0 || s.Lost > 2 || s.Killed != s.Lost && s.Killed != 1 || s.Doubled != 0 || s.Wrong != 0 || s.Done != 6-s.Lost {
+		t.Errorf("done %d, lost %d, killed %d, doubled %d, wrong %d of 6", s.Done, s.Lost, s.Killed, s.Doubled, s.Wrong)
+	}
+	if !slices.ContainsFunc(s.Broken, func(b string) bool { return strings.HasPrefix(b, "workers killed: 1") }) {
+		t.Errorf("the broken promises do not name the worker: %q", s.Broken)
+	}
+	if t.Failed() {
+		t.Logf("%s\n%s", told, errs.String())
+	}
+}
+
+// supervisor returns the process that a worker of this process runs under: to kill it is to kill all of the worker.
+func supervisor(t *testing.T) int {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		cmdline, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(cmdline, []byte("celery")) {
+			continue // It has ended meanwhile, or is no worker.
+		}
+		stat, err := os.ReadFile(filepath.Join(filepath.Dir(path), "stat"))
+		if err != nil {
+			continue
+		}
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		if parent, err := strconv.Atoi(string(fields[1])); err == nil && parent == os.Getpid() {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatal("no worker runs under this process")
+	return 0
+}
