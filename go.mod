@@ -54,3 +54,8 @@ require (
 	golang.org/x/term v0.47.0 // indirect
 	pgregory.net/rapid v1.3.0 // indirect
 )
+
+ignore (
+	./build
+	./stepfunctions/node_modules
+)

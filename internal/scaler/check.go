@@ -63,7 +63,7 @@ func (s *Scaler) CheckAll(ctx context.Context) SweepCheck {
 	s.addBeatsOfCandidates(ctx, observations)
 	answer := SweepCheck{Checked: len(observations), Targets: []TargetCheck{}}
 	for _, o := range observations {
-		c := s.judge("check", o)
+		c := s.judge(ctx, "check", o)
 		if c.Failed {
 			answer.Failed++
 		}
@@ -100,11 +100,11 @@ func (s *Scaler) CheckOne(ctx context.Context, in CheckInput) (TargetCheck, erro
 		return TargetCheck{}, err
 	}
 	if in.Previous != nil {
-		return s.judge("confirm", s.observeClosely(ctx, t, in.Previous)), nil
+		return s.judge(ctx, "confirm", s.observeClosely(ctx, t, in.Previous)), nil
 	}
 	observations := s.observe(ctx, []Target{t}, budget{checkLook, checkPatience})
 	s.addBeatsOfCandidates(ctx, observations)
-	return s.judge("check", observations[0]), nil
+	return s.judge(ctx, "check", observations[0]), nil
 }
 
 // addBeatsOfCandidates listens to the heartbeats of the brokers that have workers of candidates. It takes two seconds, so
@@ -147,9 +147,9 @@ func (o observation) decide(now time.Time, demand int) (policy.Decision, policy.
 }
 
 // judge decides, records the decision and puts it into the form of the answer.
-func (s *Scaler) judge(what string, o observation) TargetCheck {
+func (s *Scaler) judge(ctx context.Context, what string, o observation) TargetCheck {
 	d, sig, limits := o.decide(s.Now(), 0)
-	s.record(what, o, sig, d)
+	s.record(ctx, what, o, sig, d)
 	c := TargetCheck{
 		Target:         o.target.Name,
 		ShouldScaleIn:  d.Action == policy.Candidate || d.Action == policy.ScaleIn,

@@ -188,7 +188,7 @@ func (s *Scaler) beats(ctx context.Context, broker string, expect int) map[strin
 	defer cancel()
 	beats, err := s.Brokers[broker].Beats(ctx, expect)
 	if err != nil {
-		s.Log.Warn("heartbeats not heard", "broker", broker, "error", err.Error())
+		s.Log.WarnContext(ctx, "heartbeats not heard", "broker", broker, "error", err.Error())
 	}
 	return beats
 }

@@ -40,7 +40,7 @@ func (s *Scaler) ScaleIn(ctx context.Context, in ScaleInInput) (Change, error) {
 		return Change{}, o.serviceErr
 	}
 	d, sig, _ := o.decide(s.Now(), 0)
-	s.record("scale_in", o, sig, d)
+	s.record(ctx, "scale_in", o, sig, d)
 	change := Change{
 		Status: "held", Target: t.Name, Service: t.Ref.Service,
 		DesiredCount: o.service.Desired, Previous: o.service.Desired, Reasons: d.Reasons,

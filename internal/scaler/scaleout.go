@@ -29,7 +29,7 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 		return Change{}, o.serviceErr
 	}
 	decision, sig, limits := o.decide(s.Now(), d.ScaleTo)
-	s.record("scale_out", o, sig, decision)
+	s.record(ctx, "scale_out", o, sig, decision)
 	change := Change{
 		Status: "unchanged", Target: d.Target.Name, Service: d.Target.Ref.Service,
 		DesiredCount: o.service.Desired, Previous: o.service.Desired, Reasons: decision.Reasons, Ignored: d.Ignored,
@@ -79,7 +79,7 @@ func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
 	change := last.change
 	change.Status, change.Previous, change.Ignored = "unchanged", change.DesiredCount, d.Ignored
 	change.Reasons = []policy.Reason{policy.ReasonCoalesced}
-	s.Log.Info("coalesced", "target", d.Target.Name, "scale_to", d.ScaleTo, "desired", change.DesiredCount)
+	s.Log.InfoContext(ctx, "coalesced", "target", d.Target.Name, "scale_to", d.ScaleTo, "desired", change.DesiredCount)
 	return change, true
 }
 

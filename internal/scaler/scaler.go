@@ -11,6 +11,7 @@
 package scaler
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -114,7 +115,7 @@ type Change struct {
 }
 
 // record writes the one record of a decision, before its effect.
-func (s *Scaler) record(what string, o observation, sig policy.Signals, d policy.Decision) {
+func (s *Scaler) record(ctx context.Context, what string, o observation, sig policy.Signals, d policy.Decision) {
 	attrs := []any{
 		"use_case", what, "target", o.target.Name, "service", o.target.Ref.Service, "cluster", o.target.Ref.Cluster,
 		"action", d.Action, "current", d.Current, "desired", d.Desired, "wish", d.Wish, "reasons", d.Reasons,
@@ -127,7 +128,7 @@ func (s *Scaler) record(what string, o observation, sig policy.Signals, d policy
 	if err := o.err(); err != nil {
 		attrs = append(attrs, "error", oneLine(err))
 	}
-	s.Log.Info("decision", attrs...)
+	s.Log.InfoContext(ctx, "decision", attrs...)
 }
 
 // logged is a count as it stands in a log line: null if it is not known.

@@ -1,0 +1,122 @@
+# Everything that is done with this project, one target each: `make help` lists them. What a target needs it sets up
+# itself under build/ and stepfunctions/node_modules; apt packages are installed where make runs as root.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+FUNCTIONS := scaleout check scalein
+COMPAT := 5.2 5.3 5.4 5.5 5.6
+PYTHON ?= python3
+# Stripped, without the RPC mode that Lambda no longer uses: a smaller bootstrap starts sooner.
+LAMBDA_BUILD := CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w"
+GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ERRCHECK := go run github.com/kisielk/errcheck@v1.20.0
+
+SOURCES := go.mod go.sum $(shell find cmd internal lambdas stepfunctions trigger -name node_modules -prune -o \
+	\( -name '*.go' -o -name '*.asl.json' -o -name '*.lua' \) ! -name '*_test.go' -print)
+
+##@ Use
+
+.PHONY: demo
+demo: build build/venv-demo ## A FastAPI + Celery application, its workers going 0 -> N -> 0 before your eyes. REDIS_URL= for a real Redis.
+	go run ./examples/demo
+
+.PHONY: demo-lost
+demo-lost: build build/venv-demo ## The same with every event lost: the sweep makes it good.
+	go run ./examples/demo -lost
+
+.PHONY: build
+build: $(FUNCTIONS:%=build/local/%/bootstrap) build/sluice ## The command line, and the Lambda functions for this machine (build/).
+
+.PHONY: lambdas
+lambdas: $(FUNCTIONS:%=build/lambda/%/bootstrap) ## The Lambda functions as they ship: linux/arm64.
+
+##@ Test
+
+.PHONY: test
+test: build test-deps ## All tests, with the newest Celery, a real Redis and the embedded one.
+	go test $(TESTFLAGS) ./...
+
+.PHONY: test-race
+test-race: build test-deps ## The same with the race detector (slower).
+	go test -race $(TESTFLAGS) ./...
+
+.PHONY: test-compat
+test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools.
+	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -run Compat ./internal/celery
+
+.PHONY: check
+check: ## Format, vet, static analysis, import direction, generated files current, go.mod tidy.
+	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted (run make fmt)"; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+	$(ERRCHECK) ./...
+	go list -f '{{$$p := .ImportPath}}{{range .Imports}}{{$$p}} {{.}}{{"\n"}}{{end}}' ./... | awk -f .ci/imports.awk
+	go mod tidy -diff
+	go test -run 'Current' ./internal/config/...
+
+.PHONY: fmt
+fmt: ## Format all Go code.
+	$(GOFUMPT) -w .
+
+.PHONY: generate
+generate: ## Generate anew what is generated: the JSON Schema of sluice.yaml.
+	go generate ./...
+
+.PHONY: fuzz
+fuzz: ## Each fuzz test for FUZZTIME (default 20s).
+	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz || true); do \
+		echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-20s} $$p; done; done
+
+##@ Set-up, called by the others
+
+.PHONY: test-deps
+test-deps: build/venv stepfunctions/node_modules redis-server
+
+build/venv: internal/testenv/requirements.txt examples/shop/requirements.txt
+	$(call venv,$@,-r internal/testenv/requirements.txt -r examples/shop/requirements.txt)
+
+build/venv-demo: examples/shop/requirements.txt
+	$(call venv,$@,-r examples/shop/requirements.txt)
+
+build/venv-celery-%: internal/celery/testdata/compat/requirements-%.txt
+	$(call venv,$@,-r internal/celery/testdata/compat/requirements-$*.txt)
+
+stepfunctions/node_modules: stepfunctions/package-lock.json
+	cd stepfunctions && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: redis-server
+redis-server:
+	@command -v redis-server >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends redis-server; \
+		else echo "redis-server is missing: install Redis 7, on Debian with: sudo apt-get install redis-server"; exit 1; fi; }
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here.
+	rm -rf build stepfunctions/node_modules
+
+# venv makes a virtual environment at $(1) with the packages $(2). It appears only when it is complete.
+define venv
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.10 or newer with venv"; exit 1; }
+	rm -rf $(1) && $(PYTHON) -m venv $(1)
+	$(1)/bin/pip install --quiet --disable-pip-version-check $(2) || { rm -rf $(1); exit 1; }
+	@touch $(1)
+endef
+
+build/local/%/bootstrap: $(SOURCES)
+	$(LAMBDA_BUILD) -o $@ ./lambdas/$*
+
+build/lambda/%/bootstrap: $(SOURCES)
+	GOOS=linux GOARCH=arm64 $(LAMBDA_BUILD) -o $@ ./lambdas/$*
+
+build/sluice: $(SOURCES)
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/sluice
+
+.PHONY: help
+help: ## This list.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,133 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"sluice/internal/celery"
+	"sluice/internal/config"
+	"sluice/internal/policy"
+	"sluice/internal/scaler"
+)
+
+// broker is a scaler's broker that can be closed.
+type broker interface {
+	scaler.Broker
+	Close() error
+}
+
+// lazyBroker opens its broker when it is first used, which may need a secret to be read. A broker that refuses us is closed
+// and opened anew at the next use: its password may have been changed, and a warm function must not keep the old one.
+type lazyBroker struct {
+	name string
+	open func(context.Context) (broker, error)
+
+	mu     sync.Mutex
+	opened broker
+}
+
+// Look is scaler.Broker's.
+func (b *lazyBroker) Look(ctx context.Context, queues []string, patience time.Duration) (policy.Look, error) {
+	return with(ctx, b, func(opened broker) (policy.Look, error) { return opened.Look(ctx, queues, patience) })
+}
+
+// Beats is scaler.Broker's.
+func (b *lazyBroker) Beats(ctx context.Context, expect int) (map[string]policy.Beat, error) {
+	return with(ctx, b, func(opened broker) (map[string]policy.Beat, error) { return opened.Beats(ctx, expect) })
+}
+
+// Counter is scaler.Broker's.
+func (b *lazyBroker) Counter(ctx context.Context, key string) (policy.Count, error) {
+	return with(ctx, b, func(opened broker) (policy.Count, error) { return opened.Counter(ctx, key) })
+}
+
+func with[T any](ctx context.Context, b *lazyBroker, use func(broker) (T, error)) (T, error) {
+	opened, err := b.get(ctx)
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("broker %s: %w", b.name, err)
+	}
+	got, err := use(opened)
+	if err != nil {
+		err = fmt.Errorf("broker %s: %w", b.name, err)
+		var e *policy.Error
+		if errors.As(err, &e) && e.Kind == policy.BrokerRefused {
+			b.forget(opened)
+		}
+	}
+	return got, err
+}
+
+func (b *lazyBroker) get(ctx context.Context) (broker, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.opened != nil {
+		return b.opened, nil
+	}
+	opened, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.opened = opened
+	return opened, nil
+}
+
+func (b *lazyBroker) forget(refused broker) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.opened == refused {
+		b.opened = nil
+		_ = refused.Close() // Its connections have been refused: there is nothing to lose.
+	}
+}
+
+// openBroker finds out where the broker is and returns a client for it, which is not connected yet.
+func openBroker(ctx context.Context, sdk aws.Config, b config.Broker, now func() time.Time) (broker, error) {
+	url, err := brokerURL(ctx, sdk, b)
+	if err != nil {
+		return nil, err
+	}
+	e, err := b.Endpoint(strings.TrimSpace(url)) // A secret that was read from a file often ends in a newline.
+	if err != nil {
+		return nil, &policy.Error{Kind: policy.InvalidConfig, Err: err}
+	}
+	tls, err := e.TLSConfig()
+	if err != nil {
+		return nil, &policy.Error{Kind: policy.InvalidConfig, Err: err}
+	}
+	opened, err := celery.New(celery.Options{
+		Addrs: []string{e.Addr()}, Username: e.Username, Password: e.Password.Reveal(), DB: e.DB, TLS: tls,
+		ClusterMode: b.ClusterMode, KeyPrefix: b.KeyPrefix, PrioritySteps: b.PrioritySteps, Separator: b.Separator,
+		ControlExchange: b.ControlExchange, EventExchange: b.EventExchange,
+		VisibilityTimeout: b.VisibilityTimeout.Std(), Horizon: b.Horizon.Std(), Now: now,
+	})
+	if err != nil {
+		return nil, &policy.Error{Kind: policy.InvalidConfig, Err: err}
+	}
+	return opened, nil
+}
+
+// brokerURL reads the broker's URL from where the configuration says that it is.
+func brokerURL(ctx context.Context, sdk aws.Config, b config.Broker) (string, error) {
+	switch {
+	case b.URLEnv != "":
+		url, ok := os.LookupEnv(b.URLEnv)
+		if !ok || url == "" {
+			return "", &policy.Error{Kind: policy.InvalidConfig, Err: fmt.Errorf(
+				"read broker URL: the environment variable %s is not set: set it on the function", b.URLEnv)}
+		}
+		return url, nil
+	case b.URLSecret != "":
+		return secret(ctx, sdk, b.URLSecret)
+	case b.URLParameter != "":
+		return parameter(ctx, sdk, b.URLParameter)
+	}
+	return b.URL.Reveal(), nil
+}

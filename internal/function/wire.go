@@ -1,0 +1,67 @@
+package function
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+
+	"sluice/internal/config"
+	"sluice/internal/fleet"
+	"sluice/internal/policy"
+	"sluice/internal/scaler"
+)
+
+// New returns the scaler for the configuration file at path. It reads files only: nothing is connected to yet.
+func New(ctx context.Context, path string, log *slog.Logger, now func() time.Time) (*scaler.Scaler, error) {
+	c, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	sdk, err := awsconfig.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load AWS settings: %w", err)
+	}
+	brokers := make(map[string]scaler.Broker, len(c.Brokers))
+	for _, b := range c.Brokers {
+		brokers[b.Name] = &lazyBroker{name: b.Name, open: func(ctx context.Context) (broker, error) {
+			return openBroker(ctx, sdk, b, now)
+		}}
+	}
+	return scaler.New(scaler.Options{
+		Targets: targets(c),
+		Brokers: brokers,
+		Fleet:   fleet.New(ecs.NewFromConfig(sdk), fleet.Options{}),
+		Log:     log,
+		Now:     now,
+
+		EventSource:     c.Events.Source,
+		EventDetailType: c.Events.DetailType,
+		Coalesce:        c.Events.Coalesce.Std(),
+	})
+}
+
+// targets are the targets of the configuration as the scaler sees them.
+func targets(c *config.Config) []scaler.Target {
+	out := make([]scaler.Target, len(c.Targets))
+	for i, t := range c.Targets {
+		out[i] = scaler.Target{
+			Name:   t.Name,
+			Ref:    policy.ServiceRef{Cluster: t.Cluster, Service: t.Service},
+			Broker: t.Broker,
+			Queues: t.Queues,
+			Limits: policy.Limits{
+				Min: t.Min, Max: t.Max, MessagesPerWorker: t.MessagesPerWorker,
+				Grace: t.Grace.Std(), Settle: t.Settle.Std(), ScaleInStep: t.ScaleInStep,
+			},
+			Source:     scaler.Source(t.Activity.Source),
+			CounterKey: t.Activity.Key,
+			FloorHold:  t.FloorHold.Std(),
+		}
+	}
+	return out
+}
+

@@ -1,0 +1,22 @@
+// Command check is the Lambda function that looks at all targets, or closely at one, and says what is to be done.
+package main
+
+import (
+	"context"
+
+	"sluice/internal/function"
+	"sluice/internal/scaler"
+)
+
+func main() {
+	function.Start(func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
+		in, err := s.CheckInput(payload)
+		if err != nil {
+			return nil, err
+		}
+		if in.Target == "" {
+			return s.CheckAll(ctx), nil
+		}
+		return s.CheckOne(ctx, in)
+	})
+}
