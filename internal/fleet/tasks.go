@@ -1,0 +1,129 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/internal/policy"
+)
+
+const taskBatch = 100 // Tasks in a DescribeTasks call, ECS's limit.
+
+// Tasks returns the tasks of one service that have not stopped yet, those on their way out included, by age. Whether a task
+// is protected is not in ECS's description of it: ProtectedUntil is zero.
+func (f *Fleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task, error) {
+	doing := "list tasks of " + name(ref)
+	// A task that is stopping is listed among the stopped ones, as that is what it is meant to be; so are the stopped ones
+	// of the last hour. In this order: a task that is told to stop in between is in at least one of the lists.
+	var arns []string
+	for _, status := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
+		pages := ecs.NewListTasksPaginator(f.api, &ecs.ListTasksInput{
+			Cluster: &ref.Cluster, ServiceName: &ref.Service, DesiredStatus: status,
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx, f.read(f.tasks))
+			if err != nil {
+				return nil, fail(doing, "ecs:ListTasks", err)
+			}
+			arns = append(arns, page.TaskArns...)
+		}
+	}
+	slices.Sort(arns)
+	arns = slices.Compact(arns)
+
+	var mu sync.Mutex
+	var tasks []policy.Task
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for batch := range slices.Chunk(arns, taskBatch) {
+		group.Go(func() error {
+			out, err := f.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &ref.Cluster, Tasks: batch}, f.read(f.tasks))
+			if err != nil {
+				return err
+			}
+			for _, failure := range out.Failures {
+				// A task that is no longer known has stopped over an hour ago.
+				if reason := aws.ToString(failure.Reason); reason != "MISSING" {
+					return fmt.Errorf("ECS says %s of task %s", reason, lastPart(aws.ToString(failure.Arn)))
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, t := range out.Tasks {
+				if task, here := task(t); here {
+					tasks = append(tasks, task)
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fail("describe tasks of "+name(ref), "ecs:DescribeTasks", err)
+	}
+	slices.SortFunc(tasks, func(a, b policy.Task) int {
+		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return tasks, nil
+}
+
+// task translates a task; false if its processes have ended, or never began and never will.
+func task(t types.Task) (policy.Task, bool) {
+	out := policy.Task{
+		ID: lastPart(aws.ToString(t.TaskArn)), CreatedAt: aws.ToTime(t.CreatedAt), StartedAt: aws.ToTime(t.StartedAt),
+		Zone: aws.ToString(t.AvailabilityZone),
+	}
+	switch aws.ToString(t.LastStatus) {
+	case "DEPROVISIONING", "STOPPED", "DELETED":
+		return policy.Task{}, false
+	case "PROVISIONING", "PENDING":
+		out.State = policy.TaskPending
+	case "DEACTIVATING", "STOPPING":
+		out.State = policy.TaskStopping
+	default:
+		// RUNNING; and ACTIVATING, when the worker is up already.
+		out.State = policy.TaskRunning
+	}
+	if aws.ToString(t.DesiredStatus) == string(types.DesiredStatusStopped) {
+		out.State = policy.TaskStopping
+	}
+	for _, a := range t.Attachments {
+		for _, d := range a.Details {
+			if aws.ToString(d.Name) == "privateIPv4Address" {
+				out.PrivateIPv4 = aws.ToString(d.Value)
+			}
+		}
+	}
+	for _, c := range t.Containers {
+		if id := aws.ToString(c.RuntimeId); id != "" {
+			out.RuntimeIDs = append(out.RuntimeIDs, id)
+		}
+	}
+	return out, true
+}
+
+// SetTags sets tags on the service with this ARN, leaving its other tags as they are. Doing it twice does no harm, so it is
+// tried again like a read.
+func (f *Fleet) SetTags(ctx context.Context, arn string, tags map[string]string) error {
+	if len(tags) == 0 {
+		return nil
+	}
+	in := &ecs.TagResourceInput{ResourceArn: &arn}
+	for k, v := range tags {
+		in.Tags = append(in.Tags, types.Tag{Key: aws.String(k), Value: aws.String(v)})
+	}
+	if _, err := f.api.TagResource(ctx, in, f.read(f.tags)); err != nil {
+		return fail("tag service "+arn, "ecs:TagResource", err)
+	}
+	return nil
+}
