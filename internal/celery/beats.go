@@ -46,7 +46,7 @@ func (b *Broker) beats(ctx context.Context, expect int) (map[string]policy.Beat,
 	defer cancel()
 	for len(heard) < expect {
 		message, err := sub.ReceiveMessage(window)
-		if window.Err() != nil {
+		if past(window) {
 			break
 		}
 		if err != nil {

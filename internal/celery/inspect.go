@@ -127,7 +127,7 @@ func (b *Broker) gather(ctx context.Context, oid string, tickets map[string]stri
 		// Redis blocks for whole seconds here; the context ends the last wait early, and its connection with it.
 		popped, err := b.client.BRPop(ctx, time.Second, queue...).Result()
 		switch {
-		case ctx.Err() != nil:
+		case past(ctx):
 			return replies, nil
 		case errors.Is(err, redis.Nil):
 			continue
@@ -144,6 +144,12 @@ func (b *Broker) gather(ctx context.Context, oid string, tickets map[string]stri
 		}
 	}
 	return replies, nil
+}
+
+// past tells that a context has ended. Its deadline is on the connection too, and there it is often noticed a moment earlier.
+func past(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // forget removes reply bindings and whatever was replied to them, also when ctx has ended. What cannot be removed now is removed

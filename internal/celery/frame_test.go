@@ -1,0 +1,147 @@
+package celery
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// goldenFrame is one command as record_frames.py recorded it from kombu.
+type goldenFrame struct {
+	Method      string         `json:"method"`
+	Arguments   map[string]any `json:"arguments"`
+	Destination []string       `json:"destination"`
+	Channel     string         `json:"channel"`
+	Message     map[string]any `json:"message"`
+}
+
+func goldenFrames(t *testing.T) map[string][]goldenFrame {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/frames-kombu-*.json")
+	if err != nil || len(paths) < 3 {
+		t.Fatalf("find recorded frames of at least 3 versions: %v, %v", paths, err)
+	}
+	byFile := map[string][]goldenFrame{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var recorded struct {
+			Frames []goldenFrame `json:"frames"`
+		}
+		if err := json.Unmarshal(text, &recorded); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		byFile[filepath.Base(path)] = recorded.Frames
+	}
+	return byFile
+}
+
+// opened replaces the body of a decoded frame by what is in it, and the parts that differ from one message to the next by
+// their types.
+func opened(t *testing.T, frame map[string]any) map[string]any {
+	t.Helper()
+	text, err := base64.StdEncoding.DecodeString(frame["body"].(string))
+	if err != nil {
+		t.Fatalf("frame's body: %v", err)
+	}
+	var body map[string]any
+	if err := json.Unmarshal(text, &body); err != nil {
+		t.Fatalf("frame's body: %v", err)
+	}
+	for _, path := range [][]string{{"ticket"}, {"reply_to", "routing_key"}} {
+		typed(t, body, path)
+	}
+	frame["body"] = body
+	for _, path := range [][]string{{"headers", "clock"}, {"headers", "expires"}, {"properties", "delivery_tag"}} {
+		typed(t, frame, path)
+	}
+	return frame
+}
+
+func typed(t *testing.T, in map[string]any, path []string) {
+	t.Helper()
+	for ; len(path) > 1; path = path[1:] {
+		in = in[path[0]].(map[string]any)
+	}
+	value, ok := in[path[0]]
+	if !ok || reflect.ValueOf(value).IsZero() {
+		t.Errorf("frame has no %s", path[0])
+	}
+	in[path[0]] = reflect.TypeOf(value).String()
+}
+
+func TestFrameIsKombus(t *testing.T) {
+	k := testKeys()
+	for file, frames := range goldenFrames(t) {
+		for _, golden := range frames {
+			t.Run(file+"/"+golden.Method, func(t *testing.T) {
+				c := command{method: golden.Method, arguments: golden.Arguments, nodes: golden.Destination, ticket: uuid()}
+				ours, err := k.frame(c, "sluice-1-x", time.Now(), time.Second)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got map[string]any
+				if err := json.Unmarshal(ours, &got); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(opened(t, golden.Message), opened(t, got)); diff != "" {
+					t.Errorf("frame (-kombu +ours):\n%s", diff)
+				}
+				if k.controlChannel() != golden.Channel {
+					t.Errorf("channel %q, kombu's is %q", k.controlChannel(), golden.Channel)
+				}
+			})
+		}
+	}
+}
+
+// A worker that reads a frame without one of these shuts down or goes deaf.
+func TestFrameOmitsNothing(t *testing.T) {
+	frame, err := testKeys().frame(command{}, "", time.Time{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Body       *string
+		Properties *struct {
+			DeliveryTag *string `json:"delivery_tag"`
+		}
+	}
+	if err := json.Unmarshal(frame, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Properties == nil || got.Properties.DeliveryTag == nil || len(*got.Properties.DeliveryTag) != 36 {
+		t.Errorf("frame has no properties.delivery_tag: %s", frame)
+	}
+	body, err := base64.StdEncoding.DecodeString(*got.Body)
+	if err != nil || !json.Valid(body) || body[0] != '{' {
+		t.Errorf("the body of a frame is no JSON object: %s, %v", body, err)
+	}
+	// The zero values of all types on the way must be written, too: none may have omitempty, none may be left out.
+	for _, v := range []any{controlFrame{}, controlBody{}, controlHeaders{}, controlProperties{}, deliveryInfo{}, replyTo{}} {
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(text, &fields); err != nil {
+			t.Fatal(err)
+		}
+		if n := reflect.TypeOf(v).NumField(); len(fields) != n {
+			t.Errorf("%T has %d fields and writes %d: %s", v, n, len(fields), text)
+		}
+	}
+}
+
+func testKeys() keys {
+	o := withDefaults(Options{})
+	return keys{sep: o.Separator, steps: o.PrioritySteps, control: o.ControlExchange, events: o.EventExchange}
+}
