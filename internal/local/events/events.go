@@ -67,7 +67,7 @@ type Event struct {
 // Rule sends the events of a bus that match a pattern to a target.
 type Rule struct {
 	Name    string
-	Bus     string // Empty means the default bus.
+	Bus     string // Name or ARN; empty means the default bus.
 	Pattern *Pattern
 	// Target gets each matching event as JSON. It is called from goroutines of the service. An error is reported
 	// in the Delivery and not retried: a Lambda target has a queue and retries of its own.
@@ -87,7 +87,7 @@ type Delivery struct {
 type Options struct {
 	Region  string   // us-east-1 if empty.
 	Account string   // 000000000000 if empty.
-	Buses   []string // Buses besides the default one.
+	Buses   []string // Buses besides the default one, by name or ARN.
 	// OnDelivery is called for each event and rule, and once for an event without one. It must not block, and may be
 	// called from several goroutines at once.
 	OnDelivery func(Delivery)
@@ -117,6 +117,10 @@ func New(opts Options) *Service {
 	if opts.OnDelivery == nil {
 		opts.OnDelivery = func(Delivery) {}
 	}
+	opts.Buses = slices.Clone(opts.Buses)
+	for i, bus := range opts.Buses {
+		opts.Buses[i] = busName(bus)
+	}
 	s := &Service{opts: opts}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
@@ -124,9 +128,7 @@ func New(opts Options) *Service {
 
 // AddRule adds a rule. It returns an error if its bus does not exist.
 func (s *Service) AddRule(r Rule) error {
-	if r.Bus == "" {
-		r.Bus = DefaultBus
-	}
+	r.Bus = busName(r.Bus)
 	if !s.hasBus(r.Bus) {
 		return fmt.Errorf("add rule %s: event bus %s does not exist", r.Name, r.Bus)
 	}

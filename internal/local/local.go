@@ -1,0 +1,369 @@
+// Package local is the cloud on a laptop: what stands in for AWS in the demo, in tests and in `sluice local`.
+//
+// It puts together the parts that the folders below it are: ecs (services whose tasks are processes here), lambda (the
+// three functions as the bootstraps that ship), events (the rule that calls ScaleOut), asl (the state machine file as it is
+// deployed) and scheduler (the sweep). All of them answer at one loopback address, each in AWS's own protocol, so that any
+// AWS client works against it with AWS_ENDPOINT_URL and nothing else changed; the functions, too, find AWS that way. A
+// little of Secrets Manager and SSM gives the functions the broker's URL where sluice.yaml says that it is kept there.
+//
+// What happens is told to subscribers as a stream of happenings, for a view or a test. Close ends everything; and should
+// this process die without it, the kernel and the tasks' supervisors end what it has started.
+//
+// Why it is built like this: docs/design/0006-local-cloud.md.
+package local
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"sluice/internal/config"
+	"sluice/internal/local/ecs"
+	"sluice/internal/local/events"
+	"sluice/internal/local/lambda"
+	"sluice/internal/local/scheduler"
+)
+
+// The names of the functions, of the rule and of the state machine. The functions' bootstraps are in folders of their names.
+const (
+	ScaleOut     = "scaleout"
+	Check        = "check"
+	ScaleIn      = "scalein"
+	RuleName     = "scale-out"
+	StateMachine = "sluice-sweep"
+)
+
+// Account is the account that everything belongs to.
+const Account = "000000000000"
+
+// Options say what to run.
+type Options struct {
+	Config     *config.Config
+	ConfigPath string // Of the file that Config was loaded from: the functions load it themselves.
+	Lambdas    string // The folder with scaleout/bootstrap, check/bootstrap and scalein/bootstrap.
+	Addr       string // Where to listen; 127.0.0.1 with a free port if empty. It has to be a loopback address.
+	Region     string // us-east-1 if empty.
+	// RedisURL is a Redis that runs already. If it is empty the config says whether an embedded one is started.
+	RedisURL string
+	// NoSweep leaves out the schedule: sweeps run only by StartExecution.
+	NoSweep bool
+	// Retry is how failed events are tried again; locally a second after the first failure and two after the next.
+	Retry lambda.Async
+	// ECS has what the demo and tests may set of the model: delays, seed, faults. Its Runner and Region are set here, and
+	// Pending to the longest start_delay of the config where it is zero.
+	ECS ecs.Options
+	// FunctionLog gets what the functions print; TaskLog returns where a task's output goes. Nil discards it.
+	FunctionLog io.Writer
+	TaskLog     func(ecs.Spec) io.Writer
+}
+
+// Cloud is a running local cloud. Its methods may be called concurrently.
+type Cloud struct {
+	opts     Options
+	endpoint string
+	redis    *redisServer // Nil if none is embedded.
+	redisURL string
+
+	ecs        *ecs.Model
+	events     *events.Service
+	functions  *lambda.Host
+	executions *executions
+	secrets    *secrets
+	sweep      *scheduler.Schedule // Nil with NoSweep.
+	feed       *feed
+
+	server *http.Server
+	ends   []func() // In the order in which they were begun; Close runs them backwards.
+}
+
+// ErrNoBootstrap says that the functions have not been built.
+var ErrNoBootstrap = errors.New("run `make build` to build the functions")
+
+// Start starts the cloud: its server, Redis, the services with a desired count of zero, the rule and the schedule. The
+// context is only for starting. If it returns an error nothing is left running.
+func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
+	c := &Cloud{opts: opts, feed: newFeed()}
+	c.opts.Region = cmp.Or(opts.Region, "us-east-1")
+	c.onClose(c.feed.close)
+	defer func() {
+		if err != nil {
+			_ = c.Close()
+		}
+	}()
+	if err := c.checkBootstraps(); err != nil {
+		return nil, err
+	}
+	ln, err := listen(ctx, cmp.Or(opts.Addr, "127.0.0.1:0"))
+	if err != nil {
+		return nil, err
+	}
+	c.endpoint = "http://" + ln.Addr().String()
+	c.onClose(func() { _ = ln.Close() }) // Should it not come to serving.
+	if err := c.startRedis(); err != nil {
+		return nil, err
+	}
+	if err := c.startServices(); err != nil {
+		return nil, err
+	}
+	if err := c.startFunctions(); err != nil {
+		return nil, err
+	}
+	c.secrets = newSecrets(opts.Config, c.redisURL)
+	if err := c.startRule(); err != nil {
+		return nil, err
+	}
+	if c.executions, err = newExecutions(c.functions, c.opts.Region, c.feed.execution); err != nil {
+		return nil, err
+	}
+	c.onClose(c.executions.close)
+	c.serve(ln)
+	if !opts.NoSweep {
+		c.sweep = scheduler.Start(opts.Config.LocalSweepEvery(), func(context.Context) {
+			_, _ = c.executions.start("", nil) // It fails only while the cloud closes.
+		})
+		c.onClose(func() { _ = c.sweep.Close() })
+	}
+	return c, nil
+}
+
+// Close ends everything, in the reverse order of its start, and returns when no process is left. It is bounded: nothing
+// is waited for but the end of what was killed or cancelled. It may be called again.
+func (c *Cloud) Close() error {
+	for _, end := range slices.Backward(c.ends) {
+		end()
+	}
+	c.ends = nil
+	return nil
+}
+
+func (c *Cloud) onClose(end func()) { c.ends = append(c.ends, end) }
+
+// Endpoint is the URL at which all services answer.
+func (c *Cloud) Endpoint() string { return c.endpoint }
+
+// RedisURL is the Redis that the cloud gives to everything as REDIS_URL; empty if it gives none.
+func (c *Cloud) RedisURL() string { return c.redisURL }
+
+// ECS is the local ECS, to look at it or to break it.
+func (c *Cloud) ECS() *ecs.Model { return c.ecs }
+
+// Events is the local EventBridge, to lose or double events.
+func (c *Cloud) Events() *events.Service { return c.events }
+
+// Functions is the local Lambda, with its dead-letter queue.
+func (c *Cloud) Functions() *lambda.Host { return c.functions }
+
+// Subscribe calls watch for everything that happens from now on, one at a time and in order, until cancel is called. It
+// may take its time and may call the cloud, but not Close.
+func (c *Cloud) Subscribe(watch func(Happening)) (cancel func()) { return c.feed.subscribe(watch) }
+
+// Env is what a client of the cloud needs in its environment, NAME=value.
+func (c *Cloud) Env() []string {
+	env := []string{
+		"AWS_ENDPOINT_URL=" + c.endpoint,
+		"AWS_ACCESS_KEY_ID=local",
+		"AWS_SECRET_ACCESS_KEY=local",
+		"AWS_REGION=" + c.opts.Region,
+		"AWS_DEFAULT_REGION=" + c.opts.Region,
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+	if c.redisURL != "" {
+		env = append(env, "REDIS_URL="+c.redisURL)
+	}
+	return env
+}
+
+// listen opens the one address. Whoever reaches it may start processes here, so it is never one that others can reach.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("listen on %s: only a loopback address such as 127.0.0.1 is allowed", addr)
+	}
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return ln, nil
+}
+
+func (c *Cloud) checkBootstraps() error {
+	for _, name := range []string{ScaleOut, Check, ScaleIn} {
+		path := filepath.Join(c.opts.Lambdas, name, "bootstrap")
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("find function %s: %w: %w", name, err, ErrNoBootstrap)
+		}
+	}
+	return nil
+}
+
+func (c *Cloud) startRedis() error {
+	c.redisURL = c.opts.RedisURL
+	if c.redisURL != "" || c.opts.Config.Local.Redis != config.RedisEmbedded {
+		return nil
+	}
+	server, err := startRedis()
+	if err != nil {
+		return err
+	}
+	c.redis, c.redisURL = server, server.url()
+	c.onClose(server.close)
+	return nil
+}
+
+// startServices makes the model and its services. They start at the minimum of their target, as a deployment would leave
+// them.
+func (c *Cloud) startServices() error {
+	o := c.opts.ECS
+	o.Region, o.Account = c.opts.Region, Account
+	o.Runner = &ecs.Processes{Log: c.opts.TaskLog}
+	local := c.opts.Config.Local
+	if o.Pending == 0 {
+		// The model has one delay for all services.
+		for _, s := range local.Services {
+			o.Pending = max(o.Pending, s.StartDelay.Std())
+		}
+	}
+	c.ecs = ecs.New(o)
+	c.ecs.Subscribe(c.feed.task)
+	for _, s := range local.Services {
+		desired := 0
+		for _, t := range c.opts.Config.Targets {
+			if lastPart(t.Cluster) == lastPart(s.Cluster) && lastPart(t.Service) == lastPart(s.Service) {
+				desired = t.Min
+			}
+		}
+		env := c.Env()
+		for k, v := range s.Env {
+			env = append(env, k+"="+v)
+		}
+		dir := s.Dir
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(c.opts.Config.Dir, dir)
+		}
+		if err := c.ecs.CreateService(ecs.ServiceConfig{
+			Cluster: lastPart(s.Cluster), Name: lastPart(s.Service), Desired: desired, Command: s.Command, Env: env, Dir: dir,
+			StopTimeout: s.StopTimeout.Std(),
+		}); err != nil {
+			return fmt.Errorf("start service %s: %w", s.Service, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.ecs.Run(ctx)
+	}()
+	c.onClose(func() {
+		cancel()
+		<-done
+		c.ecs.Close()
+	})
+	return nil
+}
+
+// startFunctions makes the Lambda host. The time-outs are the ones that the state machine is made for: each state waits
+// a little longer than its function.
+func (c *Cloud) startFunctions() error {
+	env, err := c.functionEnv()
+	if err != nil {
+		return err
+	}
+	retry := c.opts.Retry
+	if len(retry.RetryDelays) == 0 {
+		retry.RetryDelays = []time.Duration{time.Second, 2 * time.Second}
+	}
+	retry.ThrottleDelay = cmp.Or(retry.ThrottleDelay, 50*time.Millisecond)
+	retry.ThrottleMax = cmp.Or(retry.ThrottleMax, 2*time.Second)
+	function := func(name string, timeout time.Duration, reserved int) lambda.Function {
+		return lambda.Function{
+			Name: name, Bootstrap: filepath.Join(c.opts.Lambdas, name, "bootstrap"), Env: env,
+			Timeout: timeout, Reserved: reserved, Async: retry,
+		}
+	}
+	c.functions, err = lambda.Start(lambda.Options{
+		Functions: []lambda.Function{
+			function(ScaleOut, 30*time.Second, 1), function(Check, time.Minute, 0), function(ScaleIn, 2*time.Minute, 0),
+		},
+		Region: c.opts.Region, Account: Account, Log: c.opts.FunctionLog,
+		OnAttempt: c.feed.attempt, OnDeadLetter: c.feed.deadLetter,
+	})
+	if err != nil {
+		return err
+	}
+	c.onClose(func() { _ = c.functions.Close() })
+	return nil
+}
+
+// functionEnv is the functions' environment. Where a broker's URL is in another variable than REDIS_URL, it is passed on
+// from our own environment.
+func (c *Cloud) functionEnv() (map[string]string, error) {
+	path, err := filepath.Abs(c.opts.ConfigPath)
+	if err != nil {
+		return nil, fmt.Errorf("locate config %s: %w", c.opts.ConfigPath, err)
+	}
+	env := map[string]string{
+		"AWS_ENDPOINT_URL": c.endpoint, "SLUICE_CONFIG": path, "AWS_LAMBDA_LOG_FORMAT": "JSON",
+	}
+	if c.redisURL != "" {
+		env["REDIS_URL"] = c.redisURL
+	}
+	for _, b := range c.opts.Config.Brokers {
+		if b.URLEnv == "" || env[b.URLEnv] != "" {
+			continue
+		}
+		value := os.Getenv(b.URLEnv)
+		if value == "" {
+			return nil, fmt.Errorf("broker %s: the environment variable %s is not set: set it, or let `local.redis: embedded` "+
+				"set REDIS_URL", b.Name, b.URLEnv)
+		}
+		env[b.URLEnv] = value
+	}
+	return env, nil
+}
+
+// startRule makes the rule that sends the configured events to ScaleOut, which takes them from its own queue.
+func (c *Cloud) startRule() error {
+	e := c.opts.Config.Events
+	c.events = events.New(events.Options{
+		Region: c.opts.Region, Account: Account, Buses: []string{e.Bus}, OnDelivery: c.feed.delivery,
+	})
+	c.onClose(func() { _ = c.events.Close() })
+	text, err := json.Marshal(map[string][]string{"source": {e.Source}, "detail-type": {e.DetailType}})
+	if err != nil {
+		return fmt.Errorf("make rule %s: %w", RuleName, err)
+	}
+	pattern, err := events.ParsePattern(text)
+	if err != nil {
+		return fmt.Errorf("make rule %s: %w", RuleName, err)
+	}
+	return c.events.AddRule(events.Rule{
+		Name: RuleName, Bus: e.Bus, Pattern: pattern,
+		Target: func(_ context.Context, event []byte) error {
+			_, err := c.functions.InvokeAsync(ScaleOut, event)
+			return err
+		},
+	})
+}
+
+// lastPart is the name in an ARN, or the name itself.
+func lastPart(ref string) string {
+	a, err := arn.Parse(ref)
+	if err != nil {
+		return ref
+	}
+	return filepath.Base(a.Resource)
+}
