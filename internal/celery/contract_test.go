@@ -163,18 +163,28 @@ func (c *contract) busy(t *testing.T) {
 	}
 	c.expect(t, 2, none, none)
 	c.send(order{Task: "hold", Args: []string{"busy"}, Count: 4, Options: map[string]any{"queue": "video"}})
-	c.expect(t, 2, queue(0, 4, 0), none) // Its prefetch allows two for each process.
+	ahead := c.ahead()
+	c.expect(t, 2, queue(4-ahead, ahead, 0), none)
 	for _, priority := range []int{0, 5, 6, 9} {
 		c.send(order{Task: "hold", Args: []string{"busy"}, Options: map[string]any{"queue": "video", "priority": priority}})
 	}
 	c.send(order{Task: "hold", Args: []string{"busy"}, Count: 2, Options: map[string]any{"queue": "mail"}})
-	c.expect(t, 2, queue(4, 4, 0), queue(2, 0, 0))
+	c.expect(t, 2, queue(8-ahead, ahead, 0), queue(2, 0, 0))
 	look, err := c.broker.Look(t.Context(), []string{"video"}, testPatience)
 	if err != nil || len(look.Nodes) != 1 || time.Since(look.Nodes[0].OldestStart).Abs() > time.Minute {
 		t.Errorf("look at executing tasks: %+v, %v; want the time of their start", look, err)
 	}
 	c.open("busy", 12)
 	c.settle(t, "busy", 12)
+}
+
+// ahead is how many tasks the worker fetches beyond the two that it executes: two for each, as its prefetch multiplier says;
+// a gevent worker stops fetching at the first that finds its pool full.
+func (c *contract) ahead() int {
+	if c.pool == "gevent" {
+		return 1
+	}
+	return 4
 }
 
 // settle waits until n tasks have ended behind the gate and the worker is idle.
@@ -245,7 +255,8 @@ func (c *contract) unsafeArguments(t *testing.T) {
 		c.expect(t, 1, queue(3, 1, 0), none)
 	} else {
 		for range 10 {
-			c.expect(t, 2, queue(0, 2, 0), none)
+			ahead := min(2, c.ahead())
+			c.expect(t, 2, queue(2-ahead, ahead, 0), none)
 		}
 	}
 	c.open("pickled", 4)
