@@ -125,7 +125,7 @@ type order struct {
 	Args    []string       `json:"args"`
 	Count   int            `json:"count"`
 	Set     bool           `json:"set"`
-	Options map[string]any `json:"options"`
+	Options map[string]any `json:"options,omitempty"`
 }
 
 // send sends tasks and returns when they are in their queues.
