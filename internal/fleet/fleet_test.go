@@ -92,8 +92,15 @@ func newWorld(t *testing.T, o ecs.Options, services ...ecs.ServiceConfig) *world
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 	})
 	return &world{m, c, client, fleet.New(client, fleet.Options{
-		MaxBackoff: time.Millisecond, AttemptTimeout: 200 * time.Millisecond,
+		MaxBackoff: time.Millisecond, AttemptTimeout: 10 * time.Second,
 	})}
+}
+
+// impatient has the fleet wait less long for answers, if some are to be lost.
+func (w *world) impatient(f ecs.Fault) {
+	if f.Delay > 0 {
+		w.fleet = fleet.New(w.client, fleet.Options{MaxBackoff: time.Millisecond, AttemptTimeout: 300 * time.Millisecond})
+	}
 }
 
 func kind(err error) policy.Kind {
@@ -199,7 +206,7 @@ func TestBadAnswers(t *testing.T) {
 		{"a server fault once", 1, ecs.Fault{Code: "ServerException"}, "", "", false, 2},
 		{"a server fault for ever", -1, ecs.Fault{Code: "ServerException", Status: 503}, policy.FleetUnavailable, "503", true, 4},
 		{"one lost answer", 1, ecs.Fault{Delay: time.Minute}, "", "", false, 2},
-		{"no answers", -1, ecs.Fault{Delay: time.Minute}, policy.FleetUnavailable, "no answer within 200ms", true, 4},
+		{"no answers", -1, ecs.Fault{Delay: time.Minute}, policy.FleetUnavailable, "no answer within 300ms", true, 4},
 		{"all denied", -1, denied, policy.FleetDenied, "grant ecs:DescribeServices", true, 3},
 		{"one denied", -1, with(denied, `"a"`), policy.FleetDenied, "grant ecs:DescribeServices", false, 3},
 		{
@@ -210,6 +217,7 @@ func TestBadAnswers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, ecs.Options{}, ecs.ServiceConfig{Name: "a", Desired: 1}, ecs.ServiceConfig{Name: "b", Desired: 1})
+			w.impatient(c.fault)
 			w.Fail("DescribeServices", c.times, c.fault)
 			a, b := policy.ServiceRef{Cluster: "default", Service: "a"}, policy.ServiceRef{Cluster: "default", Service: "b"}
 			got := w.fleet.Describe(t.Context(), []policy.ServiceRef{a, b})
@@ -283,6 +291,7 @@ func TestSetDesired(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, ecs.Options{}, ecs.ServiceConfig{Name: "a", Desired: 1})
+			w.impatient(c.fault)
 			w.Fail("UpdateService", c.times, c.fault)
 			err := w.fleet.SetDesired(t.Context(), policy.ServiceRef{Cluster: "default", Service: c.ref}, 3)
 			if kind(err) != c.kind || (err == nil) != (c.kind == "") {

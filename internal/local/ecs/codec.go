@@ -25,20 +25,28 @@ var (
 		schemas.DescribeServices, schemas.DescribeServicesRequest, schemas.DescribeServicesResponse)
 )
 
-// encode writes an answer as ECS does. The SDK's own serializer writes requests, and so leaves out numbers that are zero;
-// ECS does send the counts of an idle service, and clients that read "desiredCount" of one rely on it. Those of the
-// fields that ECS always sends are put in.
-func encode(out smithy.Serializable) ([]byte, error) {
+// serialize writes a message with the SDK's own serializer.
+func serialize(message smithy.Serializable) ([]byte, error) {
 	req := smithyhttp.NewStackRequest().(*smithyhttp.Request)
-	if err := protocol.SerializeRequest(context.Background(), shape, out, req); err != nil {
+	if err := protocol.SerializeRequest(context.Background(), shape, message, req); err != nil {
 		return nil, fmt.Errorf("encode answer: %w", err)
 	}
 	raw, err := io.ReadAll(req.GetStream())
 	if err != nil {
 		return nil, fmt.Errorf("encode answer: %w", err)
 	}
+	return raw, nil
+}
+
+// encode writes an answer as ECS does. The SDK's serializer is made for requests and leaves out numbers that are zero; ECS
+// does send the counts of an idle service, and clients that read its "desiredCount" rely on that. They are put in.
+func encode(answer smithy.Serializable) ([]byte, error) {
+	raw, err := serialize(answer)
+	if err != nil {
+		return nil, err
+	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber() // Or 1795293161.123 would come out in exponential form.
+	dec.UseNumber() // Or times would come out in exponential form.
 	var v map[string]any
 	if err := dec.Decode(&v); err != nil {
 		return nil, fmt.Errorf("encode answer: %w", err)
@@ -47,34 +55,42 @@ func encode(out smithy.Serializable) ([]byte, error) {
 	return json.Marshal(v)
 }
 
-// alwaysSent names, for the field that holds them, the numbers that ECS sends even when they are zero.
-var alwaysSent = map[string][]string{
-	"services":    {"desiredCount", "runningCount", "pendingCount"},
-	"service":     {"desiredCount", "runningCount", "pendingCount"},
-	"deployments": {"desiredCount", "runningCount", "pendingCount", "failedTasks"},
-	"clusters":    {"activeServicesCount", "runningTasksCount", "pendingTasksCount", "registeredContainerInstancesCount"},
+// always puts in the numbers that ECS sends even when they are zero.
+func always(answer map[string]any) {
+	counts := []string{"desiredCount", "runningCount", "pendingCount"}
+	for _, s := range append(objects(answer["services"]), objects(answer["service"])...) {
+		zero(s, counts...)
+		for _, d := range objects(s["deployments"]) {
+			zero(d, append(counts, "failedTasks")...)
+		}
+	}
+	for _, c := range objects(answer["clusters"]) {
+		zero(c, "activeServicesCount", "runningTasksCount", "pendingTasksCount", "registeredContainerInstancesCount")
+	}
+	for _, p := range objects(answer["protectedTasks"]) {
+		if _, ok := p["protectionEnabled"]; !ok {
+			p["protectionEnabled"] = false
+		}
+	}
 }
 
-func always(v map[string]any) {
-	for field, inner := range v {
-		var objects []any
-		switch inner := inner.(type) {
-		case []any:
-			objects = inner
-		case map[string]any:
-			objects = []any{inner}
+func objects(v any) []map[string]any {
+	var out []map[string]any
+	switch v := v.(type) {
+	case map[string]any:
+		out = append(out, v)
+	case []any:
+		for _, v := range v {
+			out = append(out, objects(v)...)
 		}
-		for _, o := range objects {
-			o, ok := o.(map[string]any)
-			if !ok {
-				continue
-			}
-			for _, name := range alwaysSent[field] {
-				if _, ok := o[name]; !ok {
-					o[name] = 0
-				}
-			}
-			always(o)
+	}
+	return out
+}
+
+func zero(o map[string]any, names ...string) {
+	for _, name := range names {
+		if _, ok := o[name]; !ok {
+			o[name] = 0
 		}
 	}
 }

@@ -51,8 +51,10 @@ type Model struct {
 	rand     *rand.Rand
 	clusters map[string]bool
 	services map[serviceKey]*service
-	tasks    []*task // In order of creation; stopped ones leave an hour later, as on ECS.
-	addrs    int     // How many addresses have been given out.
+	ordered  []*service       // The services by cluster and name, so that the same seed gives the same story.
+	tasks    []*task          // In order of creation; stopped ones leave an hour later, as on ECS.
+	byID     map[string]*task // The same.
+	addrs    int              // How many addresses have been given out.
 	closed   bool
 	idle     *sync.Cond // Signalled when a task's process has ended.
 
@@ -83,6 +85,7 @@ func New(o Options) *Model {
 		rand:     rand.New(rand.NewPCG(o.Seed, 0)),
 		clusters: map[string]bool{},
 		services: map[serviceKey]*service{},
+		byID:     map[string]*task{},
 		watchers: map[int]func(Event){},
 		wake:     make(chan struct{}, 1),
 		calls:    map[string]int{},
@@ -111,7 +114,7 @@ func (m *Model) tick() {
 			changed = m.step(t, now) || changed
 		}
 		if !m.closed {
-			for _, s := range m.sorted() {
+			for _, s := range m.ordered {
 				changed = m.reconcile(s, now) || changed
 			}
 		}
@@ -120,9 +123,13 @@ func (m *Model) tick() {
 		}
 	}
 	m.tasks = slices.DeleteFunc(m.tasks, func(t *task) bool {
-		return t.status == stopped && now.Sub(t.stoppedAt) > time.Hour
+		old := t.status == stopped && now.Sub(t.stoppedAt) > time.Hour
+		if old {
+			delete(m.byID, t.id)
+		}
+		return old
 	})
-	for _, s := range m.services {
+	for _, s := range m.ordered {
 		m.count(s, now)
 	}
 }
@@ -143,7 +150,7 @@ func (m *Model) Next() (time.Time, bool) {
 			sooner(t.protectedUntil)
 		}
 	}
-	for _, s := range m.services {
+	for _, s := range m.ordered {
 		if s.restartAt.After(m.opts.Now()) {
 			sooner(s.restartAt)
 		}
@@ -191,18 +198,6 @@ func (m *Model) poke() {
 	case m.wake <- struct{}{}:
 	default:
 	}
-}
-
-// sorted returns the services in a fixed order, so that the same seed gives the same story.
-func (m *Model) sorted() []*service {
-	out := make([]*service, 0, len(m.services))
-	for _, s := range m.services {
-		out = append(out, s)
-	}
-	slices.SortFunc(out, func(a, b *service) int {
-		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Name, b.Name))
-	})
-	return out
 }
 
 func (m *Model) arn(kind, rest string) string {

@@ -42,6 +42,7 @@ type service struct {
 	desired     int
 	createdAt   time.Time
 	deployments []*deployment // The first is the PRIMARY one.
+	tasks       []*task       // Those that have not stopped.
 	rebalancing string
 	events      []note // The newest first, as ECS tells them; a hundred at most.
 	blocked     bool   // The last try to lower the count was blocked by protected tasks.
@@ -106,6 +107,11 @@ func (m *Model) create(c ServiceConfig) (*service, error) {
 	}
 	m.clusters[c.Cluster] = true
 	m.services[key] = s
+	m.ordered = slices.DeleteFunc(m.ordered, func(o *service) bool { return o.Cluster == c.Cluster && o.Name == c.Name })
+	at, _ := slices.BinarySearchFunc(m.ordered, s, func(a, b *service) int {
+		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Name, b.Name))
+	})
+	m.ordered = slices.Insert(m.ordered, at, s)
 	m.deploy(s, now)
 	m.tick()
 	m.tell(Event{At: now, Cluster: s.Cluster, Service: s.Name, Desired: s.desired, Status: s.status})
@@ -143,10 +149,10 @@ func (m *Model) note(s *service, now time.Time, format string, args ...any) {
 }
 
 // live returns the tasks of a service that are meant to run, of one deployment or (id "") of all.
-func (m *Model) live(s *service, id string) []*task {
+func (s *service) live(id string) []*task {
 	var out []*task
-	for _, t := range m.tasks {
-		if t.service == s && t.desired == running && (id == "" || t.deployment == id) {
+	for _, t := range s.tasks {
+		if t.desired == running && (id == "" || t.deployment == id) {
 			out = append(out, t)
 		}
 	}
@@ -158,14 +164,14 @@ func (m *Model) reconcile(s *service, now time.Time) bool {
 	if s.status == inactive {
 		return false
 	}
-	if s.status == draining && !slices.ContainsFunc(m.tasks, func(t *task) bool { return t.service == s && t.status != stopped }) {
+	if s.status == draining && len(s.tasks) == 0 {
 		s.status, s.deployments = inactive, nil
 		m.tell(Event{At: now, Cluster: s.Cluster, Service: s.Name, Status: s.status})
 		return true
 	}
 	d := s.deployments[0]
-	mine := m.live(s, d.id)
-	all := m.live(s, "")
+	mine := s.live(d.id)
+	all := s.live("")
 	// A rolling deployment with ECS's defaults: never fewer than 100 % running, never more than 200 % in all.
 	room := 2*s.desired - len(all)
 	if len(s.deployments) == 1 {
@@ -189,7 +195,7 @@ func (m *Model) reconcile(s *service, now time.Time) bool {
 // reduce stops the tasks that are too many: first those of older deployments whose replacements run, then any.
 func (m *Model) reduce(s *service, now time.Time) bool {
 	d := s.deployments[0]
-	all := m.live(s, "")
+	all := s.live("")
 	var old []*task
 	up := 0
 	for _, t := range all {
@@ -239,7 +245,7 @@ func (m *Model) choose(s *service, from []*task, n int, now time.Time) []*task {
 	}
 	m.rand.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
 	zones := map[string]int{}
-	for _, t := range m.live(s, "") {
+	for _, t := range s.live("") {
 		zones[t.zone]++
 	}
 	var out []*task
@@ -266,12 +272,12 @@ func (m *Model) settle(s *service, now time.Time) bool {
 	d := s.deployments[0]
 	did := false
 	s.deployments = slices.DeleteFunc(s.deployments, func(old *deployment) bool {
-		gone := old != d && len(m.live(s, old.id)) == 0
+		gone := old != d && len(s.live(old.id)) == 0
 		did = did || gone
 		return gone
 	})
 	up := 0
-	for _, t := range m.live(s, d.id) {
+	for _, t := range s.live(d.id) {
 		if t.status == running {
 			up++
 		}
@@ -287,10 +293,7 @@ func (m *Model) settle(s *service, now time.Time) bool {
 // count notes the counts of a service when they change, so that they can be told late.
 func (m *Model) count(s *service, now time.Time) {
 	c := counts{at: now}
-	for _, t := range m.tasks {
-		if t.service != s {
-			continue
-		}
+	for _, t := range s.tasks {
 		switch t.status {
 		case running:
 			c.running++

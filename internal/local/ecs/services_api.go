@@ -28,7 +28,7 @@ func (m *Model) cluster(ref *string) (string, error) {
 // find resolves a service's name or ARN within a cluster; nil if there is none.
 func (m *Model) find(cluster, ref string) *service {
 	if strings.HasPrefix(ref, "arn:") {
-		for _, s := range m.services {
+		for _, s := range m.ordered {
 			if s.arn == ref && s.Cluster == cluster {
 				return s
 			}
@@ -88,7 +88,7 @@ func (m *Model) describe(s *service, tags bool) types.Service {
 		if i == 0 {
 			td.Status, td.DesiredCount = aws.String(primary), int32(s.desired)
 		}
-		for _, t := range m.live(s, d.id) {
+		for _, t := range s.live(d.id) {
 			if t.status == running {
 				td.RunningCount++
 			} else {
@@ -162,7 +162,7 @@ func (m *Model) createService(in *ecs.CreateServiceInput) (*ecs.CreateServiceOut
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range m.sorted() {
+	for _, s := range m.ordered {
 		if m.definition(s.TaskDefinition) != m.definition(aws.ToString(in.TaskDefinition)) {
 			continue
 		}
@@ -196,7 +196,7 @@ func (m *Model) deleteService(in *ecs.DeleteServiceInput) (*ecs.DeleteServiceOut
 	s.status = draining
 	m.setDesired(s, 0)
 	// Deletion spares nobody.
-	for _, t := range m.live(s, "") {
+	for _, t := range s.live("") {
 		t.protectedUntil = time.Time{}
 	}
 	m.reduce(s, m.opts.Now())
@@ -210,7 +210,7 @@ func (m *Model) listServices(in *ecs.ListServicesInput) (*ecs.ListServicesOutput
 		return nil, err
 	}
 	var arns []string
-	for _, s := range m.sorted() {
+	for _, s := range m.ordered {
 		if s.Cluster == name && s.status != inactive {
 			arns = append(arns, s.arn)
 		}
@@ -247,7 +247,7 @@ func (m *Model) describeClusters(in *ecs.DescribeClustersInput) (*ecs.DescribeCl
 		c := types.Cluster{
 			ClusterArn: aws.String(m.arn("cluster", name)), ClusterName: aws.String(name), Status: aws.String(active),
 		}
-		for _, s := range m.services {
+		for _, s := range m.ordered {
 			if s.Cluster == name && s.status != inactive {
 				now := m.lagging(s, m.opts.Now())
 				c.ActiveServicesCount++

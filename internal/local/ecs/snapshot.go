@@ -30,7 +30,7 @@ func (m *Model) Snapshot() ([]ServiceState, []TaskState) {
 	defer m.mu.Unlock()
 	m.tick()
 	var services []ServiceState
-	for _, s := range m.sorted() {
+	for _, s := range m.ordered {
 		state := ServiceState{
 			Cluster: s.Cluster, Name: s.Name, Status: s.status, Desired: s.desired, Tags: maps.Clone(s.Tags),
 		}

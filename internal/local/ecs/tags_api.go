@@ -23,7 +23,7 @@ func (m *Model) tagged(arn *string) (*service, error) {
 	if !strings.HasPrefix(aws.ToString(arn), "arn:") {
 		return nil, refuse("InvalidParameterException", "Invalid resource ARN.")
 	}
-	for _, s := range m.services {
+	for _, s := range m.ordered {
 		if s.arn == *arn && s.status != inactive {
 			return s, nil
 		}

@@ -46,7 +46,7 @@ type task struct {
 func (m *Model) launch(s *service, d *deployment, now time.Time) {
 	id := fmt.Sprintf("%016x%016x", m.rand.Uint64(), m.rand.Uint64())
 	// The zone with the fewest tasks, as ECS places them.
-	zone := slices.MinFunc(s.Zones, func(a, b string) int { return m.inZone(s, a) - m.inZone(s, b) })
+	zone := slices.MinFunc(s.Zones, func(a, b string) int { return s.inZone(a) - s.inZone(b) })
 	m.addrs++
 	t := &task{
 		id:             id,
@@ -63,13 +63,15 @@ func (m *Model) launch(s *service, d *deployment, now time.Time) {
 		due:            now.Add(m.opts.Provisioning),
 	}
 	m.tasks = append(m.tasks, t)
+	m.byID[id] = t
+	s.tasks = append(s.tasks, t)
 	m.changed(t, now, "")
 }
 
-func (m *Model) inZone(s *service, zone string) int {
+func (s *service) inZone(zone string) int {
 	n := 0
-	for _, t := range m.tasks {
-		if t.service == s && t.zone == zone && t.desired == running {
+	for _, t := range s.tasks {
+		if t.zone == zone && t.desired == running {
 			n++
 		}
 	}
@@ -102,6 +104,7 @@ func (m *Model) step(t *task, now time.Time) bool {
 		}
 	case deprovisioning:
 		t.status, t.stoppedAt = stopped, now
+		t.service.tasks = slices.DeleteFunc(t.service.tasks, func(o *task) bool { return o == t })
 		m.changed(t, now, t.stoppedReason)
 	}
 	return true

@@ -1,7 +1,6 @@
 package ecs
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,12 +61,11 @@ func (m *Model) listTasks(in *ecs.ListTasksInput) (*ecs.ListTasksOutput, error) 
 
 // task finds a task of a cluster by its id or ARN; nil if there is none.
 func (m *Model) task(cluster, ref string) *task {
-	id := ref[strings.LastIndexByte(ref, '/')+1:]
-	i := slices.IndexFunc(m.tasks, func(t *task) bool { return t.id == id && t.service.Cluster == cluster })
-	if i < 0 {
+	t := m.byID[ref[strings.LastIndexByte(ref, '/')+1:]]
+	if t == nil || t.service.Cluster != cluster {
 		return nil
 	}
-	return m.tasks[i]
+	return t
 }
 
 func (m *Model) missingTask(cluster, ref string) types.Failure {
