@@ -1,0 +1,62 @@
+package trigger
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// Event asks for workers. Where there is just one target, it need not be named.
+type Event struct {
+	Target string // The target in sluice.yaml.
+	Queue  string // A queue of the target, in place of its name.
+	// ScaleTo is how many workers there should be at least. Nil lets Sluice work it out from the queue.
+	ScaleTo *int
+	// Hold keeps ScaleTo as a floor for so long, in whole seconds, rounded up. Zero leaves that to sluice.yaml.
+	Hold time.Duration
+}
+
+// key says which events are for the same workers.
+type key struct{ target, queue string }
+
+func (e Event) key() key { return key{e.Target, e.Queue} }
+
+func (e Event) check() error {
+	if e.ScaleTo != nil && *e.ScaleTo < 1 {
+		return errors.New("ScaleTo is below 1: leave it nil to let Sluice work it out")
+	}
+	if e.Hold < 0 {
+		return errors.New("Hold is negative")
+	}
+	if e.Hold > 0 && e.ScaleTo == nil {
+		return errors.New("there is a Hold, and no ScaleTo that it could hold")
+	}
+	return nil
+}
+
+// detail is the event's detail as Sluice reads it.
+func (e Event) detail() string {
+	text, _ := json.Marshal(struct { // Strings and numbers always encode.
+		Target      string `json:"target,omitempty"`
+		Queue       string `json:"queue,omitempty"`
+		ScaleTo     *int   `json:"scale_to,omitempty"`
+		HoldSeconds int64  `json:"hold_seconds,omitempty"`
+	}{e.Target, e.Queue, e.ScaleTo, int64((e.Hold + time.Second - 1) / time.Second)})
+	return string(text)
+}
+
+// merge is one event that asks for what both ask for: the higher count and the longer hold. An event without ScaleTo is
+// contained in any other, since Sluice looks at the queue in any case.
+func merge(a, b Event) Event {
+	if a.ScaleTo == nil || b.ScaleTo != nil && *b.ScaleTo > *a.ScaleTo {
+		a.ScaleTo = b.ScaleTo
+	}
+	a.Hold = max(a.Hold, b.Hold)
+	return a
+}
+
+// covers says whether an event that has been sent makes e needless. It never does where e leaves the count to Sluice: the
+// queue has grown since.
+func (a Event) covers(e Event) bool {
+	return e.ScaleTo != nil && a.ScaleTo != nil && *e.ScaleTo <= *a.ScaleTo && e.Hold <= a.Hold
+}
