@@ -13,7 +13,7 @@ PYTHON ?= python3
 LAMBDA_BUILD := CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w"
 GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-ERRCHECK := go run github.com/kisielk/errcheck@v1.20.0
+ERRCHECK := go run github.com/kisielk/errcheck@v1.30.0
 
 SOURCES := go.mod go.sum $(shell find cmd internal lambdas stepfunctions trigger -name node_modules -prune -o \
 	\( -name '*.go' -o -name '*.asl.json' -o -name '*.lua' \) ! -name '*_test.go' -print)

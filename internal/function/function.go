@@ -47,7 +47,7 @@ func load(log *slog.Logger) (*scaler.Scaler, error) {
 	if path == "" {
 		path = filepath.Join(os.Getenv("LAMBDA_TASK_ROOT"), "sluice.yaml")
 	}
-	s, err := New(context.Background(), path, log, time.Now)
+	s, err := New(path, log, time.Now)
 	if err != nil {
 		return nil, &policy.Error{Kind: policy.InvalidConfig, Err: err}
 	}

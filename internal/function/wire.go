@@ -2,11 +2,9 @@ package function
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 
 	"sluice/internal/config"
@@ -16,14 +14,14 @@ import (
 )
 
 // New returns the scaler for the configuration file at path. It reads files only: nothing is connected to yet.
-func New(ctx context.Context, path string, log *slog.Logger, now func() time.Time) (*scaler.Scaler, error) {
+func New(path string, log *slog.Logger, now func() time.Time) (*scaler.Scaler, error) {
 	c, err := config.Load(path)
 	if err != nil {
 		return nil, err
 	}
-	sdk, err := awsconfig.LoadDefaultConfig(ctx)
+	sdk, err := awsSettings()
 	if err != nil {
-		return nil, fmt.Errorf("load AWS settings: %w", err)
+		return nil, err
 	}
 	brokers := make(map[string]scaler.Broker, len(c.Brokers))
 	for _, b := range c.Brokers {
@@ -64,4 +62,3 @@ func targets(c *config.Config) []scaler.Target {
 	}
 	return out
 }
-
