@@ -7,12 +7,11 @@ import (
 )
 
 // chronicle keeps what the local cloud saw, as far as the promises are about it: the events and what came of them, the
-// counts, the killed workers, the sweeps. Times are since the start.
+// counts and the sweeps. Times are since the start.
 type chronicle struct {
 	desired, peak int
 	alive         map[string]bool // The ECS tasks that have not stopped.
-	killed        []string
-	zeroAt        time.Duration // When no worker was wanted and none was left; negative while that is not so.
+	zeroAt        time.Duration   // When no worker was wanted and none was left; negative while that is not so.
 
 	events, dropped  int
 	open             []openEvent // Found no worker wanted, and have had no answer yet.
@@ -68,13 +67,10 @@ func (c *chronicle) settle(e openEvent, took time.Duration) {
 	}
 }
 
-// task is an ECS task that lives, or that has stopped; killed says that it ended by SIGKILL.
-func (c *chronicle) task(at time.Duration, id string, stopped, killed bool) {
+// task is an ECS task that lives, or that has stopped.
+func (c *chronicle) task(at time.Duration, id string, stopped bool) {
 	if stopped {
 		delete(c.alive, id)
-		if killed {
-			c.killed = append(c.killed, id)
-		}
 	} else {
 		c.alive[id] = true
 	}
@@ -113,6 +109,6 @@ func (c *chronicle) tell(f *facts) {
 	byTime := func(a, b answer) int { return cmp.Compare(a.at, b.at) }
 	slices.SortStableFunc(f.answers, byTime)
 	slices.SortStableFunc(f.repairs, byTime)
-	f.killed, f.peak, f.zeroAt = c.killed, c.peak, c.zeroAt
+	f.peak, f.zeroAt = c.peak, c.zeroAt
 	f.events, f.dropped, f.sweeps, f.failedSweep = c.events, c.dropped, c.sweeps, c.failedSweeps
 }

@@ -47,11 +47,11 @@ func TestChronicle(t *testing.T) {
 			"zero is when the last worker is gone, not when none is wanted any more",
 			func(c *chronicle) {
 				c.count(1*s, 1)
-				c.task(2*s, "a", false, false)
+				c.task(2*s, "a", false)
 				c.count(10*s, 0)
-				c.task(11*s, "a", false, false) // Stopping.
-				c.task(12*s, "a", true, false)
-				c.task(13*s, "a", true, false) // Said twice.
+				c.task(11*s, "a", false) // Stopping.
+				c.task(12*s, "a", true)
+				c.task(13*s, "a", true) // Said twice.
 			},
 			facts{peak: 1, zeroAt: 12 * s},
 		},
@@ -63,14 +63,6 @@ func TestChronicle(t *testing.T) {
 				c.count(3*s, 2)
 			},
 			facts{peak: 2, zeroAt: -1},
-		},
-		{
-			"a killed worker",
-			func(c *chronicle) {
-				c.task(1*s, "a", false, false)
-				c.task(2*s, "a", true, true)
-			},
-			facts{killed: []string{"a"}, zeroAt: 2 * s},
 		},
 		{
 			"sweeps",

@@ -2,21 +2,117 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
 
+	"sluice/internal/config"
+	"sluice/internal/local"
 	"sluice/internal/local/ecs"
 )
 
+// shopDir is where the shop is, from the root of the checkout.
 const shopDir = "examples/shop"
 
+// cloud is the local cloud with the shop's workers in it.
 type cloud struct {
+	local    *local.Cloud
 	redisURL string
-	env      []string
-	model    *ecs.Model
+	env      []string // For the shop's API.
+	cancel   func()   // Ends the subscription.
+	log      *os.File // Of the functions.
 }
 
-func startCloud(ctx context.Context, d *driver, python string) (*cloud, error) { return nil, nil }
+// startCloud starts the local cloud with the shop's configuration. What happens in it is handed to the driver.
+func startCloud(ctx context.Context, d *driver, python string) (*cloud, error) {
+	path := filepath.Join(d.opts.root, shopDir, "sluice.yaml")
+	var err error
+	if d.config, err = config.Load(path); err != nil {
+		return nil, err
+	}
+	// What differs from run to run is in no file: the interpreter of the demo's own packages, and this run's ledger.
+	for i := range d.config.Local.Services {
+		s := &d.config.Local.Services[i]
+		if s.Env == nil {
+			s.Env = map[string]string{}
+		}
+		s.Env["PATH"] = filepath.Dir(python) + string(os.PathListSeparator) + os.Getenv("PATH")
+		s.Env["SHOP_LEDGER"] = d.key
+	}
+	logs := filepath.Join(d.opts.root, logDir)
+	c := &cloud{}
+	if c.log, err = os.Create(filepath.Join(logs, "functions.log")); err != nil {
+		return nil, fmt.Errorf("make a log: %w", err)
+	}
+	c.local, err = local.Start(ctx, local.Options{
+		Config: d.config, ConfigPath: path, Lambdas: filepath.Join(d.opts.root, "build", "local"),
+		RedisURL: d.opts.redisURL, ECS: ecs.Options{Seed: d.opts.seed},
+		FunctionLog: c.log,
+		TaskLog: func(s ecs.Spec) io.Writer {
+			name, _, _ := strings.Cut(s.Hostname, ".")
+			f, err := os.Create(filepath.Join(logs, "worker-"+name+".log"))
+			if err != nil {
+				return nil // A worker without a log is better than none.
+			}
+			return f
+		},
+	})
+	if err != nil {
+		_ = c.log.Close()
+		return nil, fmt.Errorf("start the local cloud: %w", err)
+	}
+	if d.opts.lost {
+		c.local.Events().Drop(math.MaxInt)
+	}
+	c.redisURL, c.env = c.local.RedisURL(), append(c.local.Env(), "SHOP_LEDGER="+d.key)
+	c.cancel = c.local.Subscribe(func(h local.Happening) {
+		select {
+		case d.happened <- func() error { d.witness(h); return nil }:
+		case <-d.quit:
+		}
+	})
+	return c, nil
+}
 
-func (c *cloud) count(s *status)       {}
-func (c *cloud) calls() map[string]int { return nil }
-func (c *cloud) killed() []string      { return nil }
-func (c *cloud) close()                {}
+// count fills in how many workers there are.
+func (c *cloud) count(s *status) {
+	services, tasks := c.local.ECS().Snapshot()
+	for _, service := range services {
+		s.desired += service.Desired
+	}
+	for _, t := range tasks {
+		switch t.Status {
+		case "PROVISIONING", "PENDING":
+			s.starting++
+		case "RUNNING":
+			s.running++
+		case "STOPPING", "DEPROVISIONING":
+			s.stopping++
+		}
+	}
+}
+
+// calls is how often each operation of ECS was called, by whomever.
+func (c *cloud) calls() map[string]int { return c.local.ECS().Calls() }
+
+// killed names the workers that ended by SIGKILL.
+func (c *cloud) killed() []string {
+	_, tasks := c.local.ECS().Snapshot()
+	var killed []string
+	for _, t := range tasks {
+		if t.Exit != nil && (t.Exit.Killed || t.Exit.Code == 137) {
+			killed = append(killed, t.Hostname)
+		}
+	}
+	return killed
+}
+
+// close ends the cloud and everything in it.
+func (c *cloud) close() {
+	c.cancel()
+	_ = c.local.Close() // It has no error to give.
+	_ = c.log.Close()
+}

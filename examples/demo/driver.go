@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,6 +59,8 @@ type driver struct {
 	chronicle     *chronicle
 	expected      map[string]json.RawMessage
 	happened      chan func() error
+	quit          chan struct{}   // Closed when nobody takes from happened any more.
+	explained     map[string]bool // The reasons that the story has explained.
 }
 
 // newDriver starts everything that a run needs.
@@ -65,6 +68,7 @@ func newDriver(ctx context.Context, o options, v view) (d *driver, err error) {
 	d = &driver{
 		opts: o, view: v, start: time.Now(), ledger: newLedger(), chronicle: newChronicle(),
 		expected: map[string]json.RawMessage{}, happened: make(chan func() error, 1000),
+		quit: make(chan struct{}), explained: map[string]bool{},
 		key: fmt.Sprintf("shop:ledger:%d", time.Now().UnixNano()),
 	}
 	if d.first, d.second = plan(o.seed); o.first != nil {
@@ -75,12 +79,9 @@ func newDriver(ctx context.Context, o options, v view) (d *driver, err error) {
 			d.close()
 		}
 	}()
-	python, err := filepath.Abs(filepath.Join(o.root, "build", "venv", "bin", "python"))
+	python, err := findPython(o.root)
 	if err != nil {
-		return nil, fmt.Errorf("find Python: %w", err)
-	}
-	if _, err := os.Stat(python); err != nil {
-		return nil, fmt.Errorf("find Python: %w: start the demo with `make demo`, which installs it, from the root of the checkout", err)
+		return nil, err
 	}
 	if err := os.RemoveAll(filepath.Join(o.root, logDir)); err != nil {
 		return nil, fmt.Errorf("clear the logs: %w", err)
@@ -109,6 +110,20 @@ func newDriver(ctx context.Context, o options, v view) (d *driver, err error) {
 	}
 	d.shop = newShop(d.api.url)
 	return d, nil
+}
+
+// findPython finds the interpreter with the shop's packages: the demo's own, or that of the tests, which has them too.
+func findPython(root string) (string, error) {
+	for _, venv := range []string{"venv-demo", "venv"} {
+		path, err := filepath.Abs(filepath.Join(root, "build", venv, "bin", "python"))
+		if err != nil {
+			return "", fmt.Errorf("find Python: %w", err)
+		}
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("find Python: there is none in build: run `make demo`, from the root of the checkout")
 }
 
 // empty refuses a Redis whose queues hold work of somebody else: the demo's workers would take it.
@@ -152,14 +167,17 @@ func (d *driver) backlog(ctx context.Context, queue string) (int, error) {
 
 // close ends everything that the driver started.
 func (d *driver) close() {
+	close(d.quit)
 	if d.api != nil {
 		d.api.stop()
 	}
+	if d.redis != nil {
+		// A real Redis outlives the demo. Its results expire by themselves.
+		_ = d.redis.Del(context.Background(), d.key).Err()
+		_ = d.redis.Close()
+	}
 	if d.cloud != nil {
 		d.cloud.close()
-	}
-	if d.redis != nil {
-		_ = d.redis.Close()
 	}
 }
 

@@ -13,6 +13,7 @@ const tick = 100 * time.Millisecond
 
 // run plays the story to its end and returns the facts. With an error the facts are those of a story that broke off.
 func (d *driver) run(ctx context.Context) (facts, error) {
+	d.start = time.Now() // What came before was set-up.
 	stop, cancel := context.WithCancel(ctx)
 	defer cancel() // Ends what still posts.
 	d.post(stop, d.first, firstWork)
@@ -117,12 +118,15 @@ func (d *driver) post(ctx context.Context, w wave, next act) {
 				return
 			case <-time.After(time.Until(began.Add(p.after))):
 			}
+			d.happen(ctx, func() error {
+				d.tell(onLoad, "%v", p)
+				return nil
+			})
 			expected, err := d.send(ctx, p)
 			d.happen(ctx, func() error {
 				if err != nil {
 					return fmt.Errorf("post %v: %w", p, err)
 				}
-				d.tell(onLoad, "%v", p)
 				maps.Copy(d.expected, expected)
 				return nil
 			})
@@ -173,9 +177,10 @@ func (d *driver) facts() facts {
 	f := facts{
 		tasks: d.ledger.tasks, expected: d.expected, calls: d.cloud.calls(),
 		ready: -time.Second,
-		// A sweep finds the lost event; a sweep finds the workers idle, and looks again after the settle time.
+		// A sweep finds what a lost event would have told. A sweep finds the workers idle, and two more looks after the
+		// settle time have to say the same.
 		repairBound: sweep + slack,
-		zeroBound:   sweep + target.Settle.Std() + target.Grace.Std() + slack,
+		zeroBound:   sweep + target.Settle.Std() + target.Grace.Std() + 3*look + slack,
 	}
 	d.chronicle.tell(&f)
 	f.killed = d.cloud.killed()

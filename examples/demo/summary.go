@@ -12,7 +12,9 @@ import (
 const (
 	// promptBound is the first promise: from the event to the new desired count.
 	promptBound = time.Second
-	// slack is what a loaded machine may add to the times that the sweep and the waits make up.
+	// look is what a close look at the workers takes: they send a heartbeat every two seconds.
+	look = 2500 * time.Millisecond
+	// slack is what a loaded machine may add to the times that the sweep, the waits and the looks make up.
 	slack = 10 * time.Second
 )
 

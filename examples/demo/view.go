@@ -67,9 +67,9 @@ func (v *plainView) tell(m moment) {
 func (v *plainView) show(s status) {
 	var parts []string
 	for _, q := range s.queues {
-		parts = append(parts, fmt.Sprintf("%s: %d done, %d running, %d waiting (backlog %d)", q.name, q.done, q.running, q.waiting, q.backlog))
+		parts = append(parts, fmt.Sprintf("%s %d done %d running %d waiting, backlog %d", q.name, q.done, q.running, q.waiting, q.backlog))
 	}
-	text := fmt.Sprintf("%s; workers: %s", strings.Join(parts, "; "), workers(s))
+	text := fmt.Sprintf("%s; workers %s", strings.Join(parts, "; "), workers(s))
 	if text == v.text || (v.text != "" && s.at-v.last.at < 2*time.Second) {
 		return
 	}
@@ -182,7 +182,14 @@ func (v *liveView) bar(done, running, all, width int) string {
 
 // workers says in words how many workers there are.
 func workers(s status) string {
-	return fmt.Sprintf("%d desired, %d running, %d starting, %d stopping", s.desired, s.running, s.starting, s.stopping)
+	text := fmt.Sprintf("%d desired, %d running", s.desired, s.running)
+	if s.starting > 0 {
+		text += fmt.Sprintf(", %d starting", s.starting)
+	}
+	if s.stopping > 0 {
+		text += fmt.Sprintf(", %d stopping", s.stopping)
+	}
+	return text
 }
 
 // stamp is the time since the start, in seconds, of equal width.

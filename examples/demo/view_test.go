@@ -29,9 +29,9 @@ func TestPlainViewPrintsEachLineAndTheStatusWhenItChanges(t *testing.T) {
 	v.show(someStatus(4*time.Second, 2))
 	v.show(someStatus(8*time.Second, 2)) // Nothing has changed.
 	v.close()
-	want := `  1.00 s  status    orders: 1 done, 1 running, 5 waiting (backlog 4); reports: 0 done, 2 running, 0 waiting (backlog 0); workers: 3 desired, 2 running, 1 starting, 0 stopping
+	want := `  1.00 s  status    orders 1 done 1 running 5 waiting, backlog 4; reports 0 done 2 running 0 waiting, backlog 0; workers 3 desired, 2 running, 1 starting
   2.00 s  decision  0 -> 3: backlog
-  4.00 s  status    orders: 2 done, 1 running, 5 waiting (backlog 4); reports: 0 done, 2 running, 0 waiting (backlog 0); workers: 3 desired, 2 running, 1 starting, 0 stopping
+  4.00 s  status    orders 2 done 1 running 5 waiting, backlog 4; reports 0 done 2 running 0 waiting, backlog 0; workers 3 desired, 2 running, 1 starting
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)

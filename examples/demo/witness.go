@@ -1,0 +1,166 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"sluice/internal/local"
+	"sluice/internal/local/asl"
+	"sluice/internal/local/ecs"
+	"sluice/internal/local/events"
+	"sluice/internal/policy"
+)
+
+// witness takes in what happened in the cloud: into the chronicle, and as a line of the story if it is worth one.
+func (d *driver) witness(h local.Happening) {
+	at := d.since(h.At)
+	say := func(t topic, format string, args ...any) {
+		if at >= 0 { // What happened during the set-up is no part of the story.
+			d.view.tell(moment{at, t, fmt.Sprintf(format, args...)})
+		}
+	}
+	switch {
+	case h.Delivery != nil:
+		d.chronicle.event(at, h.Delivery.Dropped)
+		say(onEvent, "%s", describeDelivery(*h.Delivery))
+	case h.Invocation != nil:
+		for _, r := range h.Invocation.Records {
+			if text := d.describeRecord(r); text != "" {
+				say(onDecide, "%s", text)
+			}
+		}
+		if f := h.Invocation; f.Err != nil {
+			say(onError, "%s did not run: %v", f.Function, f.Err)
+		} else if f.Result.FunctionError != "" {
+			say(onError, "%s: %s", f.Function, f.Result.Payload)
+		}
+	case h.DeadLetter != nil:
+		say(onError, "%s gave an event up (%s): %s", h.DeadLetter.Function, h.DeadLetter.Reason, h.DeadLetter.ErrorMessage)
+	case h.Execution != nil:
+		if text := d.follow(*h.Execution); text != "" {
+			say(onSweep, "%s", text)
+		}
+	case h.Task != nil:
+		e := *h.Task
+		switch {
+		case e.Task != "":
+			d.chronicle.task(at, e.Task, e.Status == "STOPPED")
+		case e.Desired != e.Previous:
+			d.chronicle.count(at, e.Desired)
+		}
+		if text := describeTask(e); text != "" {
+			say(onECS, "%s", text)
+		}
+	}
+}
+
+func describeDelivery(e events.Delivery) string {
+	text := fmt.Sprintf("%s %s %s", e.Event.Source, e.Event.DetailType, e.Event.Detail)
+	switch {
+	case e.Dropped:
+		text += ", lost on purpose"
+	case e.Rule == "":
+		text += ", matched by no rule"
+	case e.Err != nil:
+		text += fmt.Sprintf(", not delivered: %v", e.Err)
+	}
+	return text
+}
+
+// describeRecord puts a function's record of a decision into one line; empty if the record is of something else. Each
+// reason comes with its sentence the first time.
+func (d *driver) describeRecord(r local.LogRecord) string {
+	if r.Message == "coalesced" {
+		return fmt.Sprintf("scale_out: answered from memory, desired is %v", r.Fields["desired"])
+	}
+	if r.Message != "decision" {
+		return ""
+	}
+	text := fmt.Sprintf("%v: %v -> %v", r.Fields["use_case"], r.Fields["current"], r.Fields["desired"])
+	switch r.Fields["action"] {
+	case string(policy.Hold):
+		text = fmt.Sprintf("%v: stays at %v", r.Fields["use_case"], r.Fields["current"])
+	case string(policy.Candidate):
+		text += " unless work comes"
+	}
+	var why []string
+	reasons, _ := r.Fields["reasons"].([]any)
+	for _, reason := range reasons {
+		word := fmt.Sprint(reason)
+		if !d.explained[word] {
+			d.explained[word] = true
+			word += " (" + policy.Reason(word).Sentence() + ")"
+		}
+		why = append(why, word)
+	}
+	text += ", because: " + strings.Join(why, ", ")
+	var seen []string
+	for _, name := range []string{"backlog", "active", "held"} {
+		if n := r.Fields[name]; n == nil {
+			seen = append(seen, name+" unknown")
+		} else if n != 0.0 {
+			seen = append(seen, fmt.Sprintf("%s %v", name, n))
+		}
+	}
+	if cause, ok := r.Fields["cause"]; ok {
+		seen = append(seen, fmt.Sprint(cause))
+	}
+	if len(seen) > 0 {
+		text += "; " + strings.Join(seen, ", ")
+	}
+	return text
+}
+
+// follow follows a sweep through the state machine, and tells where it comes to a place of interest.
+func (d *driver) follow(s local.ExecutionStep) string {
+	name, _, _ := strings.Cut(s.Name, "-")
+	switch {
+	case s.Ended != nil:
+		d.chronicle.sweepEnded(s.Name, s.Ended.Status != asl.Succeeded)
+		if s.Ended.Status != asl.Succeeded {
+			return fmt.Sprintf("sweep %s %s: %s %s", name, s.Ended.Status, s.Ended.Error, s.Ended.Cause)
+		}
+	case s.Event == nil:
+		return ""
+	case s.Event.Type == asl.Retried:
+		return fmt.Sprintf("sweep %s tries %s again: %s", name, s.Event.State, s.Event.Error)
+	case s.Event.State == "Settle" && s.Event.Type == asl.Exited:
+		delete(d.chronicle.settling, s.Name)
+	case s.Event.Type == asl.Entered:
+		switch s.Event.State {
+		case "Settle":
+			d.chronicle.settling[s.Name] = true
+			var look struct {
+				First struct {
+					Seconds int `json:"settle_seconds"`
+				} `json:"first"`
+			}
+			_ = json.Unmarshal(s.Event.Data, &look) // The interpreter made it: it is JSON.
+			return fmt.Sprintf("sweep %s finds idle workers, and waits %d s to see whether they stay so", name, look.First.Seconds)
+		case "Dropped":
+			return fmt.Sprintf("sweep %s lets them be", name)
+		case "Restore":
+			return fmt.Sprintf("sweep %s found new work after the scale-in", name)
+		}
+	}
+	return ""
+}
+
+func describeTask(e ecs.Event) string {
+	switch {
+	case e.Task == "" && e.Desired != e.Previous:
+		return fmt.Sprintf("desired %d -> %d", e.Previous, e.Desired)
+	case e.Task == "":
+		return ""
+	case e.Status == "RUNNING":
+		return fmt.Sprintf("worker %.8s starts", e.Task)
+	case e.Status == "STOPPING":
+		return fmt.Sprintf("worker %.8s gets SIGTERM", e.Task)
+	case e.Status == "STOPPED":
+		// "Scaling activity initiated by (deployment ...)": the deployment is of no interest here.
+		reason, _, _ := strings.Cut(e.Reason, " (deployment")
+		return fmt.Sprintf("worker %.8s has stopped: %s", e.Task, reason)
+	}
+	return ""
+}
