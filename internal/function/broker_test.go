@@ -1,0 +1,128 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"sluice/internal/config"
+	"sluice/internal/policy"
+)
+
+// stubBroker refuses or not.
+type stubBroker struct {
+	err    error
+	closed bool
+}
+
+func (b *stubBroker) Look(context.Context, []string, time.Duration) (policy.Look, error) {
+	return policy.Look{}, b.err
+}
+func (b *stubBroker) Beats(context.Context, int) (map[string]policy.Beat, error) { return nil, b.err }
+func (b *stubBroker) Counter(context.Context, string) (policy.Count, error) {
+	return policy.Count{}, b.err
+}
+
+func (b *stubBroker) Close() error {
+	b.closed = true
+	return nil
+}
+
+func TestABrokerThatRefusesIsOpenedAnew(t *testing.T) {
+	t.Parallel()
+	old := &stubBroker{err: &policy.Error{Kind: policy.BrokerRefused, Err: errors.New("WRONGPASS")}}
+	rotated := &stubBroker{}
+	opened := []broker{old, rotated}
+	lazy := &lazyBroker{name: "main", open: func(context.Context) (broker, error) {
+		b := opened[0]
+		opened = opened[1:]
+		return b, nil
+	}}
+	if _, err := lazy.Look(t.Context(), nil, 0); kind(err) != "BrokerRefused" {
+		t.Fatalf("error %v", err)
+	}
+	if !old.closed {
+		t.Error("the refused broker was not closed")
+	}
+	for range 2 { // The second use does not open a third.
+		if _, err := lazy.Look(t.Context(), nil, 0); err != nil {
+			t.Fatalf("after the password was changed: %v", err)
+		}
+	}
+
+	// A broker that is out of reach is kept: its client connects again by itself.
+	rotated.err = &policy.Error{Kind: policy.BrokerUnavailable, Err: errors.New("refused")}
+	if _, err := lazy.Beats(t.Context(), 1); kind(err) != "BrokerUnavailable" || rotated.closed {
+		t.Errorf("error %v, closed %v", err, rotated.closed)
+	}
+	if _, err := lazy.Counter(t.Context(), "k"); kind(err) != "BrokerUnavailable" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestBrokerURL(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		broker config.Broker
+		status int
+		answer string
+		want   string
+		kind   policy.Kind
+		text   string
+	}{
+		{"given", config.Broker{URL: "redis://given"}, 0, "", "redis://given", "", ""},
+		{"a secret", config.Broker{URLSecret: "prod/redis"}, 200, `{"SecretString":"redis://s"}`, "redis://s", "", ""},
+		{"a field of a secret", config.Broker{URLSecret: "prod/redis#url"}, 200, `{"SecretString":"{\"url\":\"redis://f\"}"}`, "redis://f", "", ""},
+		{"a parameter", config.Broker{URLParameter: "/prod/redis"}, 200, `{"Parameter":{"Value":"redis://p"}}`, "redis://p", "", ""},
+		{"a secret that is no JSON", config.Broker{URLSecret: "s#url"}, 200, `{"SecretString":"hunter2"}`, "", policy.InvalidConfig, "no JSON object"},
+		{"a secret without the field", config.Broker{URLSecret: "s#url"}, 200, `{"SecretString":"{\"a\":\"hunter2\"}"}`, "", policy.InvalidConfig, `no field "url"`},
+		{"a field that is no text", config.Broker{URLSecret: "s#url"}, 200, `{"SecretString":"{\"url\":{\"hunter2\":1}}"}`, "", policy.InvalidConfig, "no text"},
+		{"not allowed", config.Broker{URLSecret: "s"}, 400, `{"__type":"AccessDeniedException","message":"no"}`, "", policy.InvalidConfig, "secretsmanager:GetSecretValue"},
+		{"not there", config.Broker{URLSecret: "s"}, 400, `{"__type":"ResourceNotFoundException","message":"no"}`, "", policy.InvalidConfig, "correct its name"},
+		{"no parameter", config.Broker{URLParameter: "p"}, 400, `{"__type":"ParameterNotFound"}`, "", policy.InvalidConfig, "read parameter p"},
+		{"a server fault", config.Broker{URLParameter: "p"}, 500, `{"__type":"InternalServerError"}`, "", policy.BrokerUnavailable, "read parameter p"},
+		{"throttled", config.Broker{URLSecret: "s"}, 400, `{"__type":"ThrottlingException"}`, "", policy.BrokerUnavailable, "read secret s"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			aws := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(tt.status)
+				_, _ = fmt.Fprint(w, tt.answer)
+			}))
+			defer aws.Close()
+			got, err := brokerURL(t.Context(), sdkAt(aws.URL), tt.broker)
+			if got != tt.want {
+				t.Errorf("URL %q, want %q", got, tt.want)
+			}
+			if tt.kind == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if kind(err) != string(tt.kind) || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("error %v, want kind %s and %q", err, tt.kind, tt.text)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error shows the secret: %v", err)
+			}
+		})
+	}
+}
+
+func sdkAt(url string) aws.Config {
+	return aws.Config{
+		Region: "eu-west-1", BaseEndpoint: &url, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("id", "key", ""),
+	}
+}

@@ -1,0 +1,190 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/lambda/messages"
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/policy"
+	"sluice/internal/scaler"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.NewJSONHandler(io.Discard, nil)) }
+
+const oneTarget = `
+version: 1
+brokers:
+  - name: main
+    url_env: TEST_REDIS_URL
+targets:
+  - {name: worker, cluster: prod, service: svc, queues: [celery], max: 4}
+`
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sluice.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// inLambda sets what Lambda sets.
+func inLambda(t *testing.T, config string) {
+	t.Helper()
+	t.Setenv("AWS_REGION", "eu-west-1")
+	t.Setenv("AWS_ACCESS_KEY_ID", "id")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "key")
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+	t.Setenv("SLUICE_CONFIG", writeConfig(t, config))
+}
+
+func TestErrorsLeaveUnderTheNameOfTheirKind(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"of a kind", &policy.Error{Kind: policy.FleetThrottled, Err: errors.New("slow down")}, "FleetThrottled"},
+		{"wrapped", fmt.Errorf("broker main: %w", &policy.Error{Kind: policy.BrokerRefused, Err: errors.New("no")}), "BrokerRefused"},
+		{"joined", errors.Join(nil, &policy.Error{Kind: policy.FleetDenied, Err: errors.New("no")}), "FleetDenied"},
+		{"of no kind", errors.New("a defect"), "InternalError"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := &handler{log: quiet(), use: func(context.Context, *scaler.Scaler, []byte) (any, error) { return nil, tt.err }}
+			_, err := h.Invoke(t.Context(), nil)
+			var got messages.InvokeResponse_Error
+			if !errors.As(err, &got) || got.Type != tt.want || got.Message != tt.err.Error() {
+				t.Errorf("got %+v, want type %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnswersAreJSON(t *testing.T) {
+	t.Parallel()
+	h := &handler{log: quiet(), use: func(_ context.Context, _ *scaler.Scaler, payload []byte) (any, error) {
+		return map[string]string{"got": string(payload)}, nil
+	}}
+	got, err := h.Invoke(t.Context(), []byte("not JSON"))
+	if err != nil || string(got) != `{"got":"not JSON"}` {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// TestAnUnusableConfigurationIsAnswered holds that the function lives on and names every problem to whoever invokes it.
+func TestAnUnusableConfigurationIsAnswered(t *testing.T) {
+	tests := []struct {
+		name, config string
+		prepare      func(t *testing.T)
+		want         []string
+	}{
+		{"two problems", strings.Replace(strings.Replace(oneTarget, "max: 4", "max: 0", 1), "queues", "quues", 1), nil, []string{"max", "quues"}},
+		{"no YAML", "{{{", nil, []string{"sluice.yaml:1"}},
+		{"no file", oneTarget, func(t *testing.T) { t.Setenv("SLUICE_CONFIG", "/nowhere/sluice.yaml") }, []string{"/nowhere/sluice.yaml"}},
+		{"beside the code by default", oneTarget, func(t *testing.T) {
+			t.Setenv("SLUICE_CONFIG", "")
+			t.Setenv("LAMBDA_TASK_ROOT", "/task")
+		}, []string{"/task/sluice.yaml"}},
+		{"no Region", oneTarget, func(t *testing.T) { t.Setenv("AWS_REGION", "") }, []string{"AWS_REGION is not set"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inLambda(t, tt.config)
+			if tt.prepare != nil {
+				tt.prepare(t)
+			}
+			s, err := load(quiet())
+			if s != nil || kind(err) != string(policy.InvalidConfig) {
+				t.Fatalf("scaler %v, error %v", s, err)
+			}
+			h := &handler{err: err, log: quiet()}
+			_, err = h.Invoke(t.Context(), []byte("{}"))
+			var got messages.InvokeResponse_Error
+			if !errors.As(err, &got) || got.Type != "InvalidConfig" {
+				t.Fatalf("answer %v", err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(got.Message, want) {
+					t.Errorf("the answer does not name %q: %s", want, got.Message)
+				}
+			}
+		})
+	}
+}
+
+// TestABrokerOutOfReachIsFoundAtItsFirstUse holds that neither a missing environment variable nor a broker that is down
+// keeps the function from starting.
+func TestABrokerOutOfReachIsFoundAtItsFirstUse(t *testing.T) {
+	tests := []struct {
+		name, url string
+		kind      policy.Kind
+		text      string
+	}{
+		{"not set", "", policy.InvalidConfig, "TEST_REDIS_URL is not set"},
+		{"no URL", "localhost", policy.InvalidConfig, "read broker URL"},
+		{"refused", "redis://127.0.0.1:1/0\n", policy.BrokerUnavailable, "look at broker"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inLambda(t, oneTarget)
+			t.Setenv("TEST_REDIS_URL", tt.url)
+			s, err := load(quiet())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = s.Brokers["main"].Look(t.Context(), []string{"celery"}, 0)
+			if kind(err) != string(tt.kind) || !strings.Contains(err.Error(), tt.text) || !strings.Contains(err.Error(), "broker main") {
+				t.Errorf("error %v, want kind %s and %q", err, tt.kind, tt.text)
+			}
+		})
+	}
+}
+
+func TestTargetsAreCarriedOver(t *testing.T) {
+	inLambda(t, `
+version: 1
+brokers: [{name: main, url: "redis://h/0"}]
+targets:
+  - name: worker
+    cluster: prod
+    service: svc
+    queues: [a, b]
+    min: 1
+    max: 4
+    messages_per_worker: 7
+    settle: 2m
+    grace: 3m
+    floor_hold: 4m
+    scale_in_step: 2
+    activity: {source: counter, key: celery:active_tasks}
+events: {source: my.app, detail_type: full, coalesce: 2s}
+`)
+	s, err := load(quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []scaler.Target{{
+		Name: "worker", Ref: policy.ServiceRef{Cluster: "prod", Service: "svc"}, Broker: "main", Queues: []string{"a", "b"},
+		Limits: policy.Limits{Min: 1, Max: 4, MessagesPerWorker: 7, Grace: 180e9, Settle: 120e9, ScaleInStep: 2},
+		Source: scaler.SourceCounter, CounterKey: "celery:active_tasks", FloorHold: 240e9,
+	}}
+	if diff := cmp.Diff(want, s.Targets); diff != "" {
+		t.Errorf("targets (-want +got):\n%s", diff)
+	}
+	if s.EventSource != "my.app" || s.EventDetailType != "full" || s.Coalesce != 2e9 {
+		t.Errorf("events: %q %q %v", s.EventSource, s.EventDetailType, s.Coalesce)
+	}
+}
