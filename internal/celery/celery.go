@@ -83,7 +83,6 @@ type Broker struct {
 
 	mu     sync.Mutex
 	tooOld map[string]string // Workers before Celery 5.2, by node name: their version, or "" while only their answer told.
-	fresh  map[string]bool   // Workers whose heartbeat told a version that will do.
 }
 
 // New returns the broker. It connects to nothing yet: the first use does.
@@ -108,7 +107,6 @@ func New(o Options) (*Broker, error) {
 		keys:   keys{prefix: o.KeyPrefix, sep: o.Separator, steps: o.PrioritySteps, db: o.DB, control: o.ControlExchange, events: o.EventExchange},
 		client: newClient(o),
 		tooOld: map[string]string{},
-		fresh:  map[string]bool{},
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -19,9 +20,13 @@ func TestContract(t *testing.T) {
 	for _, pool := range []string{"prefork", "threads"} {
 		t.Run(pool, func(t *testing.T) {
 			t.Parallel()
-			testContract(t, testenv.Python(t), pool)
+			testContract(t, testenv.Python(t), pool, testenv.RedisServer(t))
 		})
 	}
+	t.Run("embedded Redis", func(t *testing.T) {
+		t.Parallel()
+		testContract(t, testenv.Python(t), "prefork", miniredis.RunT(t).Addr())
+	})
 }
 
 // TestCompat runs the contract with every supported Celery and pool, a few at a time (go test's -parallel).
@@ -33,7 +38,7 @@ func TestCompat(t *testing.T) {
 		for _, pool := range []string{"prefork", "threads", "solo", "gevent"} {
 			t.Run(series+"/"+pool, func(t *testing.T) {
 				t.Parallel()
-				testContract(t, testenv.PythonWithCelery(t, series), pool)
+				testContract(t, testenv.PythonWithCelery(t, series), pool, testenv.RedisServer(t))
 			})
 		}
 	}
@@ -52,8 +57,7 @@ type contract struct {
 
 const contractWorker = "w1@ip-10-0-4-168.ec2.internal"
 
-func testContract(t *testing.T, python, pool string) {
-	addr := testenv.RedisServer(t)
+func testContract(t *testing.T, python, pool, addr string) {
 	lab := newLab(t, python, addr, map[string]any{
 		"broker_url": "redis://" + addr + "/3",
 		"broker_transport_options": map[string]any{

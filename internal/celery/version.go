@@ -64,7 +64,7 @@ func (b *Broker) rememberOld(ctx context.Context, names []string) error {
 	b.mu.Lock()
 	noted := false
 	for _, name := range names {
-		if _, known := b.tooOld[name]; !known && !b.fresh[name] {
+		if _, known := b.tooOld[name]; !known {
 			b.tooOld[name] = ""
 			noted = true
 		}
@@ -87,11 +87,9 @@ func (b *Broker) noteVersion(node, version string) {
 	defer b.mu.Unlock()
 	if tooOld(version) {
 		b.tooOld[node] = version
-		delete(b.fresh, node)
 		return
 	}
 	delete(b.tooOld, node)
-	b.fresh[node] = true
 }
 
 func (b *Broker) oldNodes() []string {

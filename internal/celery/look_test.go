@@ -1,0 +1,329 @@
+package celery
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/policy"
+)
+
+var (
+	noon      = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	videoOnly = []any{map[string]any{"name": "video"}}
+	noTasks   = []any{}
+)
+
+func activeTasks(starts ...float64) []any {
+	tasks := []any{}
+	for i, start := range starts {
+		tasks = append(tasks, map[string]any{"id": "t" + strconv.Itoa(i), "args": "(1,)", "kwargs": "{}", "time_start": start})
+	}
+	return tasks
+}
+
+func lookOptions(addr string) Options {
+	return Options{Addrs: []string{addr}, Horizon: time.Minute, Now: func() time.Time { return noon }}
+}
+
+func TestLookAtQueues(t *testing.T) {
+	const (
+		soon = "2026-11-21T12:00:30+00:00"
+		late = "2026-11-21T13:00:00.123456+00:00"
+	)
+	lateAt := time.Date(2026, 11, 21, 13, 0, 0, 123456000, time.UTC)
+	aged := float64(noon.Add(-61 * time.Minute).Unix())
+	young := float64(noon.Add(-time.Minute).Unix())
+	for name, c := range map[string]struct {
+		lists   map[string][]string
+		unacked map[string]string
+		index   map[string]float64
+		active  []any
+		video   policy.Queue
+		loose   policy.Count
+	}{
+		"nothing": {video: queue(0, 0, 0)},
+		"waiting, of all priorities": {
+			lists: map[string][]string{
+				"video": {taskMessage("a", "video", nil)}, "video\x06\x163": {taskMessage("b", "video", nil)},
+				"video\x06\x166": {taskMessage("c", "video", nil)}, "video\x06\x169": {taskMessage("d", "video", nil)},
+				"mail": {taskMessage("e", "mail", nil)},
+			},
+			video: queue(4, 0, 0),
+		},
+		"waiting, due later": {
+			lists: map[string][]string{"video": {taskMessage("a", "video", soon), taskMessage("b", "video", late), taskMessage("c", "video", nil)}},
+			video: policy.Queue{Backlog: policy.Known(2), Held: policy.Known(0), Later: 1, NextDue: lateAt},
+		},
+		"waiting, not to be read": {
+			lists: map[string][]string{"video": {"\x80\x04binary", "", "{}", `{"headers": 7}`, `{"headers": {"eta": "tomorrow"}}`}},
+			video: queue(5, 0, 0),
+		},
+		"waiting, too many to look into": {
+			lists: map[string][]string{"video": repeat(maxMessages+1, taskMessage("a", "video", late))},
+			video: queue(maxMessages+1, 0, 0),
+		},
+		"waiting, too large to look into": {
+			lists: map[string][]string{"video": repeat(3, taskMessage(strings.Repeat("a", maxRead/2), "video", late))},
+			video: queue(3, 0, 0),
+		},
+		"held, of this queue and another": {
+			unacked: map[string]string{
+				"1": unackedEntry(taskMessage("a", "video", nil), "", "video"), "2": unackedEntry(taskMessage("b", "mail", nil), "", "mail"),
+				"3": unackedEntry(taskMessage("c", "video", soon), "video", "video"),
+			},
+			index: map[string]float64{"1": young, "2": young, "3": young},
+			video: queue(0, 2, 0),
+		},
+		"held, due later": {
+			unacked: map[string]string{"1": unackedEntry(taskMessage("a", "video", late), "", "video")},
+			index:   map[string]float64{"1": young},
+			video:   policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0), Later: 1, NextDue: lateAt},
+		},
+		"held, and nobody knows of which queue": {
+			unacked: map[string]string{
+				"1": unackedEntry(taskMessage("a", "media.video", nil), "media", "media.video"),
+				"2": unackedEntry(taskMessage("a", "media.video", late), "media", "media.video"),
+				"3": "rubbish", "4": unackedEntry(taskMessage("a", "", nil), "", ""),
+			},
+			video: queue(0, 0, 0),
+			loose: policy.Known(3),
+		},
+		"held, too many to look into": {
+			unacked: many(maxMessages+1, unackedEntry(taskMessage("a", "video", late), "", "video")),
+			video:   queue(0, 0, 0),
+			loose:   policy.Known(maxMessages + 1),
+		},
+		"held, one too large to look into": {
+			unacked: map[string]string{
+				"1": unackedEntry(taskMessage(strings.Repeat("a", maxRead), "mail", nil), "", "mail"),
+				"2": unackedEntry(taskMessage("b", "video", nil), "", "video"),
+			},
+			video: queue(0, 1, 0),
+			loose: policy.Known(1),
+		},
+		"held past the visibility timeout": {
+			unacked: map[string]string{
+				"1": unackedEntry(taskMessage("a", "video", nil), "", "video"), "2": unackedEntry(taskMessage("b", "video", nil), "", "video"),
+				"3": unackedEntry(taskMessage("c", "media.video", nil), "media", "media.video"),
+				"4": unackedEntry(taskMessage("d", "video", late), "", "video"),
+			},
+			index: map[string]float64{"1": aged, "2": young, "3": aged, "4": aged},
+			video: policy.Queue{Backlog: policy.Known(1), Held: policy.Known(1), Later: 1, NextDue: lateAt},
+			loose: policy.Known(1),
+		},
+		"held, and executing": {
+			unacked: map[string]string{
+				"1": unackedEntry(taskMessage("t0", "video", nil), "", "video"), "2": unackedEntry(taskMessage("t7", "video", nil), "", "video"),
+			},
+			active: activeTasks(1),
+			video:  queue(0, 1, 0),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := miniredis.RunT(t)
+			for key, messages := range c.lists {
+				if _, err := m.Lpush(key, messages[0]); err != nil {
+					t.Fatal(err)
+				}
+				for _, message := range messages[1:] {
+					_, _ = m.Lpush(key, message)
+				}
+			}
+			for tag, value := range c.unacked {
+				m.HSet("unacked", tag, value)
+			}
+			for tag, score := range c.index {
+				_, _ = m.ZAdd("unacked_index", score, tag)
+			}
+			if c.active != nil {
+				startFake(t, m.Addr(), "w1@a", says{methodQueues: videoOnly, methodActive: c.active})
+			}
+			if !c.loose.Known {
+				c.loose = policy.Known(0)
+			}
+			look, err := newBroker(t, lookOptions(m.Addr())).Look(t.Context(), []string{"video"}, testPatience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := policy.Look{
+				At: noon, Queues: map[string]policy.Queue{"video": c.video}, Loose: c.loose, Listeners: look.Listeners, Nodes: look.Nodes,
+			}
+			if diff := cmp.Diff(want, look); diff != "" {
+				t.Errorf("look (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func repeat(n int, message string) []string {
+	messages := make([]string, n)
+	for i := range messages {
+		messages[i] = message
+	}
+	return messages
+}
+
+func many(n int, value string) map[string]string {
+	values := map[string]string{}
+	for i := range n {
+		values[strconv.Itoa(i)] = value
+	}
+	return values
+}
+
+func TestLookAtWorkers(t *testing.T) {
+	start := float64(noon.Unix()) + 0.5
+	startAt := noon.Add(500 * time.Millisecond)
+	pickled := "\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x04w1@a\x94]\x94s."
+	video := []string{"video"}
+	for name, c := range map[string]struct {
+		workers   map[string]says
+		twins     bool // Starts each worker twice.
+		listeners int
+		nodes     []policy.Node
+	}{
+		"none": {},
+		"idle and executing": {
+			workers: map[string]says{
+				"w1@a": {methodQueues: videoOnly, methodActive: noTasks},
+				"w2@b": {methodQueues: []any{map[string]any{"name": "video"}, map[string]any{"name": "mail"}}, methodActive: activeTasks(start+9, start)},
+			},
+			listeners: 2,
+			nodes: []policy.Node{
+				{Name: "w1@a", Answers: 1, Queues: video, Active: policy.Known(0)},
+				{Name: "w2@b", Answers: 1, Queues: []string{"mail", "video"}, Active: policy.Known(2), OldestStart: startAt},
+			},
+		},
+		"drained": {
+			workers:   map[string]says{"w1@a": {methodQueues: []any{}, methodActive: noTasks}},
+			listeners: 1,
+			nodes:     []policy.Node{{Name: "w1@a", Answers: 1, Active: policy.Known(0)}},
+		},
+		"silent": {
+			workers:   map[string]says{"w1@a": {}, "w2@b": {methodQueues: videoOnly, methodActive: noTasks}},
+			listeners: 2,
+			nodes:     []policy.Node{{Name: "w2@b", Answers: 1, Queues: video, Active: policy.Known(0)}},
+		},
+		"answers one and not the other": {
+			workers:   map[string]says{"w1@a": {methodQueues: videoOnly}, "w2@b": {methodActive: activeTasks(start)}},
+			listeners: 2,
+			nodes: []policy.Node{
+				{Name: "w1@a", Answers: 1, Queues: video, Active: policy.Unknown("w1@a did not answer active in time")},
+				{Name: "w2@b", Answers: 1, Active: policy.AtLeast(1, "w2@b did not answer active_queues in time"), OldestStart: startAt},
+			},
+		},
+		"answers with an error": {
+			workers:   map[string]says{"w1@a": {methodQueues: videoOnly, methodActive: map[string]any{"error": "KeyError('active')"}}},
+			listeners: 1,
+			nodes:     []policy.Node{{Name: "w1@a", Answers: 1, Queues: video, Active: policy.Unknown("w1@a answered active with the error KeyError('active')")}},
+		},
+		"answers in pickle": {
+			workers:   map[string]says{"w1@a": {methodQueues: answerAs{"application/x-python-serialize", pickled}, methodActive: answerAs{"application/x-python-serialize", pickled}}},
+			listeners: 1,
+			nodes: []policy.Node{{Name: "w1@a", Answers: 1, Active: policy.Unknown(
+				`w1@a answered active_queues as "application/x-python-serialize", which only Python can read: its task_serializer is not json`)}},
+		},
+		"answers with rubbish": {
+			workers: map[string]says{
+				"w1@a": {methodQueues: videoOnly, methodActive: "yes"},
+				"w2@b": {methodQueues: answerAs{contentJSON, "["}, methodActive: answerAs{contentJSON, "[]"}},
+				"w3@c": {methodQueues: videoOnly, methodActive: answerAs{contentJSON, `["w3@c"]`}},
+				"w4@d": {methodQueues: nil, methodActive: noTasks},
+			},
+			listeners: 4,
+			nodes: []policy.Node{
+				{Name: "w1@a", Answers: 1, Queues: video, Active: policy.Unknown("w1@a answered active with what is no list of tasks")},
+				{Name: "w3@c", Answers: 1, Queues: video, Active: policy.Unknown("w3@c answered active with what is no reply")},
+				{Name: "w4@d", Answers: 1, Active: policy.Unknown("w4@d answered active_queues with what is no list of queues")},
+			},
+		},
+		"equal names": {
+			workers:   map[string]says{"w1@a": {methodQueues: videoOnly, methodActive: activeTasks(start)}},
+			twins:     true,
+			listeners: 2,
+			nodes:     []policy.Node{{Name: "w1@a", Answers: 2, Queues: video, Active: policy.Known(2), OldestStart: startAt}},
+		},
+		"equal names, one of them half": {
+			workers:   map[string]says{"w1@a": {methodQueues: videoOnly, methodActive: answerAs{contentJSON, "[]"}}},
+			twins:     true,
+			listeners: 2,
+			nodes:     []policy.Node{{Name: "w1@a", Answers: 2, Queues: video, Active: policy.Unknown("w1@a did not answer active in time")}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := miniredis.RunT(t)
+			for node, say := range c.workers {
+				startFake(t, m.Addr(), node, say)
+				if c.twins {
+					startFake(t, m.Addr(), node, say)
+				}
+			}
+			look, err := newBroker(t, lookOptions(m.Addr())).Look(t.Context(), []string{"video"}, 300*time.Millisecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if look.Listeners != policy.Known(c.listeners) {
+				t.Errorf("%+v listeners, want %d", look.Listeners, c.listeners)
+			}
+			if diff := cmp.Diff(c.nodes, look.Nodes); diff != "" {
+				t.Errorf("nodes (-want +got):\n%s", diff)
+			}
+			for _, key := range m.Keys() {
+				t.Errorf("the look left the key %q behind", key)
+			}
+		})
+	}
+}
+
+// A cancelled look still clears up after itself.
+func TestLookCancelled(t *testing.T) {
+	m := miniredis.RunT(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	say := says{methodQueues: videoOnly}
+	startFake(t, m.Addr(), "w1@a", say)
+	broker := newBroker(t, lookOptions(m.Addr()))
+	go func() {
+		for len(m.Keys()) == 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	begin := time.Now()
+	look, err := broker.Look(ctx, []string{"video"}, 20*time.Second)
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("the look went on for %v after it was cancelled: %+v, %v", took, look, err)
+	}
+	if left := m.Keys(); len(left) != 0 {
+		t.Errorf("the look left %q behind", left)
+	}
+}
+
+// What a look that died left behind is cleared up by a later one; what is young, or another client's, is left alone.
+func TestLookSweeps(t *testing.T) {
+	m := miniredis.RunT(t)
+	k := testKeys()
+	dead := oidPrefix + strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10) + "-x"
+	young := oidPrefix + strconv.FormatInt(time.Now().Unix(), 10) + "-y"
+	other := uuid()
+	for _, oid := range []string{dead, young, other} {
+		_, _ = m.SAdd(k.replyBindings(), k.replyBinding(oid))
+		_, _ = m.Lpush(k.replyQueue(oid), "a late reply")
+	}
+	if _, err := newBroker(t, lookOptions(m.Addr())).Look(t.Context(), []string{"video"}, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for oid, want := range map[string]bool{dead: false, young: true, other: true} {
+		bound, _ := m.SIsMember(k.replyBindings(), k.replyBinding(oid))
+		if bound != want || m.Exists(k.replyQueue(oid)) != want {
+			t.Errorf("%s: bound %v, with replies %v; want %v", oid, bound, m.Exists(k.replyQueue(oid)), want)
+		}
+	}
+}
