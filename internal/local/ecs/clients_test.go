@@ -235,3 +235,10 @@ func TestRateLimit(t *testing.T) {
 		t.Errorf("%d calls counted, want 62", n)
 	}
 }
+
+func setDesired(t *testing.T, client *awsecs.Client, service string, n int32) {
+	t.Helper()
+	if _, err := client.UpdateService(t.Context(), &awsecs.UpdateServiceInput{Service: &service, DesiredCount: &n}); err != nil {
+		t.Fatal(err)
+	}
+}

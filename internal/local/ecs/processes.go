@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Processes is the Runner whose tasks are real processes.
@@ -67,6 +68,7 @@ func (p *Processes) Start(spec Spec, ended func(Exit)) (Process, error) {
 	}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = supervisorAttr(p.isolate)
+	cmd.WaitDelay = 5 * time.Second // Where something can outlive the supervisor, it may hold the output open.
 	failed := make(chan error)
 	p.starts <- func() { failed <- cmd.Start() }
 	err = <-failed

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,8 +64,16 @@ func marked(t *testing.T) (script, mark string) {
 }
 
 func TestNothingOutlivesTheProgram(t *testing.T) {
-	for _, mode := range []string{"isolated", "shared"} {
-		t.Run(mode, func(t *testing.T) {
+	for _, c := range []struct {
+		name, mode string
+		whole      bool // The supervisor is killed in the same moment, as by killall.
+	}{
+		{"in namespaces", "isolated", false},
+		{"in namespaces, the supervisor killed first", "isolated", true},
+		{"in ours", "shared", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mode := c.mode
 			if mode == "isolated" && !canIsolate() {
 				t.Skip("SKIPPED: this machine allows no namespaces")
 			}
@@ -94,6 +103,12 @@ func TestNothingOutlivesTheProgram(t *testing.T) {
 				return nil
 			}); err != nil {
 				t.Fatal(err)
+			}
+			if c.whole {
+				// The oldest relative is the supervisor.
+				if err := syscall.Kill(slices.Min(relatives(t, mark)), syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 				t.Fatal(err)
@@ -144,7 +159,9 @@ func TestProcesses(t *testing.T) {
 		{
 			"is asked to end",
 			[]string{"sh", "-c", `trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.02; done`},
-			"up", Process.Terminate, Exit{}, "bye",
+			"up", Process.Terminate,
+			Exit{},
+			"bye",
 		},
 		{"will not end and is killed", []string{"sh", "-c", script}, "up", Process.Kill, Exit{Code: 137, Killed: true}, ""},
 		{"knows who it is", []string{"echo", "{hostname} {task_id} {private_ip}"}, "", nil, Exit{}, "ip-10-0-0-9.ec2.internal 0abc 10.0.0.9"},
