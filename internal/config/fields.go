@@ -38,17 +38,17 @@ type Kind string
 
 // The kinds of fields.
 const (
-	Text         Kind = "text"
-	SecretText   Kind = "secret text"
-	Count        Kind = "count"
-	Number       Kind = "number"
-	Switch       Kind = "true or false"
-	Span         Kind = "duration"
-	Mapping      Kind = "mapping"
-	MappingList  Kind = "list of mappings"
-	TextList     Kind = "list of texts"
-	CountList    Kind = "list of counts"
-	TextByText   Kind = "mapping of texts"
+	Text        Kind = "text"
+	SecretText  Kind = "secret text"
+	Count       Kind = "count"
+	Number      Kind = "number"
+	Switch      Kind = "true or false"
+	Span        Kind = "duration"
+	Mapping     Kind = "mapping"
+	MappingList Kind = "list of mappings"
+	TextList    Kind = "list of texts"
+	CountList   Kind = "list of counts"
+	TextByText  Kind = "mapping of texts"
 )
 
 // Root describes the file as a whole. It panics if the tags of a type make no sense, which any test shows.

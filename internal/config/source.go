@@ -20,6 +20,10 @@ const maxSize = 1 << 20
 // maxDepth is how deep values may be nested. The format itself needs 8; the parser descends once for each.
 const maxDepth = 40
 
+// maxEntries is how many entries a block mapping may have. The parser descends once for each of them, too, and takes quadratic
+// time; local.services[].env is the longest one that the format has.
+const maxEntries = 1100
+
 // source turns the text of a file into a syntax tree. It refuses, before the parser sees it, whatever the format has no use
 // for and a parser could choke on. With problems there is no tree.
 func source(data []byte, file string) (ast.Node, Problems) {
@@ -140,7 +144,8 @@ func checkTokens(tokens token.Tokens, file string) Problems {
 		})
 	}
 	var depth depthGauge
-	content := false // Whether anything but comments has come.
+	content := false // Whether anything but comments and directives has come.
+	directive := 0   // The line of the last directive.
 	for _, t := range tokens {
 		if t.Position == nil || t.Type == token.CommentType {
 			continue
@@ -151,9 +156,16 @@ func checkTokens(tokens token.Tokens, file string) Problems {
 		if t.Type == token.DocumentHeaderType && content {
 			add(t, "a second document begins", "keep one document in the file")
 		}
-		content = content || t.Type != token.DirectiveType
+		if t.Type == token.DirectiveType {
+			directive = t.Position.Line
+		}
+		content = content || t.Position.Line != directive
 		if depth.next(t) > maxDepth {
 			add(t, fmt.Sprintf("is nested more than %d deep", maxDepth), "write it flatter")
+			break
+		}
+		if depth.long {
+			add(t, fmt.Sprintf("a mapping has more than %d entries", maxEntries), "shorten it")
 			break
 		}
 		if len(problems) > maxProblems {
@@ -168,8 +180,10 @@ func checkTokens(tokens token.Tokens, file string) Problems {
 type depthGauge struct {
 	flow    int   // Open brackets and braces.
 	columns []int // The columns of the open block values, each further right than the one before.
+	entries []int // How many entries a mapping at each of these columns has so far.
 	line    int
 	opened  bool // The last token was "- ", after which a block may begin on the same line.
+	long    bool // A mapping has too many entries.
 	colons  int  // Colons since the last comma or the start of the line.
 }
 
@@ -191,9 +205,20 @@ func (g *depthGauge) next(t *token.Token) int {
 	}
 	if g.flow <= 0 && starts {
 		for len(g.columns) > 0 && g.columns[len(g.columns)-1] >= t.Position.Column {
-			g.columns = g.columns[:len(g.columns)-1]
+			n := len(g.columns) - 1
+			if g.columns[n] == t.Position.Column && t.Type != token.SequenceEntryType {
+				break // The next entry of the same mapping.
+			}
+			g.columns, g.entries = g.columns[:n], g.entries[:n]
 		}
-		g.columns = append(g.columns, t.Position.Column)
+		if n := len(g.columns) - 1; n < 0 || g.columns[n] < t.Position.Column {
+			g.columns, g.entries = append(g.columns, t.Position.Column), append(g.entries, 0)
+		}
+	}
+	if n := len(g.entries) - 1; n >= 0 && g.flow <= 0 && t.Type == token.MappingValueType {
+		if g.entries[n]++; g.entries[n] > maxEntries {
+			g.long = true
+		}
 	}
 	return max(g.flow, 0) + len(g.columns) + g.colons
 }
