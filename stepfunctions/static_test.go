@@ -21,10 +21,10 @@ func TestValidators(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := []struct {
-		name              string
-		from, to          string
-		validator         bool // Whether asl-validator has to find something.
-		languageService   bool // Whether amazon-states-language-service has to find something.
+		name            string
+		from, to        string
+		validator       bool // Whether asl-validator has to find something.
+		languageService bool // Whether amazon-states-language-service has to find something.
 	}{
 		{name: "the machine as it is", from: `"Check"`, to: `"Check"`},
 		{name: "a transition to nowhere", from: `"Next": "Verify"`, to: `"Next": "Verity"`, validator: true, languageService: true},

@@ -143,7 +143,7 @@ func (x *execution) walk(ctx context.Context, g *graph, l *lane, input any) (any
 	}
 }
 
-// record counts a state that was entered and left against the length of a history.
+// record counts a state, or a further attempt at a task, against the length of a history.
 func (x *execution) record() *failure {
 	if x.events.Add(2) < maxHistory {
 		return nil

@@ -49,6 +49,9 @@ func (x *execution) retry(ctx context.Context, s *state, l *lane, f *failure, at
 		if attempts[i]++; attempts[i] > r.maxAttempts {
 			return false, nil
 		}
+		if full := x.record(); full != nil {
+			return false, full
+		}
 		delay := r.delay(attempts[i], x.env.Jitter)
 		x.observe(l, Event{Type: Retried, State: s.name, Error: f.name, Cause: f.cause, Delay: delay}, nil)
 		if err := x.env.Clock.Sleep(ctx, delay); err != nil {
