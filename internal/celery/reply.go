@@ -55,20 +55,24 @@ func parseReply(message []byte, tickets map[string]string) (reply, bool) {
 
 var nodeName = regexp.MustCompile(`[A-Za-z0-9_.%+-]+@[A-Za-z0-9_.-]+`)
 
-// nameIn finds the worker's name in a reply of any serializer: it is the first string with an @ in it. Pickle (0x8c) and
-// msgpack (0xd9) put the length of a short string before it in one byte, which may look like a letter of the name.
+// nameIn finds the worker's name in a reply of any serializer: it is the first string with an @ in it. Its length, where it
+// stands before it, tells it from bytes around it that look like letters: in one byte in new pickles (0x8c) and in
+// msgpack (0xd9), in four in old pickles (X).
 func nameIn(body []byte) string {
 	at := nodeName.FindIndex(body)
 	if at == nil {
 		return ""
 	}
-	name := body[at[0]:at[1]]
-	if at[0] > 0 && (body[at[0]-1] == 0x8c || body[at[0]-1] == 0xd9) {
-		if n := int(name[0]); n < len(name) {
-			name = name[1 : n+1]
-		}
+	name, before := body[at[0]:at[1]], body[:at[0]]
+	length := len(name)
+	if n := len(before); n >= 1 && (before[n-1] == 0x8c || before[n-1] == 0xd9) {
+		length, name = int(name[0]), name[1:]
+	} else if n >= 2 && (before[n-2] == 0x8c || before[n-2] == 0xd9) {
+		length = int(before[n-1])
+	} else if n >= 5 && before[n-5] == 'X' {
+		length = int(before[n-4])
 	}
-	return string(name)
+	return string(name[:min(length, len(name))])
 }
 
 // shorten keeps what a worker wrote short enough for a log line.

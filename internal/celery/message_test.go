@@ -1,0 +1,109 @@
+package celery
+
+import (
+	"encoding/base64"
+	"fmt"
+	"testing"
+	"time"
+
+	"sluice/internal/policy"
+)
+
+func TestParseTask(t *testing.T) {
+	at := time.Date(2026, 11, 21, 20, 30, 29, 0, time.UTC)
+	v1 := func(contentType, body string) string {
+		return fmt.Sprintf(`{"body": %q, "content-type": %q, "headers": {}, "properties": {"body_encoding": "base64"}}`,
+			base64.StdEncoding.EncodeToString([]byte(body)), contentType)
+	}
+	for name, c := range map[string]struct {
+		message string
+		want    task
+	}{
+		"no ETA":                       {taskMessage("a", "q", nil), task{id: "a"}},
+		"ETA":                          {taskMessage("a", "q", "2026-11-21T20:30:29+00:00"), task{"a", at}},
+		"ETA with a fraction":          {taskMessage("a", "q", "2026-11-21T20:30:29.294805+00:00"), task{"a", at.Add(294805 * time.Microsecond)}},
+		"ETA with an offset":           {taskMessage("a", "q", "2026-11-21T22:30:29+02:00"), task{"a", at}},
+		"ETA with Z":                   {taskMessage("a", "q", "2026-11-21T20:30:29Z"), task{"a", at}},
+		"naive ETA":                    {taskMessage("a", "q", "2026-11-21T20:30:29"), task{"a", at}},
+		"naive ETA with a fraction":    {taskMessage("a", "q", "2026-11-21T20:30:29.5"), task{"a", at.Add(500 * time.Millisecond)}},
+		"ETA as str writes it":         {taskMessage("a", "q", "2026-11-21 20:30:29+00:00"), task{"a", at}},
+		"ETA that is no time":          {taskMessage("a", "q", "soon"), task{id: "a"}},
+		"ETA that is no text":          {taskMessage("a", "q", 1795293161), task{id: "a"}},
+		"redelivered":                  {`{"headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00", "redelivered": true}}`, task{"a", at}},
+		"pickled body":                 {`{"body": "gAJ9", "content-type": "application/x-python-serialize", "headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00"}}`, task{"a", at}},
+		"protocol 1":                   {v1(contentJSON, `{"id": "a", "task": "t", "args": [], "eta": "2026-11-21T20:30:29+00:00"}`), task{"a", at}},
+		"protocol 1, no ETA":           {v1(contentJSON, `{"id": "a", "task": "t", "eta": null}`), task{id: "a"}},
+		"protocol 1, pickled":          {v1("application/x-python-serialize", "\x80\x02}"), task{}},
+		"protocol 1, body is rubbish":  {v1(contentJSON, `[`), task{}},
+		"body is not base64":           {`{"body": "%", "content-type": "application/json", "properties": {"body_encoding": "base64"}}`, task{}},
+		"body is no text":              {`{"body": {}, "content-type": "application/json"}`, task{}},
+		"binary":                       {"\x80\x04\x95\xff\x00", task{}},
+		"empty":                        {"", task{}},
+		"another kind of JSON":         {`[1, 2]`, task{}},
+		"headers of another kind":      {`{"headers": [1]}`, task{}},
+		"a message of another library": {`{"id": "x", "job": "y"}`, task{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := parseTask([]byte(c.message))
+			if got.id != c.want.id || !got.eta.Equal(c.want.eta) {
+				t.Errorf("task %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestParseBeat(t *testing.T) {
+	event := func(body string) string {
+		return fmt.Sprintf(`{"body": %q, "content-type": "application/json", "properties": {"body_encoding": "base64"}}`,
+			base64.StdEncoding.EncodeToString([]byte(body)))
+	}
+	for name, c := range map[string]struct {
+		message string
+		node    string
+		beat    policy.Beat
+	}{
+		"a heartbeat": {
+			event(`{"hostname": "w1@vm", "freq": 2.0, "active": 2, "processed": 5, "sw_ver": "5.6.3", "timestamp": 1795293197.5, "type": "worker-heartbeat"}`),
+			"w1@vm", policy.Beat{Active: 2, Processed: 5, Version: "5.6.3", At: time.Unix(1795293197, 5e8).UTC()},
+		},
+		"going offline": {event(`{"hostname": "w1@vm", "active": 2, "type": "worker-offline"}`), "", policy.Beat{}},
+		"no name":       {event(`{"type": "worker-heartbeat"}`), "", policy.Beat{}},
+		"a list":        {event(`[{"type": "task-received"}]`), "", policy.Beat{}},
+		"rubbish":       {"\x80", "", policy.Beat{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			beat, node, ok := parseBeat([]byte(c.message))
+			if beat != c.beat || node != c.node || ok != (c.node != "") {
+				t.Errorf("heartbeat %+v of %q, %v", beat, node, ok)
+			}
+		})
+	}
+}
+
+func TestNameIn(t *testing.T) {
+	long := "celery@ip-10-0-10-110.us-west-2.compute.internal" // 48 bytes: its length reads as the letter 0.
+	for body, want := range map[string]string{
+		"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x05w1@vm\x94]\x94s.": "w1@vm",
+		"\x80\x04}\x94\x8c\x30" + long + "\x94]\x94s.":                              long,
+		"\x80\x02}q\x00X\x05\x00\x00\x00w1@vmq\x01]q\x02s.":                         "w1@vm",
+		"\x81\xa5w1@vm\x90":            "w1@vm",
+		"\x81\xd9\x30" + long + "\x90": long,
+		"w1@vm: []\n":                  "w1@vm",
+		"\x80\x04}\x94\x8c\x05":        "",
+		"no name":                      "",
+	} {
+		if got := nameIn([]byte(body)); got != want {
+			t.Errorf("name in %q is %q, want %q", body, got, want)
+		}
+	}
+}
+
+func BenchmarkParseTask(b *testing.B) {
+	message := []byte(taskMessage(uuid(), "video", "2026-11-21T20:30:29.294805+00:00"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if parseTask(message).eta.IsZero() {
+			b.Fatal("no ETA")
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package celery
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"sluice/internal/policy"
+)
+
+func TestTooOld(t *testing.T) {
+	for version, want := range map[string]bool{
+		"3.1.26": true, "4.4.7": true, "5.0.5": true, "5.1.2": true, "5.2.0": false, "5.2.0rc1": false, "5.2rc1": false, "5.2": false,
+		"5.10.0": false, "6.0.0": false, "5": false, "": false, "unknown": false,
+	} {
+		if got := tooOld(version); got != want {
+			t.Errorf("%q is too old: %v, want %v", version, got, want)
+		}
+	}
+}
+
+// oldActive is a task in the answer of Celery 5.1.2 to active with safe, recorded.
+var oldActive = []any{map[string]any{
+	"id": "a1392494-7cec-4404-9bee-4fdf3a2683f6", "name": "hold", "args": []any{"g"}, "kwargs": map[string]any{}, "type": "hold",
+	"hostname": "w1@vm", "time_start": 1795301728.7210793, "acknowledged": true, "worker_pid": 15879,
+}}
+
+// A worker before 5.2 gives itself away by its answer; it is refused by name, and is asked for nothing unsafe again as
+// long as it is there.
+func TestOldCeleryIsRefused(t *testing.T) {
+	m := miniredis.RunT(t)
+	var asked atomic.Int64
+	startFake(t, m.Addr(), "w1@vm", says{methodQueues: videoOnly, methodActive: counted{&asked, oldActive}})
+	broker := newBroker(t, lookOptions(m.Addr()))
+	for range 3 {
+		_, err := broker.Look(t.Context(), []string{"video"}, testPatience)
+		var refused *policy.Error
+		if !errors.As(err, &refused) || refused.Kind != policy.BrokerRefused {
+			t.Fatalf("look: %v; want it refused", err)
+		}
+		if want := "celery before 5.2 at w1@vm: Sluice needs Celery 5.2 or newer"; !strings.Contains(err.Error(), want) {
+			t.Errorf("look: %v; want %q in it", err, want)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("it was asked for active %d times; want 1", n)
+	}
+}
+
+// counted counts how often an answer is given.
+type counted struct {
+	times  *atomic.Int64
+	answer any
+}
+
+func (c counted) MarshalJSON() ([]byte, error) {
+	c.times.Add(1)
+	return json.Marshal(c.answer)
+}
+
+// A heartbeat tells the version before active is ever sent, and tells when the worker has been replaced.
+func TestOldCeleryIsToldByHeartbeat(t *testing.T) {
+	m := miniredis.RunT(t)
+	var asked atomic.Int64
+	startFake(t, m.Addr(), "w1@vm", says{methodQueues: videoOnly, methodActive: counted{&asked, noTasks}})
+	broker := newBroker(t, lookOptions(m.Addr()))
+	hear := func(version string) {
+		stop := beatEvery(t, m, fmt.Sprintf(`{"hostname": "w1@vm", "sw_ver": %q, "type": "worker-heartbeat"}`, version))
+		defer stop()
+		if beats, err := broker.Beats(t.Context(), 1); err != nil || beats["w1@vm"].Version != version {
+			t.Fatalf("heartbeats: %+v, %v", beats, err)
+		}
+	}
+	hear("5.1.2")
+	_, err := broker.Look(t.Context(), []string{"video"}, testPatience)
+	if err == nil || !strings.HasPrefix(err.Error(), "look at broker: celery 5.1.2 at w1@vm: ") {
+		t.Errorf("look: %v", err)
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("it was asked for active %d times; want never", n)
+	}
+	hear("5.6.3")
+	if _, err := broker.Look(t.Context(), []string{"video"}, testPatience); err != nil {
+		t.Errorf("look after the worker was replaced: %v", err)
+	}
+}
+
+// Once the old workers do not answer any more, the broker is looked at as ever.
+func TestOldCeleryIsForgotten(t *testing.T) {
+	m := miniredis.RunT(t)
+	broker := newBroker(t, lookOptions(m.Addr()))
+	broker.noteVersion("w1@vm", "5.1.2")
+	startFake(t, m.Addr(), "w2@vm", says{methodQueues: videoOnly, methodActive: noTasks})
+	look, err := broker.Look(t.Context(), []string{"video"}, testPatience)
+	if err != nil || look.Heard() != 1 {
+		t.Errorf("look: %+v, %v", look, err)
+	}
+}
+
+// beatEvery publishes a heartbeat again and again, so that it does not matter when somebody begins to listen.
+func beatEvery(t *testing.T, m *miniredis.Miniredis, body string) (stop func()) {
+	message := fmt.Sprintf(`{"body": %q, "content-type": "application/json", "properties": {"body_encoding": "base64"}}`,
+		base64.StdEncoding.EncodeToString([]byte(body)))
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			m.Publish(testKeys().heartbeatChannel(), message)
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
+}
