@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -35,12 +36,13 @@ func (f *Fleet) Describe(ctx context.Context, refs []policy.ServiceRef) map[poli
 	// No call returns an error to the group: each service has its own.
 	var group errgroup.Group
 	group.SetLimit(atOnce)
+	var hopeless atomic.Bool // The members of a failed batch were asked one by one, and all were refused.
 	var all []*asked
 	for _, services := range byCluster(refs) {
 		all = append(all, services...)
 		for batch := range slices.Chunk(services, batchSize) {
 			group.Go(func() error {
-				f.describe(ctx, batch)
+				f.describe(ctx, batch, &hopeless)
 				return nil
 			})
 		}
@@ -88,8 +90,9 @@ func byCluster(refs []policy.ServiceRef) [][]*asked {
 
 func lastPart(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
-// describe fills in the results of at most ten services of one cluster.
-func (f *Fleet) describe(ctx context.Context, batch []*asked) {
+// describe fills in the results of at most ten services of one cluster. A role that may see nothing must not cost eleven
+// calls for each batch: once a whole batch has been refused one by one, others are not asked so any more.
+func (f *Fleet) describe(ctx context.Context, batch []*asked, hopeless *atomic.Bool) {
 	in := &ecs.DescribeServicesInput{
 		Cluster: &batch[0].Cluster, Include: []types.ServiceField{types.ServiceFieldTags},
 	}
@@ -97,9 +100,16 @@ func (f *Fleet) describe(ctx context.Context, batch []*asked) {
 		in.Services = append(in.Services, a.Service)
 	}
 	out, err := f.api.DescribeServices(ctx, in, f.read(f.services))
-	if err != nil && len(batch) > 1 && perhapsOfOne(err) {
+	if err != nil && len(batch) > 1 && perhapsOfOne(err) && !hopeless.Load() {
+		refused := 0
 		for _, a := range batch {
-			f.describe(ctx, []*asked{a})
+			f.describe(ctx, []*asked{a}, hopeless)
+			if a.result.Err != nil {
+				refused++
+			}
+		}
+		if refused == len(batch) {
+			hopeless.Store(true)
 		}
 		return
 	}

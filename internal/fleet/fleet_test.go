@@ -240,6 +240,24 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
+func TestARoleThatMaySeeNothing(t *testing.T) {
+	w := newWorld(t, ecs.Options{Clusters: []string{"default"}})
+	w.Fail("DescribeServices", -1, ecs.Fault{Code: "AccessDeniedException"})
+	var refs []policy.ServiceRef
+	for i := range 300 {
+		refs = append(refs, policy.ServiceRef{Cluster: "default", Service: fmt.Sprint("s", i)})
+	}
+	for ref, d := range w.fleet.Describe(t.Context(), refs) {
+		if kind(d.Err) != policy.FleetDenied {
+			t.Fatalf("%v: got %v", ref, d.Err)
+		}
+	}
+	// 30 batches, of which the eight that are asked at the same time may each be asked again one by one.
+	if n := w.Calls()["DescribeServices"]; n > 30+2*8*10 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 func with(f ecs.Fault, match string) ecs.Fault {
 	f.Match = match
 	return f
