@@ -66,6 +66,8 @@ type Options struct {
 	// FunctionLog gets what the functions print; TaskLog returns where a task's output goes. Nil discards it.
 	FunctionLog io.Writer
 	TaskLog     func(ecs.Spec) io.Writer
+	// Watch, if not nil, is subscribed before anything can happen.
+	Watch func(Happening)
 }
 
 // Cloud is a running local cloud. Its methods may be called concurrently.
@@ -96,6 +98,9 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 	c := &Cloud{opts: opts, feed: newFeed()}
 	c.opts.Region = cmp.Or(opts.Region, "us-east-1")
 	c.onClose(c.feed.close)
+	if opts.Watch != nil {
+		c.feed.subscribe(opts.Watch)
+	}
 	defer func() {
 		if err != nil {
 			_ = c.Close()
