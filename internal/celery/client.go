@@ -19,6 +19,13 @@ const maxAnswer = 8 << 20
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
 
+// The client logs some of the errors that it returns, too, and its logger is one for the whole process.
+func init() { redis.SetLogger(silence{}) }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
 // newClient makes a client that connects when it is first used.
 func newClient(o Options) redis.UniversalClient {
 	dial := o.Dial

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -27,6 +28,9 @@ func failure(doing string, err error) error {
 	kind := policy.BrokerUnavailable
 	if refused(err) {
 		kind = policy.BrokerRefused
+	}
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: the server closed the connection; does it want TLS?", err)
 	}
 	return &policy.Error{Kind: kind, Err: fmt.Errorf("%s: %w", doing, err)}
 }

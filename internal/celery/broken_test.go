@@ -1,0 +1,278 @@
+package celery
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"sluice/internal/policy"
+	"sluice/internal/testenv"
+)
+
+// respServer answers Redis's protocol with what the test says for each command; "" is silence.
+func respServer(t *testing.T, answer func(command []string) string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn, answer)
+		}
+	}()
+	return l.Addr().String()
+}
+
+func serve(conn net.Conn, answer func(command []string) string) {
+	defer func() { _ = conn.Close() }()
+	in := bufio.NewReader(conn)
+	for {
+		command, err := readCommand(in)
+		if err != nil {
+			_, _ = conn.Write([]byte("-ERR Protocol error\r\n"))
+			return
+		}
+		if _, err := conn.Write([]byte(answer(command))); err != nil {
+			return
+		}
+	}
+}
+
+func readCommand(in *bufio.Reader) ([]string, error) {
+	line := func() (string, error) {
+		text, err := in.ReadString('\n')
+		return strings.TrimRight(text, "\r\n"), err
+	}
+	head, err := line()
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(head, "*"))
+	if err != nil {
+		return nil, err
+	}
+	var words []string
+	for range n {
+		size, err := line()
+		if err != nil {
+			return nil, err
+		}
+		length, err := strconv.Atoi(strings.TrimPrefix(size, "$"))
+		if err != nil {
+			return nil, err
+		}
+		word := make([]byte, length+2)
+		if _, err := io.ReadFull(in, word); err != nil {
+			return nil, err
+		}
+		words = append(words, string(word[:length]))
+	}
+	return words, nil
+}
+
+// refusing answers all commands but those that open a connection with an error; with a command given, that one only.
+func refusing(message, only string) func([]string) string {
+	return func(command []string) string {
+		name := strings.ToUpper(command[0])
+		switch {
+		case name == "HELLO":
+			return "-ERR unknown command 'HELLO'\r\n"
+		case only == "" || name == only:
+			return "-" + message + "\r\n"
+		case name == "EVAL":
+			return "-ERR unknown command 'EVAL'\r\n"
+		case name == "SSCAN":
+			return "*2\r\n$1\r\n0\r\n*0\r\n"
+		case name == "LLEN":
+			return ":1\r\n"
+		}
+		return ":0\r\n"
+	}
+}
+
+func TestLookAtBrokenBroker(t *testing.T) {
+	const password = "hunter2-secret"
+	closed := testenv.FreeAddr(t)
+	silent := respServer(t, func([]string) string { return "" })
+	plain := respServer(t, refusing("ERR", ""))
+	guarded := miniredis.RunT(t)
+	guarded.RequireAuth("another")
+	secure, pool := tlsRedis(t)
+	options := func(addr string) Options {
+		return Options{Addrs: []string{addr}, DialTimeout: 300 * time.Millisecond, CommandTimeout: 300 * time.Millisecond}
+	}
+	withPassword := options(guarded.Addr())
+	withPassword.Password = password
+	withTLS := func(addr string, roots *x509.CertPool, name string) Options {
+		o := options(addr)
+		o.TLS = &tls.Config{RootCAs: roots, ServerName: name}
+		return o
+	}
+	for name, c := range map[string]struct {
+		options Options
+		kind    policy.Kind
+		says    string
+	}{
+		"refused":               {options(closed), policy.BrokerUnavailable, "connection refused"},
+		"black hole":            {options(silent), policy.BrokerUnavailable, "timeout"},
+		"loading":               {options(respServer(t, refusing("LOADING Redis is loading the dataset in memory", ""))), policy.BrokerUnavailable, "LOADING"},
+		"master down":           {options(respServer(t, refusing("MASTERDOWN Link with MASTER is down", ""))), policy.BrokerUnavailable, "MASTERDOWN"},
+		"cluster down":          {options(respServer(t, refusing("CLUSTERDOWN Hash slot not served", ""))), policy.BrokerUnavailable, "CLUSTERDOWN"},
+		"busy with a script":    {options(respServer(t, refusing("BUSY Redis is busy running a script", ""))), policy.BrokerUnavailable, "BUSY"},
+		"read-only replica":     {options(respServer(t, refusing("READONLY You can't write against a read only replica.", "SADD"))), policy.BrokerUnavailable, "READONLY"},
+		"out of memory":         {options(respServer(t, refusing("OOM command not allowed", "SADD"))), policy.BrokerUnavailable, "OOM"},
+		"no password":           {options(guarded.Addr()), policy.BrokerRefused, "NOAUTH"},
+		"wrong password":        {withPassword, policy.BrokerRefused, "WRONGPASS"},
+		"no rights":             {options(respServer(t, refusing("NOPERM this user has no permissions", "PUBLISH"))), policy.BrokerRefused, "NOPERM"},
+		"TLS to a plain server": {withTLS(plain, nil, "localhost"), policy.BrokerRefused, "does not look like a TLS handshake"},
+		"plain to a TLS server": {options(secure), policy.BrokerUnavailable, "does it want TLS?"},
+		"unknown authority":     {withTLS(secure, nil, "localhost"), policy.BrokerRefused, "certificate"},
+		"wrong host name":       {withTLS(secure, pool, "elsewhere"), policy.BrokerRefused, "elsewhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			begin := time.Now()
+			_, err := newBroker(t, c.options).Look(ctx, []string{"video"}, 100*time.Millisecond)
+			if took := time.Since(begin); took > 3*time.Second {
+				t.Errorf("the look took %v", took)
+			}
+			var typed *policy.Error
+			if !errors.As(err, &typed) || typed.Kind != c.kind {
+				t.Fatalf("look: %v; want kind %s", err, c.kind)
+			}
+			if !strings.HasPrefix(err.Error(), "look at broker: ") || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), password) {
+				t.Errorf("look: %v; want %q in it, and no password", err, c.says)
+			}
+		})
+	}
+	if _, err := newBroker(t, withTLS(secure, pool, "localhost")).Look(t.Context(), []string{"video"}, time.Second); err != nil {
+		t.Errorf("look over TLS that is well: %v", err)
+	}
+}
+
+// A context that ends earlier than any time-out bounds all three.
+func TestBlackHoleEndsWithContext(t *testing.T) {
+	broker := newBroker(t, Options{Addrs: []string{respServer(t, func([]string) string { return "" })}})
+	for name, call := range map[string]func(ctx context.Context) error{
+		"look": func(ctx context.Context) error {
+			_, err := broker.Look(ctx, []string{"video"}, time.Second)
+			return err
+		},
+		"beats":   func(ctx context.Context) error { _, err := broker.Beats(ctx, 1); return err },
+		"counter": func(ctx context.Context) error { _, err := broker.Counter(ctx, "n"); return err },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		begin := time.Now()
+		err := call(ctx)
+		cancel()
+		var typed *policy.Error
+		if !errors.As(err, &typed) || typed.Kind != policy.BrokerUnavailable || time.Since(begin) > time.Second {
+			t.Errorf("%s: %v after %v", name, err, time.Since(begin))
+		}
+	}
+}
+
+// Where scripts are not allowed, messages are not looked into: all of them count as due.
+func TestLookWithoutScripts(t *testing.T) {
+	for _, refusal := range []string{
+		"NOPERM this user has no permissions to run the 'eval' command", "NOSCRIPT No matching script. Please use EVAL.",
+		"ERR unknown command 'eval'", "CROSSSLOT Keys in request don't hash to the same slot",
+	} {
+		broker := newBroker(t, lookOptions(respServer(t, refusing(refusal, "EVAL"))))
+		look, err := broker.Look(t.Context(), []string{"video"}, time.Second)
+		if err != nil || look.Queues["video"].Backlog != policy.Known(4) {
+			t.Errorf("%s: look %+v, %v; want a backlog of 4", refusal, look, err)
+		}
+	}
+}
+
+// A key of another type spoils its own queue only.
+func TestLookAtWrongTypes(t *testing.T) {
+	m := miniredis.RunT(t)
+	_ = m.Set("video", "text")
+	_, _ = m.Lpush("video\x06\x163", taskMessage("a", "video", nil))
+	_, _ = m.Lpush("mail", taskMessage("b", "mail", nil))
+	broker := newBroker(t, lookOptions(m.Addr()))
+	look, err := broker.Look(t.Context(), []string{"video", "mail"}, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := look.Queues["video"].Backlog; got.Known || got.N != 1 || !strings.Contains(got.Cause, `read the length of "video": WRONGTYPE`) {
+		t.Errorf("backlog of a queue whose key is no list: %+v", got)
+	}
+	if got := look.Queues["mail"].Backlog; got != policy.Known(1) {
+		t.Errorf("backlog of the other queue: %+v", got)
+	}
+	_ = m.Set("unacked", "text")
+	look, err = broker.Look(t.Context(), []string{"mail"}, time.Second)
+	if err != nil || look.Loose.Known || look.Queues["mail"].Backlog != policy.Known(1) {
+		t.Errorf("look with unacked of another type: %+v, %v", look, err)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for want, o := range map[string]Options{
+		"no address":               {},
+		"2 addresses":              {Addrs: []string{"a:1", "b:1"}},
+		"database -1 is negative":  {Addrs: []string{"a:1"}, DB: -1},
+		"database 3 in cluster":    {Addrs: []string{"a:1"}, DB: 3, ClusterMode: true},
+		"a duration is negative":   {Addrs: []string{"a:1"}, Horizon: -1},
+		"priority steps [0 -3]: a": {Addrs: []string{"a:1"}, PrioritySteps: []int{0, -3}},
+	} {
+		if _, err := New(o); err == nil || !strings.HasPrefix(err.Error(), "create celery broker: "+want) {
+			t.Errorf("new broker: %v; want %q", err, want)
+		}
+	}
+}
+
+// tlsRedis serves Redis over TLS with a certificate for localhost, and returns its authority.
+func tlsRedis(t *testing.T) (addr string, roots *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := miniredis.NewMiniRedis()
+	if err := m.StartTLS(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots = x509.NewCertPool()
+	roots.AddCert(cert)
+	return m.Addr(), roots
+}
