@@ -114,6 +114,25 @@ func TestVirtualTimeIsDeterministic(t *testing.T) {
 	}
 }
 
+// Among those whose time has come, the one that has waited longest is next.
+func TestVirtualClockIsFair(t *testing.T) {
+	clock := asl.NewVirtualClock(start)
+	var order []string
+	sleeper := func(name string, naps ...time.Duration) func() {
+		return func() {
+			for _, d := range naps {
+				_ = clock.Sleep(context.Background(), d)
+				order = append(order, fmt.Sprint(name, " ", clock.Now().Sub(start)))
+			}
+		}
+	}
+	clock.Join(sleeper("a", 2, 2), sleeper("b", 1, 1), sleeper("c", 2, 1))
+	want := []string{"b 1ns", "a 2ns", "c 2ns", "b 2ns", "c 3ns", "a 4ns"}
+	if diff := cmp.Diff(want, order); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	m, err := asl.Parse([]byte(task(`, "Retry": [{"ErrorEquals": ["E"], "MaxAttempts": 1}], "Catch": [{"ErrorEquals": ["E"], "Next": "D"}]`)))
 	if err != nil {

@@ -102,6 +102,7 @@ func TestRun(t *testing.T) {
 		{"Catch replaces the input", task(`, "Catch": [{"ErrorEquals": ["E"], "Next": "D"}]`), `{"a": 1}`, fails("E"), want{"SUCCEEDED", `{"Cause":"call 0","Error":"E"}`, "", "S D C", 0}},
 		{"States.TaskFailed catches any name", task(`, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "Next": "D"}]`), `{}`, fails("E"), want{"SUCCEEDED", `{"Cause":"call 0","Error":"E"}`, "", "S D C", 0}},
 		{"States.TaskFailed but no time-out", task(`, "TimeoutSeconds": 5, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "Next": "D"}]`), `{}`, hang, want{"FAILED", "", "States.Timeout", "S", 5 * time.Second}},
+		{"States.ALL does not catch too much data", task(`, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D"}]`), `{}`, answers(`"` + strings.Repeat("x", 256<<10) + `"`), want{"FAILED", "", "States.DataLimitExceeded", "S", 0}},
 		{"a time-out that is caught", task(`, "TimeoutSeconds": 5, "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "D"}]`), `{}`, hang, want{"SUCCEEDED", `{"Cause":"","Error":"States.Timeout"}`, "", "S D C", 5 * time.Second}},
 		{"the machine's time-out is not caught", `{"TimeoutSeconds": 3, ` + task(`, "TimeoutSeconds": 5, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D"}]`)[1:], `{}`, hang, want{"TIMED_OUT", "", "States.Timeout", "S", 3 * time.Second}},
 		{"the machine's time-out ends a pause", `{"TimeoutSeconds": 3, ` + task(reached + `, "Retry": [{"ErrorEquals": ["E"], "IntervalSeconds": 9}]`)[1:], `{}`, fails("E"), want{"TIMED_OUT", "", "States.Timeout", "S", 3 * time.Second}},
