@@ -2,6 +2,9 @@ package policy
 
 import (
 	"math"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -282,15 +285,21 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestEveryReasonHasASentenceAndIsGiven(t *testing.T) {
+// TestTheReadmeListsEveryReason holds the README's table against the code, both ways.
+func TestTheReadmeListsEveryReason(t *testing.T) {
 	t.Parallel()
-	for _, r := range Reasons() {
-		if r.Sentence() == "" {
-			t.Errorf("reason %q has no sentence", r)
-		}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := Reason("nonsense").Sentence(); got != "" {
-		t.Errorf("an unlisted reason has the sentence %q", got)
+	_, section, _ := strings.Cut(string(readme), "## The reasons\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	got := map[Reason]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (.+) \\|$").FindAllStringSubmatch(section, -1) {
+		got[Reason(row[1])] = row[2]
+	}
+	if diff := cmp.Diff(sentences, got); diff != "" {
+		t.Errorf("the README's reasons (-code +README):\n%s", diff)
 	}
 }
 

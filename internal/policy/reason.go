@@ -62,14 +62,5 @@ var sentences = map[Reason]string{
 	ReasonIdle:       "wholly and certainly idle",
 }
 
-// Reasons returns every reason there is, in no order.
-func Reasons() []Reason {
-	all := make([]Reason, 0, len(sentences))
-	for r := range sentences {
-		all = append(all, r)
-	}
-	return all
-}
-
 // Sentence returns the reason in plain words.
 func (r Reason) Sentence() string { return sentences[r] }
