@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sluice/internal/local/events"
+)
+
+const valid = `version: 1
+brokers: [{name: redis, url_env: REDIS_URL}]
+targets:
+  - {name: video, cluster: media, service: workers, queues: [encode], max: 3}
+events: {source: my.app, detail_type: work, bus: jobs}
+`
+
+const invalid = `version: 1
+brokers: [{name: redis, url_env: REDIS_URL}]
+targets:
+  - {name: video, cluster: media, service: workers, queues: [encode], max: 3, color: red}
+  - {name: video, cluster: media, service: others, queues: [decode], max: 0}
+`
+
+func TestMain(m *testing.M) {
+	_ = os.Unsetenv("AWS_CA_BUNDLE") // Or the AWS client would read it, for a server without TLS.
+	os.Exit(m.Run())
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sluice.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// execute runs a command line in this process.
+func execute(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status = run(t.Context(), args, &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+func TestCommandLines(t *testing.T) {
+	good, bad := write(t, valid), write(t, invalid)
+	t.Chdir(t.TempDir()) // Where there is no sluice.yaml.
+	for _, tt := range []struct {
+		name   string
+		args   string
+		status int
+		out    []string // What standard output contains.
+		err    []string // What standard error contains.
+	}{
+		{"help", "--help", 0, []string{"validate", "local", "trigger", "schema", "version", "Exit status"}, nil},
+		{"nothing", "", 0, []string{"Usage:"}, nil},
+		{"version", "version", 0, []string{"sluice ", "go1."}, nil},
+		{"schema", "schema", 0, []string{`"targets"`, `"$schema"`}, nil},
+		{"unknown command", "destroy", 2, nil, []string{`unknown command "destroy"`, "Run 'sluice --help'"}},
+		{"unknown flag", "validate --fast", 2, nil, []string{"unknown flag: --fast", "Run 'sluice validate --help'"}},
+		{"too many arguments", "validate a b", 2, nil, []string{"accepts at most 1 arg"}},
+		{"wrong type of flag", "trigger --scale-to many", 2, nil, []string{"invalid argument"}},
+		{"valid", "validate " + good, 0, []string{"is valid: 1 broker, 1 target\n"}, nil},
+		{"invalid", "validate " + bad, 1, []string{"sluice.yaml:4:", "color", "sluice.yaml:5:", "targets[1].max", "targets[1].name"}, nil},
+		{"missing file", "validate nowhere.yaml", 1, nil, []string{"read config", "nowhere.yaml"}},
+		{"missing default file", "validate", 1, nil, []string{"sluice.yaml"}},
+		{"local without a config", "local", 1, nil, []string{"sluice.yaml"}},
+		{"local with a wrong config", "local --config " + bad, 1, nil, []string{"targets[1].max"}},
+		{"local without functions", "local --config " + good + " --lambdas " + t.TempDir(), 1, nil, []string{"run `make build`"}},
+		{"trigger with a config that is missing", "trigger --config nowhere.yaml", 1, nil, []string{"nowhere.yaml"}},
+		{"trigger of an unknown target", "trigger audio --config " + good, 1, nil, []string{`target "audio" is not in`, "video"}},
+		{"trigger of an unknown queue", "trigger --queue play --config " + good, 1, nil, []string{`queue "play"`, "encode"}},
+		{"trigger that makes no sense", "trigger --scale-to 0 --config " + good, 1, nil, []string{"ScaleTo is below 1"}},
+		{"hold of nothing", "trigger --hold 5m --config " + good, 1, nil, []string{"no ScaleTo"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("AWS_REGION", "us-east-1")
+			status, out, errs := execute(t, strings.Fields(tt.args)...)
+			if status != tt.status {
+				t.Errorf("exit status %d, want %d", status, tt.status)
+			}
+			for _, want := range tt.out {
+				if !strings.Contains(out, want) {
+					t.Errorf("standard output lacks %q:\n%s", want, out)
+				}
+			}
+			for _, want := range tt.err {
+				if !strings.Contains(errs, want) {
+					t.Errorf("standard error lacks %q:\n%s", want, errs)
+				}
+			}
+			if tt.err == nil && errs != "" {
+				t.Errorf("standard error: %s", errs)
+			}
+			if tt.status != 0 && len(tt.out) == 0 && out != "" {
+				t.Errorf("standard output: %s", out)
+			}
+		})
+	}
+}
+
+func TestTriggerSendsTheEvent(t *testing.T) {
+	good := write(t, valid)
+	several := write(t, strings.Replace(valid, "events:", "  - {name: audio, cluster: media, service: others, queues: [mix], max: 1}\nevents:", 1))
+	t.Chdir(t.TempDir())
+	for _, tt := range []struct {
+		name, args               string
+		source, kind, bus, event string
+	}{
+		{"without a config", "trigger", "custom.celery.monitor", "celery.task.queue_full", "default", `{}`},
+		{
+			"with all flags", "trigger video --scale-to 3 --hold 90s --queue encode --source a --detail-type b --bus c",
+			"a", "b", "c", `{"target":"video","queue":"encode","scale_to":3,"hold_seconds":90}`,
+		},
+		{"as configured", "trigger --config " + good, "my.app", "work", "jobs", `{}`},
+		{"flags before the config", "trigger --bus other --config " + good, "my.app", "work", "other", `{}`},
+		{"one of several", "trigger audio --config " + several, "my.app", "work", "jobs", `{"target":"audio"}`},
+		{"by queue", "trigger --queue mix --config " + several, "my.app", "work", "jobs", `{"queue":"mix"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			deliveries := make(chan events.Delivery, 1)
+			s := events.New(events.Options{OnDelivery: func(d events.Delivery) { deliveries <- d }})
+			defer func() { _ = s.Close() }()
+			srv := httptest.NewServer(s)
+			defer srv.Close()
+			client(t, srv.URL)
+			if status, out, errs := execute(t, strings.Fields(tt.args)...); status != 0 || out != "sent\n" || errs != "" {
+				t.Fatalf("exit status %d: %s%s", status, out, errs)
+			}
+			d := <-deliveries
+			if d.Event.Source != tt.source || d.Event.DetailType != tt.kind || d.Bus != tt.bus || string(d.Event.Detail) != tt.event {
+				t.Errorf("delivery %+v", d)
+			}
+		})
+	}
+	t.Run("several and none named", func(t *testing.T) {
+		status, _, errs := execute(t, "trigger", "--config", several)
+		if status != 1 || !strings.Contains(errs, "video, audio") {
+			t.Errorf("exit status %d: %s", status, errs)
+		}
+	})
+}
+
+// client sets the environment of an AWS client for the endpoint.
+func client(t *testing.T, url string) {
+	t.Helper()
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+func TestTriggerWithoutARegion(t *testing.T) {
+	t.Chdir(t.TempDir())
+	client(t, "http://127.0.0.1:1")
+	t.Setenv("AWS_REGION", "")
+	t.Setenv("AWS_DEFAULT_REGION", "")
+	status, _, errs := execute(t, "trigger")
+	if status != 1 || !strings.Contains(errs, "set AWS_REGION") {
+		t.Errorf("exit status %d: %s", status, errs)
+	}
+}
+
+func TestTriggerThatIsRefused(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := events.New(events.Options{})
+	defer func() { _ = s.Close() }()
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	client(t, srv.URL)
+	status, out, errs := execute(t, "trigger", "--source", "aws.mine")
+	if status != 1 || out != "" || !strings.Contains(errs, "NotAuthorizedForSourceException") {
+		t.Errorf("exit status %d: %s%s", status, out, errs)
+	}
+}
+
+func TestSchemaIsJSON(t *testing.T) {
+	_, out, _ := execute(t, "schema")
+	if !json.Valid([]byte(out)) {
+		t.Error("it is not JSON")
+	}
+}
+
+func TestLinesOfTheStory(t *testing.T) {
+	var out bytes.Buffer
+	s := &story{w: &out}
+	w := s.lines("task: ")
+	for _, part := range []string{"one\ntw", "o\r\n", "\n", strings.Repeat("x", maxLine), "end"} {
+		if n, err := w.Write([]byte(part)); n != len(part) || err != nil {
+			t.Fatalf("wrote %d, %v", n, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := "task: one\ntask: two\ntask: \ntask: " + strings.Repeat("x", maxLine) + "\ntask: end\n"
+	if out.String() != want {
+		t.Errorf("got %.200q", out.String())
+	}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sluice/internal/config"
+	"sluice/internal/local"
+)
+
+// localFlags are the flags of `sluice local`.
+type localFlags struct{ config, lambdas, addr string }
+
+func localCommand() *cobra.Command {
+	var f localFlags
+	cmd := &cobra.Command{
+		Use:   "local",
+		Short: "Run the cloud on this machine: ECS, EventBridge, Lambda, Step Functions and Redis",
+		Long: "Runs what `local:` in the configuration says, with the Lambda functions as they ship and the state machine as it is\n" +
+			"deployed, and prints on standard output the environment that AWS clients need to use it. It runs until Ctrl-C and\n" +
+			"leaves no process behind. REDIS_URL, if it is set, is used in place of an embedded Redis.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runLocal(cmd, f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.config, "config", defaultConfig, "the configuration `file`")
+	flags.StringVar(&f.lambdas, "lambdas", filepath.Join("build", "local"), "the `folder` with the built functions (make build)")
+	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "the loopback `address` to listen on; port 0 takes a free one")
+	return cmd
+}
+
+func runLocal(cmd *cobra.Command, f localFlags) (err error) {
+	c, err := config.Load(f.config)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	log := &story{w: cmd.ErrOrStderr()}
+	cloud, err := local.Start(ctx, local.Options{
+		Config: c, ConfigPath: f.config, Lambdas: f.lambdas, Addr: f.addr, Region: os.Getenv("AWS_REGION"),
+		RedisURL: os.Getenv("REDIS_URL"), FunctionLog: log.lines("function "), TaskLog: log.task, Watch: log.happening,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cloud.Close()) }()
+	if err := export(cmd.OutOrStdout(), cloud.Env()); err != nil {
+		return err
+	}
+	log.say("running, with the environment above for your clients; Ctrl-C ends it")
+	<-ctx.Done()
+	stop() // A second Ctrl-C ends the program at once; the kernel and the supervisors then end the rest.
+	log.say("ending")
+	return nil
+}
+
+// export prints the environment as a shell reads it.
+func export(w io.Writer, env []string) error {
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		if _, err := fmt.Fprintf(w, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`)); err != nil {
+			return fmt.Errorf("print the environment: %w", err)
+		}
+	}
+	return nil
+}

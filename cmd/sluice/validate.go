@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"sluice/internal/config"
+)
+
+// defaultConfig is the file that commands read if none is named.
+const defaultConfig = "sluice.yaml"
+
+func validateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate [FILE]",
+		Short: "Check a configuration file and print every problem in it",
+		Long: "Checks FILE (" + defaultConfig + " if it is left out) and prints every problem in it, one a line, as\n" +
+			"file:line:column: field: what is wrong: what to do about it. The exit status is 1 if there is any.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := defaultConfig
+			if len(args) > 0 {
+				path = args[0]
+			}
+			c, err := config.Load(path)
+			var problems config.Problems
+			if errors.As(err, &problems) {
+				for _, p := range problems {
+					_, _ = fmt.Fprintln(cmd.OutOrStdout(), p)
+				}
+				return errReported
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s\n", path,
+				count(len(c.Brokers), "broker"), count(len(c.Targets), "target"))
+			return err
+		},
+	}
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
