@@ -26,7 +26,9 @@ type stubBroker struct {
 func (b *stubBroker) Look(context.Context, []string, time.Duration) (policy.Look, error) {
 	return policy.Look{}, b.err
 }
+
 func (b *stubBroker) Beats(context.Context, int) (map[string]policy.Beat, error) { return nil, b.err }
+
 func (b *stubBroker) Counter(context.Context, string) (policy.Count, error) {
 	return policy.Count{}, b.err
 }

@@ -39,7 +39,7 @@ func Start(use UseCase) {
 	if err != nil {
 		log.Error("configuration cannot be used", "error", err.Error())
 	}
-	lambda.StartHandler(&handler{scaler: s, err: err, use: use, log: log})
+	lambda.Start(&handler{scaler: s, err: err, use: use, log: log})
 }
 
 func load(log *slog.Logger) (*scaler.Scaler, error) {

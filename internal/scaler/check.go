@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math"
@@ -73,14 +74,38 @@ func (s *Scaler) CheckAll(ctx context.Context) SweepCheck {
 			answer.Held++
 		}
 	}
-	// Who waits for workers comes first, and who merely costs money last.
-	slices.SortStableFunc(answer.Targets, func(a, b TargetCheck) int { return urgency(a) - urgency(b) })
-	if extra := len(answer.Targets) - maxActs; extra > 0 {
-		answer.Deferred = extra
-		answer.Targets = answer.Targets[:maxActs]
-	}
+	answer.bound()
 	return answer
 }
+
+// bound leaves to the next sweep what would be too much for this one.
+func (a *SweepCheck) bound() {
+	for _, c := range a.Targets {
+		if c.Error != nil {
+			*c.Error = clipTo(*c.Error, maxErrorText)
+		}
+	}
+	// Who waits for workers comes first, and who merely costs money last; of those the quick ones first, since they free
+	// their places for others.
+	slices.SortStableFunc(a.Targets, func(x, y TargetCheck) int {
+		return cmp.Or(cmp.Compare(urgency(x), urgency(y)), cmp.Compare(x.SettleSeconds, y.SettleSeconds))
+	})
+	settling := 0
+	for i, c := range a.Targets {
+		if urgency(c) == settles {
+			settling++
+		}
+		waves := (settling + mapWidth - 1) / mapWidth
+		if i >= maxActs || time.Duration(waves*c.SettleSeconds)*time.Second > maxSettling && settling > 0 {
+			a.Deferred = len(a.Targets) - i
+			a.Targets = a.Targets[:i]
+			return
+		}
+	}
+}
+
+// settles is the urgency of a candidate.
+const settles = 2
 
 func urgency(c TargetCheck) int {
 	switch {
@@ -89,7 +114,7 @@ func urgency(c TargetCheck) int {
 	case c.Failed:
 		return 1
 	default:
-		return 2
+		return settles
 	}
 }
 

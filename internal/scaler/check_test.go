@@ -34,10 +34,16 @@ func TestCheck(t *testing.T) {
 		errText string
 	}{
 		{"nothing at all", func(*world) {}, policy.Hold, []policy.Reason{policy.ReasonSteady}, "0", ""},
-		{"a lost event is repaired", func(w *world) { w.setBacklog("celery", 1) }, policy.ScaleOut,
-			[]policy.Reason{policy.ReasonBacklog}, "0", ""},
-		{"idle workers", func(w *world) { w.run("worker", 2, "celery") }, policy.Candidate,
-			[]policy.Reason{policy.ReasonIdle, policy.ReasonSettle}, "0", ""},
+		{
+			"a lost event is repaired", func(w *world) { w.setBacklog("celery", 1) }, policy.ScaleOut,
+			[]policy.Reason{policy.ReasonBacklog},
+			"0", "",
+		},
+		{
+			"idle workers", func(w *world) { w.run("worker", 2, "celery") }, policy.Candidate,
+			[]policy.Reason{policy.ReasonIdle, policy.ReasonSettle},
+			"0", "",
+		},
 		{"a busy worker", func(w *world) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Nodes[1].Active = policy.Known(1)
@@ -287,6 +293,30 @@ func TestASweepIsBounded(t *testing.T) {
 	}
 	if w.broker.looks != 1 || len(w.broker.asked) != n {
 		t.Errorf("%d looks at one broker, %d queues in the last", w.broker.looks, len(w.broker.asked))
+	}
+}
+
+// TestCandidatesFitTheMachine has more candidates than can settle in the time that the state machine has.
+func TestCandidatesFitTheMachine(t *testing.T) {
+	t.Parallel()
+	for settle, want := range map[time.Duration]int{time.Minute: maxActs, 15 * time.Minute: 4 * mapWidth, time.Hour: mapWidth} {
+		w := newWorld(t, func(o *Options) {
+			o.Targets = nil
+			for i := range 300 {
+				target := target(fmt.Sprintf("t%d", i), fmt.Sprintf("q%d", i))
+				target.Limits.Settle = settle
+				o.Targets = append(o.Targets, target)
+			}
+		})
+		w.broker.look = emptyLook()
+		for _, target := range w.Targets {
+			w.fleet.services[target.Ref.Service] = policy.Service{Desired: 1}
+			w.setBacklog(target.Queues[0], 0)
+		}
+		got := w.CheckAll(t.Context())
+		if len(got.Targets) != want || got.Deferred != 300-want {
+			t.Errorf("settle %v: %d candidates and %d deferred, want %d", settle, len(got.Targets), got.Deferred, want)
+		}
 	}
 }
 

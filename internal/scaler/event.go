@@ -172,8 +172,9 @@ func unknownTarget(format string, args ...any) error {
 }
 
 // clip shortens what a stranger sent before it goes into an error text: an event may have 256 KB.
-func clip(s string) string {
-	const most = 64
+func clip(s string) string { return clipTo(s, 64) }
+
+func clipTo(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

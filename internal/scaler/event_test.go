@@ -48,17 +48,23 @@ func TestDemand(t *testing.T) {
 		{"larger than any number", nil, event(`{"scale_to": 1e999}`), want{Target: "worker", ScaleTo: math.MaxInt32}},
 		{"hold", nil, event(`{"scale_to": 3, "hold_seconds": 90}`), want{Target: "worker", ScaleTo: 3, Hold: 90 * time.Second}},
 		{"hold is bounded", nil, event(`{"hold_seconds": 1e12}`), want{Target: "worker", Hold: maxHold}},
-		{"other fields are let pass and named", nil, event(`{"scale_to": 1, "trace": "x", "scaleTo": 4}`),
-			want{Target: "worker", ScaleTo: 1, Ignored: []string{"scaleTo", "trace"}}},
+		{
+			"other fields are let pass and named", nil, event(`{"scale_to": 1, "trace": "x", "scaleTo": 4}`),
+			want{Target: "worker", ScaleTo: 1, Ignored: []string{"scaleTo", "trace"}},
+		},
 		{"by target", twoTargets, event(`{"target": "video", "scale_to": 2}`), want{Target: "video", ScaleTo: 2}},
 		{"by queue", twoTargets, event(`{"queue": "audio"}`), want{Target: "video"}},
 		{"by both", twoTargets, event(`{"queue": "audio", "target": "video"}`), want{Target: "video"}},
 		{"the state machine", nil, `{"target": "worker"}`, want{Target: "worker", Direct: true}},
 
-		{"both, at odds", twoTargets, event(`{"queue": "celery", "target": "video"}`),
-			want{Kind: policy.InvalidEvent, Text: `does not drain queue "celery"`}},
-		{"neither, and two targets", twoTargets, event(`{"scale_to": 1}`),
-			want{Kind: policy.UnknownTarget, Text: "name one"}},
+		{
+			"both, at odds", twoTargets, event(`{"queue": "celery", "target": "video"}`),
+			want{Kind: policy.InvalidEvent, Text: `does not drain queue "celery"`},
+		},
+		{
+			"neither, and two targets", twoTargets, event(`{"scale_to": 1}`),
+			want{Kind: policy.UnknownTarget, Text: "name one"},
+		},
 		{"unknown target", nil, event(`{"target": "nobody"}`), want{Kind: policy.UnknownTarget, Text: `"nobody"`}},
 		{"unknown queue", nil, event(`{"queue": "nobody"}`), want{Kind: policy.UnknownTarget, Text: `"nobody"`}},
 		{"unknown target from the state machine", nil, `{"target": "gone"}`, want{Kind: policy.UnknownTarget, Text: `"gone"`}},
@@ -68,21 +74,31 @@ func TestDemand(t *testing.T) {
 		{"a string", nil, event(`{"scale_to": "1"}`), want{Kind: policy.InvalidEvent, Text: `"1" is not a number`}},
 		{"a boolean", nil, event(`{"scale_to": true}`), want{Kind: policy.InvalidEvent, Text: "not a number"}},
 		{"NaN", nil, event(`{"scale_to": NaN}`), want{Kind: policy.InvalidEvent, Text: "not an EventBridge event"}},
-		{"two faults are both named", nil, event(`{"scale_to": "1", "target": 5}`),
-			want{Kind: policy.InvalidEvent, Text: "detail.target"}},
+		{
+			"two faults are both named", nil, event(`{"scale_to": "1", "target": 5}`),
+			want{Kind: policy.InvalidEvent, Text: "detail.target"},
+		},
 		{"detail a list", nil, event(`[1]`), want{Kind: policy.InvalidEvent, Text: "detail is not a JSON object"}},
 		{"detail a string", nil, event(`"{}"`), want{Kind: policy.InvalidEvent, Text: "detail is not a JSON object"}},
 		{"not JSON", nil, `scale me`, want{Kind: policy.InvalidEvent, Text: "not an EventBridge event"}},
 		{"empty", nil, ``, want{Kind: policy.InvalidEvent, Text: "not an EventBridge event"}},
 		{"an empty object", nil, `{}`, want{Kind: policy.InvalidEvent, Text: "send it through EventBridge"}},
-		{"wrong source", nil, strings.Replace(event(`{}`), "custom.celery.monitor", "aws.ec2", 1),
-			want{Kind: policy.InvalidEvent, Text: `source "aws.ec2"`}},
-		{"wrong detail type", nil, strings.Replace(event(`{}`), "queue_full", "other", 1),
-			want{Kind: policy.InvalidEvent, Text: "is not ours"}},
-		{"256 KB in one field", nil, event(`{"scale_to": "` + strings.Repeat("9", 256<<10) + `"}`),
-			want{Kind: policy.InvalidEvent, Text: "not a number"}},
-		{"256 KB of fields", nil, event(`{"scale_to": 1, "` + strings.Repeat("x", 256<<10) + `": 1}`),
-			want{Target: "worker", ScaleTo: 1, Ignored: []string{strings.Repeat("x", 64) + "..."}}},
+		{
+			"wrong source", nil, strings.Replace(event(`{}`), "custom.celery.monitor", "aws.ec2", 1),
+			want{Kind: policy.InvalidEvent, Text: `source "aws.ec2"`},
+		},
+		{
+			"wrong detail type", nil, strings.Replace(event(`{}`), "queue_full", "other", 1),
+			want{Kind: policy.InvalidEvent, Text: "is not ours"},
+		},
+		{
+			"256 KB in one field", nil, event(`{"scale_to": "` + strings.Repeat("9", 256<<10) + `"}`),
+			want{Kind: policy.InvalidEvent, Text: "not a number"},
+		},
+		{
+			"256 KB of fields", nil, event(`{"scale_to": 1, "` + strings.Repeat("x", 256<<10) + `": 1}`),
+			want{Target: "worker", ScaleTo: 1, Ignored: []string{strings.Repeat("x", 64) + "..."}},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

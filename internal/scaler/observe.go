@@ -46,7 +46,6 @@ func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ";
 type brokerView struct {
 	look    policy.Look
 	err     error
-	beats   map[string]policy.Beat
 	targets []Target // All targets of the broker in the configuration, looked at or not.
 	// missing is, for each target of the broker that was looked at and asks its workers, how many of its running tasks
 	// did not answer.

@@ -67,9 +67,15 @@ const (
 	beatsBudget = 2500 * time.Millisecond
 )
 
-// maxActs is how many targets one sweep acts on. It keeps the state machine's data below its limit of 256 KB (a target
-// takes about 500 bytes), and the calls of one sweep below what ECS bears. The others wait for the next sweep.
-const maxActs = 250
+// What one sweep takes on; the rest waits for the next. maxActs and maxErrorText keep the state machine's data below its limit
+// of 256 KB, with about 450 bytes for a target, and again for its result. A target keeps its place in the machine's Map, which
+// has mapWidth of them, while it settles, and the machine gives up after an hour and a half: maxSettling leaves it a margin.
+const (
+	maxActs      = 250
+	maxErrorText = 200
+	mapWidth     = 40
+	maxSettling  = 75 * time.Minute
+)
 
 // Scaler carries out the use cases. It is safe for concurrent use.
 type Scaler struct {
