@@ -29,7 +29,13 @@ type answerAs struct {
 // startFake starts a worker that listens until the test ends.
 func startFake(t testing.TB, addr, name string, say says) {
 	t.Helper()
-	w := &fakeWorker{client: redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1}), keys: testKeys()}
+	startFakeOf(t, testKeys(), addr, name, say)
+}
+
+// startFakeOf starts a worker of an application with its own names of keys.
+func startFakeOf(t testing.TB, k keys, addr, name string, say says) {
+	t.Helper()
+	w := &fakeWorker{client: redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1}), keys: k}
 	sub := w.client.PSubscribe(t.Context(), w.keys.controlChannel())
 	if _, err := sub.Receive(t.Context()); err != nil {
 		t.Fatal(err)
@@ -86,7 +92,7 @@ func (w *fakeWorker) handle(t testing.TB, name string, say says, frame []byte) {
 	ctx := t.Context()
 	for _, member := range w.client.SMembers(ctx, w.keys.replyBindings()).Val() {
 		if parts := strings.Split(member, w.keys.sep); parts[0] == c.ReplyTo.RoutingKey {
-			w.client.LPush(ctx, parts[2], reply)
+			w.client.LPush(ctx, w.keys.prefix+parts[2], reply)
 		}
 	}
 }

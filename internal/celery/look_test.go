@@ -2,6 +2,7 @@ package celery
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/policy"
+	"sluice/internal/testenv"
 )
 
 var (
@@ -282,27 +284,56 @@ func TestLookAtWorkers(t *testing.T) {
 	}
 }
 
-// A cancelled look still clears up after itself.
+// A cancelled look ends at once, and still clears up after itself.
 func TestLookCancelled(t *testing.T) {
 	m := miniredis.RunT(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	say := says{methodQueues: videoOnly}
-	startFake(t, m.Addr(), "w1@a", say)
-	broker := newBroker(t, lookOptions(m.Addr()))
-	go func() {
-		for len(m.Keys()) == 0 && ctx.Err() == nil {
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
-	}()
+	startFake(t, m.Addr(), "w1@a", says{methodQueues: called(cancel)})
 	begin := time.Now()
-	look, err := broker.Look(ctx, []string{"video"}, 20*time.Second)
+	look, err := newBroker(t, lookOptions(m.Addr())).Look(ctx, []string{"video"}, 20*time.Second)
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("the look went on for %v after it was cancelled: %+v, %v", took, look, err)
 	}
-	if left := m.Keys(); len(left) != 0 {
+	if left := m.Keys(); slices.Contains(left, testKeys().replyBindings()) {
 		t.Errorf("the look left %q behind", left)
+	}
+}
+
+// called is an answer that calls a function when it is given.
+type called func()
+
+func (c called) MarshalJSON() ([]byte, error) {
+	c()
+	return []byte("[]"), nil
+}
+
+// In cluster mode nobody can tell how many listen: the look waits for its whole patience.
+func TestLookAtCluster(t *testing.T) {
+	client, addr := realRedis(t, "--cluster-enabled", "yes")
+	if err := client.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	prefixed := testKeys()
+	prefixed.prefix = "{celery}:"
+	if err := testenv.WaitFor(t.Context(), func() error {
+		return client.LPush(t.Context(), prefixed.lists("video")[1], taskMessage("a", "video", nil)).Err()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	startFakeOf(t, prefixed, addr, "w1@a", says{methodQueues: videoOnly, methodActive: noTasks})
+	o := lookOptions(addr)
+	o.ClusterMode, o.KeyPrefix = true, prefixed.prefix
+	look, err := newBroker(t, o).Look(t.Context(), []string{"video"}, 300*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := policy.Look{
+		At: noon, Queues: map[string]policy.Queue{"video": queue(1, 0, 0)}, Loose: policy.Known(0),
+		Listeners: policy.Unknown("a Redis in cluster mode counts the listeners of one node only"),
+		Nodes:     []policy.Node{{Name: "w1@a", Answers: 1, Queues: []string{"video"}, Active: policy.Known(0)}},
+	}
+	if diff := cmp.Diff(want, look); diff != "" {
+		t.Errorf("look (-want +got):\n%s", diff)
 	}
 }
 

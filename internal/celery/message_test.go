@@ -64,7 +64,8 @@ func TestParseBeat(t *testing.T) {
 	}{
 		"a heartbeat": {
 			event(`{"hostname": "w1@vm", "freq": 2.0, "active": 2, "processed": 5, "sw_ver": "5.6.3", "timestamp": 1795293197.5, "type": "worker-heartbeat"}`),
-			"w1@vm", policy.Beat{Active: 2, Processed: 5, Version: "5.6.3", At: time.Unix(1795293197, 5e8).UTC()},
+			"w1@vm",
+			policy.Beat{Active: 2, Processed: 5, Version: "5.6.3", At: time.Unix(1795293197, 5e8).UTC()},
 		},
 		"going offline": {event(`{"hostname": "w1@vm", "active": 2, "type": "worker-offline"}`), "", policy.Beat{}},
 		"no name":       {event(`{"type": "worker-heartbeat"}`), "", policy.Beat{}},

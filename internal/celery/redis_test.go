@@ -39,9 +39,9 @@ func countedBroker(t testing.TB, o Options) (*Broker, *atomic.Int64) {
 	return newBroker(t, o), received
 }
 
-func realRedis(t testing.TB) (*redis.Client, string) {
+func realRedis(t testing.TB, args ...string) (*redis.Client, string) {
 	t.Helper()
-	addr := testenv.RedisServer(t)
+	addr := testenv.RedisServer(t, args...)
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = client.Close() })
 	return client, addr
