@@ -42,9 +42,8 @@ func startCloud(ctx context.Context, d *driver, python string) (*cloud, error) {
 		s.Env["PATH"] = filepath.Dir(python) + string(os.PathListSeparator) + os.Getenv("PATH")
 		s.Env["SHOP_LEDGER"] = d.key
 	}
-	logs := filepath.Join(d.opts.root, logDir)
 	c := &cloud{}
-	if c.log, err = os.Create(filepath.Join(logs, "functions.log")); err != nil {
+	if c.log, err = os.Create(filepath.Join(d.opts.logs, "functions.log")); err != nil {
 		return nil, fmt.Errorf("make a log: %w", err)
 	}
 	c.local, err = local.Start(ctx, local.Options{
@@ -53,7 +52,7 @@ func startCloud(ctx context.Context, d *driver, python string) (*cloud, error) {
 		FunctionLog: c.log,
 		TaskLog: func(s ecs.Spec) io.Writer {
 			name, _, _ := strings.Cut(s.Hostname, ".")
-			f, err := os.Create(filepath.Join(logs, "worker-"+name+".log"))
+			f, err := os.Create(filepath.Join(d.opts.logs, "worker-"+name+".log"))
 			if err != nil {
 				return nil // A worker without a log is better than none.
 			}

@@ -14,9 +14,6 @@ import (
 	"sluice/internal/config"
 )
 
-// logDir is where the logs of workers, functions and the shop's API go, from the root of the checkout.
-const logDir = "build/demo"
-
 // An act is a part of the demo's story.
 type act int
 
@@ -61,6 +58,7 @@ type driver struct {
 	happened      chan func() error
 	quit          chan struct{}   // Closed when nobody takes from happened any more.
 	explained     map[string]bool // The reasons that the story has explained.
+	repaired      int             // The repairs that it has told of.
 }
 
 // newDriver starts everything that a run needs.
@@ -83,10 +81,10 @@ func newDriver(ctx context.Context, o options, v view) (d *driver, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.RemoveAll(filepath.Join(o.root, logDir)); err != nil {
+	if err := os.RemoveAll(o.logs); err != nil {
 		return nil, fmt.Errorf("clear the logs: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(o.root, logDir), 0o755); err != nil {
+	if err := os.MkdirAll(o.logs, 0o755); err != nil {
 		return nil, fmt.Errorf("clear the logs: %w", err)
 	}
 	if d.cloud, err = startCloud(ctx, d, python); err != nil {
@@ -101,7 +99,7 @@ func newDriver(ctx context.Context, o options, v view) (d *driver, err error) {
 	if err := d.empty(ctx); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(o.root, logDir, "api.log"))
+	log, err := os.Create(filepath.Join(o.logs, "api.log"))
 	if err != nil {
 		return nil, fmt.Errorf("make a log: %w", err)
 	}

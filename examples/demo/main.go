@@ -40,7 +40,9 @@ type options struct {
 	jsonFile string
 	patience time.Duration // How long nothing may move before what has not ended counts as lost.
 
-	// For tests: a load of its own in place of the plan, and what is called once as soon as a long task executes.
+	logs string // The folder of the logs.
+
+	// For tests: a load of its own in place of the plan, and what is called once when nothing but long tasks executes.
 	first    *wave
 	sabotage func()
 }
@@ -52,6 +54,7 @@ func main() {
 	flag.StringVar(&o.jsonFile, "json", "", "write the summary to this `file` as well")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the load")
 	flag.Parse()
+	o.logs = filepath.Join("build", "demo")
 	o.root, o.redisURL, o.patience = ".", os.Getenv("REDIS_URL"), patience
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -90,7 +93,7 @@ func perform(ctx context.Context, o options, out *os.File, errs io.Writer) int {
 			err = fmt.Errorf("it took more than %v", deadline)
 		}
 		f.interrupted = fmt.Sprintf("%v, while %s", err, d.waitingFor())
-		tails(errs, filepath.Join(o.root, logDir))
+		tails(errs, o.logs)
 	}
 	s := judge(f)
 	s.print(out)
@@ -101,7 +104,7 @@ func perform(ctx context.Context, o options, out *os.File, errs io.Writer) int {
 		}
 	}
 	if len(s.Broken) > 0 {
-		_, _ = fmt.Fprintf(out, "\n  The logs are in %s.\n", logDir)
+		_, _ = fmt.Fprintf(out, "\n  The logs are in %s.\n", o.logs)
 		return 1
 	}
 	return 0

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,11 +35,12 @@ func (d *driver) run(ctx context.Context) (facts, error) {
 		}
 	}
 	f := d.facts()
-	if err != nil {
-		return f, err
-	}
-	f.results, err = d.shop.results(ctx)
-	return f, err
+	// Also after a story that broke off: what is done is done, and has to be right. The context may have ended by then.
+	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancelLast()
+	var noResults error
+	f.results, noResults = d.shop.results(last)
+	return f, cmp.Or(err, noResults)
 }
 
 // look reads the ledger, shows how things stand, and goes on to the next act when it is time.
@@ -49,11 +51,18 @@ func (d *driver) look(ctx context.Context) error {
 	if err := d.show(ctx); err != nil {
 		return err
 	}
-	if d.opts.sabotage != nil && d.ledger.progress(kinds["reports"]).running > 0 {
+	if d.opts.sabotage != nil && d.act == firstWork && d.onlyLongWork() {
 		d.opts.sabotage()
 		d.opts.sabotage = nil
 	}
-	working := d.ledger.unfinished() > 0 && !d.stalled()
+	quiet := time.Since(d.ledger.moved)
+	if (d.act == idle || d.act == letGo) && quiet > 2*d.zeroBound() {
+		return fmt.Errorf("nothing has happened for %.0f s", quiet.Seconds())
+	}
+	// No message waits, and no task that was begun can take that long: what has not ended by then is lost, and the story
+	// goes on without it.
+	stalled := d.waiting == 0 && quiet > d.opts.patience
+	working := d.ledger.unfinished() > 0 && !stalled
 	switch d.act {
 	case firstWork:
 		if !working {
@@ -77,10 +86,10 @@ func (d *driver) look(ctx context.Context) error {
 	return nil
 }
 
-// stalled says that nothing has moved for so long that nothing will: no message waits, and no task that was begun can
-// take that long. What has not ended by then is lost, and the story goes on without it.
-func (d *driver) stalled() bool {
-	return d.waiting == 0 && time.Since(d.ledger.moved) > d.opts.patience
+// onlyLongWork says that long tasks execute, and that there is no other work.
+func (d *driver) onlyLongWork() bool {
+	long := d.ledger.progress(kinds["reports"])
+	return long.running > 0 && long.running == d.ledger.unfinished()
 }
 
 // kinds are the Celery tasks of the queues, as examples/shop/tasks.py routes them.
@@ -172,15 +181,12 @@ func (d *driver) send(ctx context.Context, p post) (map[string]json.RawMessage, 
 
 // facts gathers what was observed.
 func (d *driver) facts() facts {
-	target := d.config.Targets[0]
-	sweep := d.config.LocalSweepEvery()
 	f := facts{
 		tasks: d.ledger.tasks, expected: d.expected, calls: d.cloud.calls(),
 		ready: -time.Second,
-		// A sweep finds what a lost event would have told. A sweep finds the workers idle, and two more looks after the
-		// settle time have to say the same.
-		repairBound: sweep + slack,
-		zeroBound:   sweep + target.Settle.Std() + target.Grace.Std() + 3*look + slack,
+		// A sweep finds what a lost event would have told.
+		repairBound: d.config.LocalSweepEvery() + slack,
+		zeroBound:   d.zeroBound(),
 	}
 	d.chronicle.tell(&f)
 	f.killed = d.cloud.killed()
@@ -191,4 +197,11 @@ func (d *driver) facts() facts {
 		f.ready = d.since(d.ledger.firstStarted) - d.chronicle.firstEvent
 	}
 	return f
+}
+
+// zeroBound is how long after the last task the workers may stay: until a sweep finds them idle, and two more looks after
+// the settle time say the same.
+func (d *driver) zeroBound() time.Duration {
+	t := d.config.Targets[0]
+	return d.config.LocalSweepEvery() + t.Grace.Std() + t.Settle.Std() + 3*look + slack
 }

@@ -52,6 +52,10 @@ func (d *driver) witness(h local.Happening) {
 		if text := describeTask(e); text != "" {
 			say(onECS, "%s", text)
 		}
+		if n := len(d.chronicle.repairs); n > d.repaired {
+			d.repaired = n
+			say(onSweep, "the sweep has made good what was lost, %.1f s after the event", d.chronicle.repairs[0].took.Seconds())
+		}
 	}
 }
 
@@ -158,9 +162,10 @@ func describeTask(e ecs.Event) string {
 	case e.Status == "STOPPING":
 		return fmt.Sprintf("worker %.8s gets SIGTERM", e.Task)
 	case e.Status == "STOPPED":
-		// "Scaling activity initiated by (deployment ...)": the deployment is of no interest here.
-		reason, _, _ := strings.Cut(e.Reason, " (deployment")
-		return fmt.Sprintf("worker %.8s has stopped: %s", e.Task, reason)
+		if strings.HasPrefix(e.Reason, "Scaling activity initiated by") {
+			return fmt.Sprintf("worker %.8s has stopped", e.Task)
+		}
+		return fmt.Sprintf("worker %.8s has stopped: %s", e.Task, e.Reason)
 	}
 	return ""
 }
