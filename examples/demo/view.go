@@ -79,6 +79,11 @@ func (v *plainView) show(s status) {
 
 func (v *plainView) close() {}
 
+const (
+	margin   = 20 // Columns before the text of a line: the time and the topic.
+	minWidth = 40 // What a narrower terminal is taken for.
+)
+
 // liveView keeps the status as a block below the lines, and draws it anew in place.
 type liveView struct {
 	w     io.Writer
@@ -110,9 +115,11 @@ func newLiveView(w io.Writer, width func() int) *liveView {
 func (v *liveView) tell(m moment) {
 	var b strings.Builder
 	v.erase(&b)
-	line := fmt.Sprintf("%s  %s  %s", v.style.dim.Render(stamp(m.at)),
-		v.style.topics[m.topic].Render(fmt.Sprintf("%-8s", m.topic)), m.text)
-	b.WriteString(line + "\n")
+	// A long text goes on below its beginning.
+	text := ansi.Wordwrap(m.text, max(v.width(), minWidth)-margin-1, "")
+	_, _ = fmt.Fprintf(&b, "%s  %s  %s\n", v.style.dim.Render(stamp(m.at)),
+		v.style.topics[m.topic].Render(fmt.Sprintf("%-8s", m.topic)),
+		strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", margin)))
 	v.draw(&b)
 }
 
@@ -141,7 +148,7 @@ func (v *liveView) erase(b *strings.Builder) {
 // the terminal's width: a line that wraps would take two rows, and the next erase would miss one.
 func (v *liveView) draw(b *strings.Builder) {
 	if v.block.queues != nil {
-		width := max(v.width(), 20)
+		width := max(v.width(), minWidth)
 		for _, line := range v.lines(width) {
 			b.WriteString(ansi.Truncate(line, width-1, "…") + "\n")
 			v.drawn++

@@ -81,12 +81,13 @@ func TestLiveViewKeepsTheStatusBelowTheLines(t *testing.T) {
 	v := newLiveView(&out, func() int { return 50 })
 	v.tell(moment{at: time.Second, topic: onLoad, text: "30 orders"})
 	v.show(someStatus(time.Second, 1))
-	v.tell(moment{at: 2 * time.Second, topic: onDecide, text: "0 -> 3: backlog"})
+	v.tell(moment{at: 2 * time.Second, topic: onDecide, text: "0 -> 3: backlog, of which there is rather much"})
 	v.show(someStatus(3*time.Second, 20))
 
 	got := screen(t, out.String())
 	want := `  1.00 s  load      30 orders
-  2.00 s  decision  0 -> 3: backlog
+  2.00 s  decision  0 -> 3: backlog, of which
+                    there is rather much
 ─────────────────────────────────────────────────
 orders    ██████████████████▒░░░░░   20 done  1 …
 reports   ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒    0 done  2 …
@@ -98,7 +99,7 @@ workers   ● ● ◌  3 desired, 2 running, 1 starting
 	}
 
 	v.close()
-	want = "  1.00 s  load      30 orders\n  2.00 s  decision  0 -> 3: backlog\n"
+	want, _, _ = strings.Cut(want, "──")
 	if got := screen(t, out.String()); got != want {
 		t.Errorf("after close: got\n%s\nwant\n%s", got, want)
 	}
