@@ -23,10 +23,10 @@ func (e Event) key() key { return key{e.Target, e.Queue} }
 
 func (e Event) check() error {
 	if e.ScaleTo != nil && *e.ScaleTo < 1 {
-		return errors.New("ScaleTo is below 1: leave it nil to let Sluice work it out")
+		return errors.New("the event's ScaleTo is below 1: leave it nil to let Sluice work it out")
 	}
 	if e.Hold < 0 {
-		return errors.New("Hold is negative")
+		return errors.New("the event's Hold is negative")
 	}
 	if e.Hold > 0 && e.ScaleTo == nil {
 		return errors.New("there is a Hold, and no ScaleTo that it could hold")

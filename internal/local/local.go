@@ -292,7 +292,7 @@ func (c *Cloud) startFunctions() error {
 		retry.RetryDelays = []time.Duration{time.Second, 2 * time.Second}
 	}
 	retry.ThrottleDelay = cmp.Or(retry.ThrottleDelay, 50*time.Millisecond)
-	retry.ThrottleMax = cmp.Or(retry.ThrottleMax, 2*time.Second)
+	retry.ThrottleMax = cmp.Or(retry.ThrottleMax, 500*time.Millisecond)
 	function := func(name string, timeout time.Duration, reserved int) lambda.Function {
 		return lambda.Function{
 			Name: name, Bootstrap: filepath.Join(c.opts.Lambdas, name, "bootstrap"), Env: env,

@@ -3,6 +3,7 @@ package lambda
 import (
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -71,6 +72,8 @@ func (h *Host) deliver(f *function, c call) {
 		switch {
 		case errors.As(err, &apiErr):
 			wait = min(a.ThrottleDelay<<min(throttles, 20), a.ThrottleMax)
+			// Or all the events of a burst would come back at the same instant, and all but one in vain.
+			wait = wait/2 + rand.N(wait/2+1)
 			throttles++
 			letter.ErrorCode, letter.ErrorType, letter.ErrorMessage = apiErr.Status, apiErr.Code, apiErr.Message
 		case err != nil, res.FunctionError == "":

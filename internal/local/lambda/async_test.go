@@ -67,15 +67,21 @@ func TestDeadLetters(t *testing.T) {
 		want    DeadLetter
 	}{
 		{
-			"function error, two retries by default", Function{Async: soon(Async{})}, `{"do":"fail"}`,
+			"function error, two retries by default",
+			Function{Async: soon(Async{})},
+			`{"do":"fail"}`,
 			DeadLetter{Reason: RetriesExhausted, Attempts: 3, ErrorCode: 200, ErrorType: "errorString", ErrorMessage: "it went wrong"},
 		},
 		{
-			"no retries", Function{Async: soon(Async{NoRetry: true})}, `{"do":"fail"}`,
+			"no retries",
+			Function{Async: soon(Async{NoRetry: true})},
+			`{"do":"fail"}`,
 			DeadLetter{Reason: RetriesExhausted, Attempts: 1, ErrorCode: 200, ErrorType: "errorString", ErrorMessage: "it went wrong"},
 		},
 		{
-			"too old before the first retry", Function{Async: Async{MaxAge: time.Second}}, `{"do":"fail"}`,
+			"too old before the first retry",
+			Function{Async: Async{MaxAge: time.Second}},
+			`{"do":"fail"}`,
 			DeadLetter{Reason: EventAgeExceeded, Attempts: 1, ErrorCode: 200, ErrorType: "errorString", ErrorMessage: "it went wrong"},
 		},
 	} {

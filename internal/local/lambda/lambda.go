@@ -59,8 +59,9 @@ type Async struct {
 	// RetryDelays are the waits after the first, second, ... failure of the function; the last one repeats. Lambda waits
 	// 1 and 2 minutes, which is the default.
 	RetryDelays []time.Duration
-	// ThrottleDelay is the first wait after a throttled attempt; it doubles each time up to ThrottleMax. Lambda waits
-	// 1 second up to 5 minutes, which is the default. Throttled attempts do not count as retries, only age ends them.
+	// ThrottleDelay is the first wait after a throttled attempt; it doubles each time up to ThrottleMax. The
+	// actual wait is between half of that and all of it. Lambda waits 1 second up to 5 minutes, which is the default.
+	// Throttled attempts do not count as retries: only age ends them.
 	ThrottleDelay, ThrottleMax time.Duration
 }
 

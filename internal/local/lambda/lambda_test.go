@@ -127,16 +127,26 @@ func TestErrorsOfFunctions(t *testing.T) {
 	}{
 		{name: "returned error", payload: `{"do":"fail"}`, kind: "errorString", message: "it went wrong", survives: true},
 		{name: "panic", payload: `{"do":"panic"}`, kind: "string", message: "out of luck"},
-		{name: "exit", payload: `{"do":"exit"}`, kind: "Runtime.ExitError",
-			message: "RequestId: <id> Error: Runtime exited with error: exit status 7"},
-		{name: "exit before the first invocation", payload: `{}`, env: map[string]string{"FAIL_INIT": "1"}, kind: "Runtime.ExitError",
-			message: "RequestId: <id> Error: Runtime exited with error: exit status 3"},
-		{name: "time-out", payload: `{"do":"sleep"}`, timeout: 200 * time.Millisecond, kind: "Sandbox.Timedout",
-			message: "RequestId: <id> Error: Task timed out after 0.20 seconds"},
-		{name: "answer too large", payload: `{"do":"big","size":6291456}`, timeout: 20 * time.Second, kind: "Function.ResponseSizeTooLarge",
-			message: "Response payload size exceeded maximum allowed payload size (6291456 bytes)."},
-		{name: "wrong type in the event", payload: `{"do":5}`, kind: "UnmarshalTypeError", survives: true,
-			message: "json: cannot unmarshal number into Go struct field event.do of type string"},
+		{
+			name: "exit", payload: `{"do":"exit"}`, kind: "Runtime.ExitError",
+			message: "RequestId: <id> Error: Runtime exited with error: exit status 7",
+		},
+		{
+			name: "exit before the first invocation", payload: `{}`, env: map[string]string{"FAIL_INIT": "1"}, kind: "Runtime.ExitError",
+			message: "RequestId: <id> Error: Runtime exited with error: exit status 3",
+		},
+		{
+			name: "time-out", payload: `{"do":"sleep"}`, timeout: 200 * time.Millisecond, kind: "Sandbox.Timedout",
+			message: "RequestId: <id> Error: Task timed out after 0.20 seconds",
+		},
+		{
+			name: "answer too large", payload: `{"do":"big","size":6291456}`, timeout: 20 * time.Second, kind: "Function.ResponseSizeTooLarge",
+			message: "Response payload size exceeded maximum allowed payload size (6291456 bytes).",
+		},
+		{
+			name: "wrong type in the event", payload: `{"do":5}`, kind: "UnmarshalTypeError", survives: true,
+			message: "json: cannot unmarshal number into Go struct field event.do of type string",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := start(t, Function{Timeout: tt.timeout, Env: tt.env}, Options{})
