@@ -18,7 +18,8 @@ import (
 type act int
 
 const (
-	firstWave  act = iota // The first wave is being posted.
+	beginning  act = iota // A sweep is to pass first: it must not be faster than the first event, which shall be seen at work.
+	firstWave             // The first wave is being posted.
 	firstWork             // Its tasks are not all done.
 	idle                  // They are; the next sweep will find the workers idle.
 	secondWave            // A sweep has, and waits to see whether they stay so: the second wave is posted.
@@ -28,6 +29,7 @@ const (
 )
 
 var waits = map[act]string{
+	beginning:  "letting a sweep pass, so that it is the event that brings the workers",
 	firstWave:  "posting the first wave",
 	firstWork:  "waiting for the tasks of the first wave",
 	idle:       "waiting for a sweep that finds the workers idle",
@@ -51,6 +53,7 @@ type driver struct {
 
 	act           act
 	first, second wave
+	passed        int // Sweeps that had ended before the story began.
 	waiting       int // Messages in all queues.
 	ledger        *ledger
 	chronicle     *chronicle

@@ -34,8 +34,11 @@ func (s summary) print(w io.Writer) {
 	none("lost", s.Lost)
 	none("doubled", s.Doubled)
 	none("killed", s.Killed)
-	if len(s.EventToCount) > 0 {
+	switch {
+	case len(s.EventToCount) > 0:
 		line("event to the new count", "%s", seconds(s.EventToCount...))
+	case len(s.LostToCount) == 0:
+		line("event to the new count", "none was needed: a sweep was faster")
 	}
 	if len(s.LostToCount) > 0 {
 		line("lost event to the new count", "%s, by the sweep", seconds(s.LostToCount...))

@@ -14,10 +14,10 @@ const tick = 100 * time.Millisecond
 
 // run plays the story to its end and returns the facts. With an error the facts are those of a story that broke off.
 func (d *driver) run(ctx context.Context) (facts, error) {
-	d.start = time.Now() // What came before was set-up.
 	stop, cancel := context.WithCancel(ctx)
 	defer cancel() // Ends what still posts.
-	d.post(stop, d.first, firstWork)
+	d.start = time.Now()
+	d.passed = d.chronicle.sweeps
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	var err error
@@ -64,6 +64,11 @@ func (d *driver) look(ctx context.Context) error {
 	stalled := d.waiting == 0 && quiet > d.opts.patience
 	working := d.ledger.unfinished() > 0 && !stalled
 	switch d.act {
+	case beginning:
+		if d.chronicle.sweeps > d.passed {
+			d.start = time.Now() // What came before was set-up.
+			d.post(ctx, d.first, firstWork)
+		}
 	case firstWork:
 		if !working {
 			d.act = idle

@@ -92,9 +92,10 @@ func TestJudgeNamesEachBrokenPromise(t *testing.T) {
 		},
 		{"no answer to an event", func(f *facts) { f.answers[0].took = -1 }, []string{"the event at 1.0 s brought no worker"}},
 		{
-			"no event at all", func(f *facts) { f.answers = nil },
-			[]string{"no event found the workers at zero, so no scale-out was shown"},
+			"no worker at all", func(f *facts) { f.answers, f.peak = nil, 0 },
+			[]string{"there never was a worker"},
 		},
+		{"a sweep that was faster than the event", func(f *facts) { f.answers = nil }, []string{}},
 		{"a lost event that was made good in time", func(f *facts) {
 			f.answers, f.repairs = nil, []answer{{at: time.Second, took: 8 * time.Second}}
 		}, []string{}},

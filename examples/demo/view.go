@@ -70,7 +70,8 @@ func (v *plainView) show(s status) {
 		parts = append(parts, fmt.Sprintf("%s %d done %d running %d waiting, backlog %d", q.name, q.done, q.running, q.waiting, q.backlog))
 	}
 	text := fmt.Sprintf("%s; workers %s", strings.Join(parts, "; "), workers(s))
-	if text == v.text || (v.text != "" && s.at-v.last.at < 2*time.Second) {
+	since := s.at - v.last.at // Negative once, when the story begins and time with it.
+	if text == v.text || v.text != "" && since >= 0 && since < 2*time.Second {
 		return
 	}
 	v.last, v.text = s, text
