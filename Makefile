@@ -46,7 +46,7 @@ test-race: build test-deps ## The same with the race detector (slower).
 
 .PHONY: test-compat
 test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools.
-	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -run Compat ./internal/celery
+	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -parallel 4 -run 'TestCompat|TestOthersWedge' ./internal/celery
 
 .PHONY: check
 check: ## Format, vet, static analysis, import direction, generated files current, go.mod tidy.

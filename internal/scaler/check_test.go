@@ -226,6 +226,14 @@ func TestSilenceIsAttributed(t *testing.T) {
 	if got := actions(w, t); got != "hold hold" {
 		t.Errorf("500 loose messages: %s", got)
 	}
+	// But when no worker is left one comes up, so that they are given back: any worker of the broker does it for all.
+	w = setUp(t)
+	w.broker.look = emptyLook("celery", "video")
+	w.broker.look.Loose = policy.Known(500)
+	w.fleet.services["worker-svc"], w.fleet.services["video-svc"] = policy.Service{}, policy.Service{}
+	if got := actions(w, t); got != "scale_out hold" {
+		t.Errorf("500 loose messages and no worker: %s", got)
+	}
 	// A drained worker that is busy may be either's.
 	w = setUp(t)
 	w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "old", Answers: 1, Active: policy.Known(1)})

@@ -51,7 +51,14 @@ func (o observation) waiting() (backlog, held policy.Count) {
 		if loose.Known {
 			cause = fmt.Sprintf("%d fetched messages cannot be told apart by queue", loose.N)
 		}
-		held = held.Add(policy.Unknown(cause))
+		nobody := o.view.look.Listeners == policy.Known(0)
+		if nobody && o.target.Name == o.view.targets[0].Name {
+			// Nor will they ever be by themselves: their workers are gone, and only a worker that starts gives messages
+			// back whose time has run out. One of any target does it for all of the broker.
+			held = held.Add(policy.AtLeast(min(loose.N, 1), cause))
+		} else {
+			held = held.Add(policy.Unknown(cause))
+		}
 	}
 	return backlog, held
 }
