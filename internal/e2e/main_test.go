@@ -1,0 +1,68 @@
+// Package e2e_test holds the tests of Sluice as a whole, from a message to the workers that it brings up and back to none.
+//
+// All parts are real: the functions are the bootstraps as they ship, the state machine is the file that is deployed, Redis
+// is a redis-server or the embedded one, workers are Celery's in processes of their own, events come from boto3, and every
+// call to AWS is an SDK's over HTTP. Only AWS itself is package local's.
+//
+// Nothing here waits for time to pass. Tasks end when the test opens a gate; sweeps begin when the test starts one; the test
+// goes on when it has seen what it waits for. The settle time is a second, the shortest that there is.
+//
+// What one package can show by itself is shown there. Here stands what only the whole can show: the main way, the ways
+// back to it after something was lost or killed, and that bad input of every kind ends in a clear error or a held decision
+// under the very names that the state machine and the dead-letter queue see, with no count lowered and nothing dead.
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"sluice/internal/local"
+)
+
+// lambdas is the folder with the functions.
+var lambdas string
+
+func TestMain(m *testing.M) {
+	_ = os.Unsetenv("AWS_CA_BUNDLE") // Or the AWS clients would read it, for a server without TLS.
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sluice-e2e")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := buildFunctions(dir); err != nil {
+		panic(err)
+	}
+	lambdas = dir
+	defer endProducer()
+	return m.Run()
+}
+
+// buildFunctions builds the functions as `make lambdas` does, but for this machine.
+func buildFunctions(dir string) error {
+	args := []string{"build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", filepath.Join(dir, "bin") + "/"}
+	names := []string{local.ScaleOut, local.Check, local.ScaleIn}
+	for _, name := range names {
+		args = append(args, "sluice/lambdas/"+name)
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the functions: %w\n%s", err, out)
+	}
+	for _, name := range names {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(filepath.Join(dir, "bin", name), filepath.Join(dir, name, "bootstrap")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
