@@ -28,7 +28,8 @@ import (
 // cloud is a local cloud and all that has happened in it.
 type cloud struct {
 	*local.Cloud
-	t *testing.T
+	t       *testing.T
+	lambdas string // The folder with its functions.
 
 	mu  sync.Mutex
 	all []local.Happening
@@ -45,8 +46,8 @@ func start(t *testing.T, yaml string, o local.Options) *cloud {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, yaml)
 	}
-	c := &cloud{t: t}
-	o.Config, o.ConfigPath, o.Lambdas, o.NoSweep, o.Watch = settings, path, lambdas, true, c.note
+	c := &cloud{t: t, lambdas: ownFunctions(t)}
+	o.Config, o.ConfigPath, o.Lambdas, o.NoSweep, o.Watch = settings, path, c.lambdas, true, c.note
 	o.FunctionLog, o.TaskLog = testLog{t}, func(ecs.Spec) io.Writer { return testLog{t} }
 	if c.Cloud, err = local.Start(t.Context(), o); err != nil {
 		t.Fatal(err)

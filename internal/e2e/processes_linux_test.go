@@ -1,0 +1,114 @@
+package e2e_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// process is a running process.
+type process struct {
+	pid, parent int
+	args        string
+}
+
+// descendants are the processes that this one has started, and theirs. Tasks may live in PID namespaces of their own: from
+// here they are seen with numbers of ours.
+func descendants(t *testing.T) []process {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []process
+	for _, path := range paths {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // It has ended.
+		}
+		args, err := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+		if err != nil {
+			continue
+		}
+		// The name, in parentheses, may hold anything; state and parent follow it.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil || len(fields) < 2 {
+			t.Fatalf("read %s: %s", path, stat)
+		}
+		parent, err := strconv.Atoi(fields[1])
+		if err != nil {
+			t.Fatalf("read %s: %v", path, err)
+		}
+		all = append(all, process{pid, parent, strings.ReplaceAll(string(args), "\x00", " ")})
+	}
+	ours := map[int]bool{os.Getpid(): true}
+	for grown := true; grown; {
+		grown = false
+		for _, p := range all {
+			if ours[p.parent] && !ours[p.pid] {
+				ours[p.pid], grown = true, true
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(p process) bool { return !ours[p.pid] || p.pid == os.Getpid() })
+}
+
+// signal sends a signal to each process of ours whose command line begins with that, and returns how many there are.
+func signal(t *testing.T, begin string, sig syscall.Signal) int {
+	t.Helper()
+	n := 0
+	for _, p := range descendants(t) {
+		if strings.HasPrefix(p.args, begin) {
+			if err := syscall.Kill(p.pid, sig); err != nil {
+				t.Fatalf("signal %d: %v", p.pid, err)
+			}
+			n++
+		}
+	}
+	return n
+}
+
+// bootstrap is the command line of the instances of a function. Clouds that run at the same time have to have functions of
+// their own, or one test would hit another's: see ownFunctions.
+func (c *cloud) bootstrap(function string) string { return filepath.Join(c.lambdas, function, "bootstrap") }
+
+// ownFunctions is a folder with the functions under names that no other cloud uses.
+func ownFunctions(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"scaleout", "check", "scalein"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Link(filepath.Join(lambdas, name, "bootstrap"), filepath.Join(dir, name, "bootstrap")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// kill ends the one running instance of a function, as a failing machine would.
+func (c *cloud) kill(function string) {
+	c.t.Helper()
+	if n := signal(c.t, c.bootstrap(function), syscall.SIGKILL); n != 1 {
+		c.t.Fatalf("%d instances of %s run, not 1", n, function)
+	}
+}
+
+// awaitCall waits until there have been so many calls of an operation of ECS.
+func (c *cloud) awaitCall(op string, n int) {
+	c.t.Helper()
+	eventually(c.t, func() error {
+		if got := c.ECS().Calls()[op]; got < n {
+			return fmt.Errorf("%d calls of %s, not %d", got, op, n)
+		}
+		return nil
+	})
+}
