@@ -186,6 +186,17 @@ func TestWhatJoinedAFailedCallIsSentLater(t *testing.T) {
 	}
 }
 
+// While the end of a window fails, a lower demand comes: the higher one is still to be sent.
+func TestALowerCallDoesNotReplaceAFailedHigherOne(t *testing.T) {
+	story(t, Options{}, func(tr *Trigger, api *fake) {
+		must(t, tr.Trigger(context.Background(), to(1)))
+		must(t, tr.Trigger(context.Background(), to(9)))
+		api.delay, api.fails = 100*time.Millisecond, 1
+		time.Sleep(1050 * time.Millisecond) // The 9 is on its way, to fail.
+		must(t, tr.Trigger(context.Background(), to(5)))
+	}, sent{0, `{"target":"video","scale_to":1}`}, sent{2200 * time.Millisecond, `{"target":"video","scale_to":9}`})
+}
+
 func TestFlushSendsWhatWaits(t *testing.T) {
 	story(t, Options{}, func(tr *Trigger, api *fake) {
 		api.delay = 100 * time.Millisecond

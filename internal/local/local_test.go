@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/config"
+	"sluice/internal/local/ecs"
 	"sluice/internal/local/lambda"
 	"sluice/internal/testenv"
 )
@@ -326,6 +328,28 @@ func TestWhatCannotStart(t *testing.T) {
 				t.Errorf("error %q, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// One ScaleOut at a time: so bursts are coalesced in the memory of one instance.
+func TestScaleOutRunsOnceAtATime(t *testing.T) {
+	c, _ := start(t, settings(t, "", "true"), Options{NoSweep: true})
+	c.ECS().Fail("DescribeServices", 1, ecs.Fault{Delay: 5 * time.Second})
+	event := []byte(`{"source":"custom.celery.monitor","detail-type":"celery.task.queue_full","detail":{"scale_to":1}}`)
+	if _, err := c.Functions().InvokeAsync(ScaleOut, event); err != nil {
+		t.Fatal(err)
+	}
+	if err := testenv.WaitFor(t.Context(), func() error {
+		if c.ECS().Calls()["DescribeServices"] == 0 {
+			return errors.New("ECS was not asked yet")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var e *lambda.Error
+	if _, err := c.Functions().Invoke(t.Context(), ScaleOut, event); !errors.As(err, &e) || e.Code != "TooManyRequestsException" {
+		t.Errorf("the second call: %v", err)
 	}
 }
 

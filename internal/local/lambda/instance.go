@@ -73,8 +73,7 @@ func (h *Host) start(f *function, n int) (*instance, error) {
 	in.cmd.Dir = filepath.Dir(f.Bootstrap)
 	in.cmd.Env = h.environment(f, n, ln.Addr().String())
 	in.cmd.Stdout, in.cmd.Stderr = in.logs.w, in.logs.w
-	// A group of its own, so that a Ctrl-C in the terminal reaches the host only, which then ends its instances.
-	in.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	in.cmd.SysProcAttr = instanceAttr()
 	if err := h.procs.start(in.cmd); err != nil {
 		_ = ln.Close()
 		in.logs.close()

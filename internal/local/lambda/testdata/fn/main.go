@@ -37,6 +37,7 @@ func main() {
 		case "exit":
 			os.Exit(7)
 		case "sleep":
+			fmt.Println("asleep", os.Getpid())
 			time.Sleep(time.Hour)
 		case "wait": // Until somebody removes the file.
 			for {
