@@ -302,6 +302,10 @@ func TestInstanceThatDiesWhileIdleIsReplaced(t *testing.T) {
 	if err := syscall.Kill(first.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	h.mu.Lock()
+	idle := h.fns["fn"].warm[0]
+	h.mu.Unlock()
+	<-idle.gone
 	if second := invokeSeen(t, h); second.PID == first.PID {
 		t.Error("a dead process answered")
 	}
