@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"sluice/internal/config"
 	"sluice/internal/local"
@@ -49,7 +50,14 @@ func startCloud(ctx context.Context, d *driver, python string) (*cloud, error) {
 	c.local, err = local.Start(ctx, local.Options{
 		Config: d.config, ConfigPath: path, Lambdas: filepath.Join(d.opts.root, "build", "local"),
 		RedisURL: d.opts.redisURL, ECS: ecs.Options{Seed: d.opts.seed},
-		FunctionLog: c.log,
+		FunctionLog: &functionLog{file: c.log, tell: func(r record) {
+			at := time.Now()
+			d.hear(func() {
+				if text := d.describeRecord(r); text != "" && d.act != beginning {
+					d.view.tell(moment{d.since(at), onDecide, text})
+				}
+			})
+		}},
 		TaskLog: func(s ecs.Spec) io.Writer {
 			name, _, _ := strings.Cut(s.Hostname, ".")
 			f, err := os.Create(filepath.Join(d.opts.logs, "worker-"+name+".log"))
@@ -67,13 +75,16 @@ func startCloud(ctx context.Context, d *driver, python string) (*cloud, error) {
 		c.local.Events().Drop(math.MaxInt)
 	}
 	c.redisURL, c.env = c.local.RedisURL(), append(c.local.Env(), "SHOP_LEDGER="+d.key)
-	c.cancel = c.local.Subscribe(func(h local.Happening) {
-		select {
-		case d.happened <- func() error { d.witness(h); return nil }:
-		case <-d.quit:
-		}
-	})
+	c.cancel = c.local.Subscribe(func(h local.Happening) { d.hear(func() { d.witness(h) }) })
 	return c, nil
+}
+
+// hear has the driver's own goroutine do something, until the driver quits.
+func (d *driver) hear(do func()) {
+	select {
+	case d.happened <- func() error { do(); return nil }:
+	case <-d.quit:
+	}
 }
 
 // count fills in how many workers there are.

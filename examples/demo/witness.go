@@ -16,7 +16,7 @@ import (
 func (d *driver) witness(h local.Happening) {
 	at := d.since(h.At)
 	say := func(t topic, format string, args ...any) {
-		if at >= 0 { // What happened during the set-up is no part of the story.
+		if d.act != beginning { // What happens before is no part of the story.
 			d.view.tell(moment{at, t, fmt.Sprintf(format, args...)})
 		}
 	}
@@ -25,11 +25,6 @@ func (d *driver) witness(h local.Happening) {
 		d.chronicle.event(at, h.Delivery.Dropped)
 		say(onEvent, "%s", describeDelivery(*h.Delivery))
 	case h.Invocation != nil:
-		for _, r := range h.Invocation.Records {
-			if text := d.describeRecord(r); text != "" {
-				say(onDecide, "%s", text)
-			}
-		}
 		if f := h.Invocation; f.Err != nil {
 			say(onError, "%s did not run: %v", f.Function, f.Err)
 		} else if f.Result.FunctionError != "" {
@@ -74,22 +69,22 @@ func describeDelivery(e events.Delivery) string {
 
 // describeRecord puts a function's record of a decision into one line; empty if the record is of something else. Each
 // reason comes with its sentence the first time.
-func (d *driver) describeRecord(r local.LogRecord) string {
-	if r.Message == "coalesced" {
-		return fmt.Sprintf("scale_out: answered from memory, desired is %v", r.Fields["desired"])
+func (d *driver) describeRecord(r record) string {
+	if r["message"] == "coalesced" {
+		return fmt.Sprintf("scale_out: answered from memory, desired is %v", r["desired"])
 	}
-	if r.Message != "decision" {
+	if r["message"] != "decision" {
 		return ""
 	}
-	text := fmt.Sprintf("%v: %v -> %v", r.Fields["use_case"], r.Fields["current"], r.Fields["desired"])
-	switch r.Fields["action"] {
+	text := fmt.Sprintf("%v: %v -> %v", r["use_case"], r["current"], r["desired"])
+	switch r["action"] {
 	case string(policy.Hold):
-		text = fmt.Sprintf("%v: stays at %v", r.Fields["use_case"], r.Fields["current"])
+		text = fmt.Sprintf("%v: stays at %v", r["use_case"], r["current"])
 	case string(policy.Candidate):
 		text += " unless work comes"
 	}
 	var why []string
-	reasons, _ := r.Fields["reasons"].([]any)
+	reasons, _ := r["reasons"].([]any)
 	for _, reason := range reasons {
 		word := fmt.Sprint(reason)
 		if !d.explained[word] {
@@ -101,13 +96,13 @@ func (d *driver) describeRecord(r local.LogRecord) string {
 	text += ", because: " + strings.Join(why, ", ")
 	var seen []string
 	for _, name := range []string{"backlog", "active", "held"} {
-		if n := r.Fields[name]; n == nil {
+		if n := r[name]; n == nil {
 			seen = append(seen, name+" unknown")
 		} else if n != 0.0 {
 			seen = append(seen, fmt.Sprintf("%s %v", name, n))
 		}
 	}
-	if cause, ok := r.Fields["cause"]; ok {
+	if cause, ok := r["cause"]; ok {
 		seen = append(seen, fmt.Sprint(cause))
 	}
 	if len(seen) > 0 {
