@@ -88,7 +88,9 @@ func endProducer() {
 type event struct{ Source, DetailType, Detail string }
 
 // original is the event that applications send today.
-func original(detail string) event { return event{"custom.celery.monitor", "celery.task.queue_full", detail} }
+func original(detail string) event {
+	return event{"custom.celery.monitor", "celery.task.queue_full", detail}
+}
 
 // put sends events by boto3 and returns the error codes of the entries; empty where one was taken. Without events it
 // only makes the client.

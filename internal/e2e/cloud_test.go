@@ -29,6 +29,7 @@ import (
 type cloud struct {
 	*local.Cloud
 	t       *testing.T
+	config  string // The path of its sluice.yaml.
 	lambdas string // The folder with its functions.
 
 	mu  sync.Mutex
@@ -46,7 +47,7 @@ func start(t *testing.T, yaml string, o local.Options) *cloud {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, yaml)
 	}
-	c := &cloud{t: t, lambdas: ownFunctions(t)}
+	c := &cloud{t: t, config: path, lambdas: ownFunctions(t)}
 	o.Config, o.ConfigPath, o.Lambdas, o.NoSweep, o.Watch = settings, path, c.lambdas, true, c.note
 	o.FunctionLog, o.TaskLog = testLog{t}, func(ecs.Spec) io.Writer { return testLog{t} }
 	if c.Cloud, err = local.Start(t.Context(), o); err != nil {
@@ -171,7 +172,7 @@ type result struct {
 // swept is how a sweep ended.
 type swept struct {
 	asl.Execution
-	Results   map[string]result           // By target; those with nothing to do are not there.
+	Results   map[string]result            // By target; those with nothing to do are not there.
 	Decisions map[string][]local.LogRecord // What its functions decided, by target.
 }
 

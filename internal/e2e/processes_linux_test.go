@@ -77,7 +77,9 @@ func signal(t *testing.T, begin string, sig syscall.Signal) int {
 
 // bootstrap is the command line of the instances of a function. Clouds that run at the same time have to have functions of
 // their own, or one test would hit another's: see ownFunctions.
-func (c *cloud) bootstrap(function string) string { return filepath.Join(c.lambdas, function, "bootstrap") }
+func (c *cloud) bootstrap(function string) string {
+	return filepath.Join(c.lambdas, function, "bootstrap")
+}
 
 // ownFunctions is a folder with the functions under names that no other cloud uses.
 func ownFunctions(t *testing.T) string {

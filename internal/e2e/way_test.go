@@ -18,7 +18,7 @@ func one(command, target string) string {
 	return fmt.Sprintf(`version: 1
 brokers: [{name: redis, url_env: REDIS_URL}]
 targets:
-  - {name: video, cluster: media, service: workers, queues: [video], max: 3, messages_per_worker: 10, settle: 1s, grace: 0s%s}
+  - {name: video, cluster: media, service: workers, queues: [video], max: 3, settle: 1s, grace: 0s%s}
 local:
   services:
     - {cluster: media, service: workers, command: %s, dir: %q, start_delay: 10ms}
