@@ -71,7 +71,10 @@ func TestCheck(t *testing.T) {
 		{"more silent listeners than missing tasks", func(w *world) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Listeners = policy.Known(4)
-		}, policy.Hold, []policy.Reason{policy.ReasonUnknown, policy.ReasonWork}, "null", ""},
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "null", ""},
+		{"workers on their way out after a scale-in ask for nobody", func(w *world) {
+			w.broker.look.Listeners = policy.Known(3)
+		}, policy.Hold, []policy.Reason{policy.ReasonSteady}, "null", ""},
 		{"listeners not countable, every task heard", func(w *world) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Listeners = policy.Unknown("cluster mode")

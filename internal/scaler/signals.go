@@ -101,7 +101,9 @@ func (o observation) silence() policy.Count {
 	case o.view.silent > 0 && all && total == o.view.silent:
 		return policy.Known(missing)
 	case o.view.silent > 0 && len(o.view.targets) == 1:
-		return policy.AtLeast(o.view.silent, fmt.Sprintf("%d workers listen and do not answer, and %d running tasks are not heard from",
+		// More are silent than tasks run: workers on their way out, as after a scale-in, or not ours. They hold a scale-in;
+		// but they ask for nobody: only the tasks that run and are missing count as busy.
+		return policy.AtLeast(missing, fmt.Sprintf("%d workers listen and do not answer, and %d running tasks are not heard from",
 			o.view.silent, missing))
 	case o.view.silent > 0:
 		return policy.Unknown(fmt.Sprintf("%d workers of the broker listen and do not answer, perhaps this target's", o.view.silent))
