@@ -145,6 +145,7 @@ func TestLookAtBrokenBroker(t *testing.T) {
 		"no password":           {options(guarded.Addr()), policy.BrokerRefused, "NOAUTH"},
 		"wrong password":        {withPassword, policy.BrokerRefused, "WRONGPASS"},
 		"no rights":             {options(respServer(t, refusing("NOPERM this user has no permissions", "PUBLISH"))), policy.BrokerRefused, "NOPERM"},
+		"TLS to a plain Redis":  {withTLS(testenv.RedisServer(t), nil, "localhost"), policy.BrokerUnavailable, "does this port speak TLS?"},
 		"TLS to a plain server": {withTLS(plain, nil, "localhost"), policy.BrokerRefused, "does not look like a TLS handshake"},
 		"plain to a TLS server": {options(secure), policy.BrokerUnavailable, "does it want TLS?"},
 		"unknown authority":     {withTLS(secure, nil, "localhost"), policy.BrokerRefused, "certificate"},

@@ -79,7 +79,32 @@ func dialer(o Options) func(ctx context.Context, network, addr string) (net.Conn
 	if o.TLS == nil {
 		return plain.DialContext
 	}
-	return (&tls.Dialer{NetDialer: plain, Config: o.TLS}).DialContext
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		raw, err := plain.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		conn := tls.Client(raw, named(o.TLS, addr))
+		if err := conn.HandshakeContext(ctx); err != nil {
+			_ = raw.Close()
+			if past(ctx) {
+				// A Redis without TLS does not refuse it: it waits for the end of a line, which TLS never sends.
+				err = fmt.Errorf("TLS handshake: %w: connected, and not answered; does this port speak TLS?", err)
+			}
+			return nil, err
+		}
+		return conn, nil
+	}
+}
+
+// named is the TLS settings with the name that the certificate has to bear: the host's, where they say none.
+func named(c *tls.Config, addr string) *tls.Config {
+	if c.ServerName != "" {
+		return c
+	}
+	c = c.Clone()
+	c.ServerName, _, _ = net.SplitHostPort(addr)
+	return c
 }
 
 // limitConn ends a connection on which one request is answered with more than maxAnswer bytes. Redis has no command that
