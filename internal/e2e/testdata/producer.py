@@ -5,7 +5,8 @@ Reads one JSON object a line and answers each with a line of JSON.
     {"send": "hold", "broker": URL, "args": ["gate"], "count": 2, "set": false, "options": {"queue": "video"}}
     {"put": [{"Source": ..., "DetailType": ..., "Detail": ...}], "endpoint": URL}
 
-"set" appends a Python set to the arguments, which only the pickle serializer can carry.
+"set" appends a Python set to the arguments, which only the pickle serializer can carry. The options are those of
+apply_async, and "protocol", the version of Celery's messages.
 """
 
 import functools
@@ -17,8 +18,10 @@ from celery import Celery
 
 
 @functools.cache
-def app(broker):
-    return Celery("producer", broker=broker)
+def app(broker, protocol):
+    celery = Celery("producer", broker=broker)
+    celery.conf.task_protocol = protocol
+    return celery
 
 
 @functools.cache
@@ -36,8 +39,9 @@ def send(order):
     args = list(order["args"])
     if order.get("set"):
         args.append({"a", "b"})
-    celery = app(order["broker"])
-    return [celery.send_task(order["send"], args=args, **order["options"]).id for _ in range(order["count"])]
+    options = order["options"]
+    celery = app(order["broker"], options.pop("protocol", 2))
+    return [celery.send_task(order["send"], args=args, **options).id for _ in range(order["count"])]
 
 
 def put(order):
