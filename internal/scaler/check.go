@@ -12,16 +12,16 @@ import (
 	"sluice/internal/policy"
 )
 
-// CheckInput is the input of a check: {} for all targets, or one target, and with it, to confirm a candidate, what was
-// seen when it was found idle. Other fields are let pass: the schedule that starts a check may send its own.
-type CheckInput struct {
+// Input is the input of a check and of a scale-in: a target, and what was seen when it was first found idle.
+type Input struct {
 	Target   string           `json:"target"`
 	Previous *policy.Sighting `json:"previous"`
 }
 
-// CheckInput reads the payload of a check.
-func (s *Scaler) CheckInput(payload []byte) (CheckInput, error) {
-	var in CheckInput
+// CheckInput reads the payload of a check: {} for all targets, or one target, with previous to confirm a candidate. Other
+// fields are let pass: the schedule that starts a check may send its own.
+func CheckInput(payload []byte) (Input, error) {
+	var in Input
 	if err := json.Unmarshal(payload, &in); err != nil {
 		return in, invalid("input of check: %w", err)
 	}
@@ -119,7 +119,7 @@ func urgency(c TargetCheck) int {
 }
 
 // CheckOne looks at one target: closely, in order to confirm, if it was seen before.
-func (s *Scaler) CheckOne(ctx context.Context, in CheckInput) (TargetCheck, error) {
+func (s *Scaler) CheckOne(ctx context.Context, in Input) (TargetCheck, error) {
 	t, err := s.target(in.Target)
 	if err != nil {
 		return TargetCheck{}, err

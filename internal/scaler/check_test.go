@@ -16,7 +16,7 @@ import (
 // one checks the only target and returns what the check says.
 func (w *world) one(t *testing.T) TargetCheck {
 	t.Helper()
-	c, err := w.CheckOne(t.Context(), CheckInput{Target: "worker"})
+	c, err := w.CheckOne(t.Context(), Input{Target: "worker"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,11 +355,11 @@ func TestCheckInput(t *testing.T) {
 		`{}`: false, `null`: false, `{"source":"aws.scheduler"}`: false, `{"target":"x"}`: false,
 		`[]`: true, `{"target":1}`: true, `{"previous":{"at":"2026-11-21T12:00:00Z"}}`: true, `{"target":"x","previous":{"at":1}}`: true,
 	} {
-		if _, err := w.CheckInput([]byte(payload)); (err != nil) != wantErr || err != nil && kindOf(err) != policy.InvalidEvent {
+		if _, err := CheckInput([]byte(payload)); (err != nil) != wantErr || err != nil && kindOf(err) != policy.InvalidEvent {
 			t.Errorf("%s: error %v, want one: %v", payload, err, wantErr)
 		}
 	}
-	if _, err := w.CheckOne(t.Context(), CheckInput{Target: "gone"}); kindOf(err) != policy.UnknownTarget {
+	if _, err := w.CheckOne(t.Context(), Input{Target: "gone"}); kindOf(err) != policy.UnknownTarget {
 		t.Errorf("unknown target: %v", err)
 	}
 }
@@ -445,12 +445,12 @@ func TestTheStoryOfAScaleIn(t *testing.T) {
 			}
 			w.now = w.now.Add(time.Duration(first.SettleSeconds) * time.Second)
 			tt.between(w)
-			confirm, err := w.CheckOne(t.Context(), CheckInput{Target: "worker", Previous: &first.Seen})
+			confirm, err := w.CheckOne(t.Context(), Input{Target: "worker", Previous: &first.Seen})
 			if err != nil || confirm.Decision.Action != tt.confirm {
 				t.Errorf("confirm: %+v, %v; want %s", confirm.Decision, err, tt.confirm)
 			}
 			// ScaleIn is called whatever the confirmation said: it has to find out by itself.
-			change, err := w.ScaleIn(t.Context(), ScaleInInput{Target: "worker", Previous: &first.Seen})
+			change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: &first.Seen})
 			if change.Status != tt.status || kindOf(err) != tt.kind {
 				t.Errorf("scale-in: %+v, %v; want %q, kind %q", change, err, tt.status, tt.kind)
 			}
@@ -467,7 +467,7 @@ func TestScaleInTooEarlyHolds(t *testing.T) {
 	w.run("worker", 2, "celery")
 	first := w.one(t)
 	w.now = w.now.Add(59 * time.Second)
-	change, err := w.ScaleIn(t.Context(), ScaleInInput{Target: "worker", Previous: &first.Seen})
+	change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: &first.Seen})
 	if err != nil || change.Status != "held" || w.desired("worker") != 2 {
 		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
 	}
@@ -477,11 +477,11 @@ func TestScaleInInput(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, payload := range []string{``, `[]`, `{}`, `{"target":"worker"}`, `{"previous":{}}`, `{"target":3,"previous":{}}`} {
-		if _, err := w.ScaleInInput([]byte(payload)); kindOf(err) != policy.InvalidEvent {
+		if _, err := ScaleInInput([]byte(payload)); kindOf(err) != policy.InvalidEvent {
 			t.Errorf("%q: error %v", payload, err)
 		}
 	}
-	if _, err := w.ScaleIn(t.Context(), ScaleInInput{Target: "gone", Previous: &policy.Sighting{}}); kindOf(err) != policy.UnknownTarget {
+	if _, err := w.ScaleIn(t.Context(), Input{Target: "gone", Previous: &policy.Sighting{}}); kindOf(err) != policy.UnknownTarget {
 		t.Errorf("unknown target: %v", err)
 	}
 }

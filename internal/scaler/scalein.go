@@ -7,15 +7,9 @@ import (
 	"sluice/internal/policy"
 )
 
-// ScaleInInput is the input of a scale-in: the target, and what was seen when it was first found idle.
-type ScaleInInput struct {
-	Target   string           `json:"target"`
-	Previous *policy.Sighting `json:"previous"`
-}
-
-// ScaleInInput reads the payload of a scale-in.
-func (s *Scaler) ScaleInInput(payload []byte) (ScaleInInput, error) {
-	var in ScaleInInput
+// ScaleInInput reads the payload of a scale-in, which needs both fields.
+func ScaleInInput(payload []byte) (Input, error) {
+	var in Input
 	switch err := json.Unmarshal(payload, &in); {
 	case err != nil:
 		return in, invalid("input of scale-in: %w", err)
@@ -30,7 +24,7 @@ func (s *Scaler) ScaleInInput(payload []byte) (ScaleInInput, error) {
 // ScaleIn lowers the count of the target if it is, at this very moment, wholly and certainly idle, and has been since
 // previous. It trusts nothing that it was given: it looks again, decides again, and only then acts. A wrong previous can
 // make it hold; it can never make it act on a target that is busy now.
-func (s *Scaler) ScaleIn(ctx context.Context, in ScaleInInput) (Change, error) {
+func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 	t, err := s.target(in.Target)
 	if err != nil {
 		return Change{}, err

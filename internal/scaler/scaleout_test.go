@@ -207,11 +207,11 @@ func TestAFloorIsKeptAndExpires(t *testing.T) {
 	w.fleet.services["worker-svc"] = svc
 	w.run("worker", 2, "celery")
 	w.now = start.Add(10*time.Minute - time.Second)
-	if c, _ := w.CheckOne(t.Context(), CheckInput{Target: "worker"}); c.ShouldScaleIn || !has(c.Decision, policy.ReasonFloor) {
+	if c, _ := w.CheckOne(t.Context(), Input{Target: "worker"}); c.ShouldScaleIn || !has(c.Decision, policy.ReasonFloor) {
 		t.Errorf("the floor is not kept: %+v", c.Decision)
 	}
 	w.now = start.Add(10 * time.Minute)
-	if c, _ := w.CheckOne(t.Context(), CheckInput{Target: "worker"}); !c.ShouldScaleIn {
+	if c, _ := w.CheckOne(t.Context(), Input{Target: "worker"}); !c.ShouldScaleIn {
 		t.Errorf("the floor does not expire: %+v", c.Decision)
 	}
 }

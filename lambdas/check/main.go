@@ -10,7 +10,7 @@ import (
 
 func main() {
 	function.Start(func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
-		in, err := s.CheckInput(payload)
+		in, err := scaler.CheckInput(payload)
 		if err != nil {
 			return nil, err
 		}

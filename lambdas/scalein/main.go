@@ -11,7 +11,7 @@ import (
 
 func main() {
 	function.Start(func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
-		in, err := s.ScaleInInput(payload)
+		in, err := scaler.ScaleInInput(payload)
 		if err != nil {
 			return nil, err
 		}
