@@ -31,5 +31,5 @@ type LocalService struct {
 	// How long a task stays PENDING.
 	StartDelay Duration `yaml:"start_delay" default:"1s" min:"0s" max:"10m"`
 	// The time between SIGTERM and SIGKILL. 2m is Fargate's limit.
-	StopTimeout Duration `yaml:"stop_timeout" default:"30s" min:"0s" max:"2m"`
+	StopTimeout Duration `yaml:"stop_timeout" default:"30s" min:"1s" max:"2m"`
 }

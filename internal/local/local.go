@@ -24,9 +24,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"sluice/internal/config"
 	"sluice/internal/local/ecs"
@@ -60,8 +57,7 @@ type Options struct {
 	NoSweep bool
 	// Retry is how failed events are tried again; locally a second after the first failure and two after the next.
 	Retry lambda.Async
-	// ECS has what the demo and tests may set of the model: delays, seed, faults. Its Runner and Region are set here, and
-	// Pending to the longest start_delay of the config where it is zero.
+	// ECS has what the demo and tests may set of the model: delays, seed, faults. Its Runner and Region are set here.
 	ECS ecs.Options
 	// FunctionLog gets what the functions print; TaskLog returns where a task's output goes. Nil discards it.
 	FunctionLog io.Writer
@@ -229,117 +225,6 @@ func (c *Cloud) startRedis() error {
 	return nil
 }
 
-// startServices makes the model and its services. They start at the minimum of their target, as a deployment would leave
-// them.
-func (c *Cloud) startServices() error {
-	o := c.opts.ECS
-	o.Region, o.Account = c.opts.Region, Account
-	o.Runner = &ecs.Processes{Log: c.opts.TaskLog}
-	local := c.opts.Config.Local
-	if o.Pending == 0 {
-		// The model has one delay for all services.
-		for _, s := range local.Services {
-			o.Pending = max(o.Pending, s.StartDelay.Std())
-		}
-	}
-	c.ecs = ecs.New(o)
-	c.ecs.Subscribe(c.feed.task)
-	for _, s := range local.Services {
-		desired := 0
-		for _, t := range c.opts.Config.Targets {
-			if lastPart(t.Cluster) == lastPart(s.Cluster) && lastPart(t.Service) == lastPart(s.Service) {
-				desired = t.Min
-			}
-		}
-		env := c.Env()
-		for k, v := range s.Env {
-			env = append(env, k+"="+v)
-		}
-		dir := s.Dir
-		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(c.opts.Config.Dir, dir)
-		}
-		if err := c.ecs.CreateService(ecs.ServiceConfig{
-			Cluster: lastPart(s.Cluster), Name: lastPart(s.Service), Desired: desired, Command: s.Command, Env: env, Dir: dir,
-			StopTimeout: s.StopTimeout.Std(),
-		}); err != nil {
-			return fmt.Errorf("start service %s: %w", s.Service, err)
-		}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.ecs.Run(ctx)
-	}()
-	c.onClose(func() {
-		cancel()
-		<-done
-		c.ecs.Close()
-	})
-	return nil
-}
-
-// startFunctions makes the Lambda host. The time-outs are the ones that the state machine is made for: each state waits
-// a little longer than its function.
-func (c *Cloud) startFunctions() error {
-	env, err := c.functionEnv()
-	if err != nil {
-		return err
-	}
-	retry := c.opts.Retry
-	if len(retry.RetryDelays) == 0 {
-		retry.RetryDelays = []time.Duration{time.Second, 2 * time.Second}
-	}
-	retry.ThrottleDelay = cmp.Or(retry.ThrottleDelay, 50*time.Millisecond)
-	retry.ThrottleMax = cmp.Or(retry.ThrottleMax, 500*time.Millisecond)
-	function := func(name string, timeout time.Duration, reserved int) lambda.Function {
-		return lambda.Function{
-			Name: name, Bootstrap: filepath.Join(c.opts.Lambdas, name, "bootstrap"), Env: env,
-			Timeout: timeout, Reserved: reserved, Async: retry,
-		}
-	}
-	c.functions, err = lambda.Start(lambda.Options{
-		Functions: []lambda.Function{
-			function(ScaleOut, 30*time.Second, 1), function(Check, time.Minute, 0), function(ScaleIn, 2*time.Minute, 0),
-		},
-		Region: c.opts.Region, Account: Account, Log: c.opts.FunctionLog,
-		OnAttempt: c.feed.attempt, OnDeadLetter: c.feed.deadLetter,
-	})
-	if err != nil {
-		return err
-	}
-	c.onClose(func() { _ = c.functions.Close() })
-	return nil
-}
-
-// functionEnv is the functions' environment. Where a broker's URL is in another variable than REDIS_URL, it is passed on
-// from our own environment.
-func (c *Cloud) functionEnv() (map[string]string, error) {
-	path, err := filepath.Abs(c.opts.ConfigPath)
-	if err != nil {
-		return nil, fmt.Errorf("locate config %s: %w", c.opts.ConfigPath, err)
-	}
-	env := map[string]string{
-		"AWS_ENDPOINT_URL": c.endpoint, "SLUICE_CONFIG": path, "AWS_LAMBDA_LOG_FORMAT": "JSON",
-	}
-	if c.redisURL != "" {
-		env["REDIS_URL"] = c.redisURL
-	}
-	for _, b := range c.opts.Config.Brokers {
-		if b.URLEnv == "" || env[b.URLEnv] != "" {
-			continue
-		}
-		value := os.Getenv(b.URLEnv)
-		if value == "" {
-			return nil, fmt.Errorf("broker %s: the environment variable %s is not set: set it, or let `local.redis: embedded` "+
-				"set REDIS_URL", b.Name, b.URLEnv)
-		}
-		env[b.URLEnv] = value
-	}
-	return env, nil
-}
-
 // startRule makes the rule that sends the configured events to ScaleOut, which takes them from its own queue.
 func (c *Cloud) startRule() error {
 	e := c.opts.Config.Events
@@ -362,13 +247,4 @@ func (c *Cloud) startRule() error {
 			return err
 		},
 	})
-}
-
-// lastPart is the name in an ARN, or the name itself.
-func lastPart(ref string) string {
-	a, err := arn.Parse(ref)
-	if err != nil {
-		return ref
-	}
-	return filepath.Base(a.Resource)
 }

@@ -105,6 +105,15 @@ func (s *stage) protect(minutes int32, tasks ...*task) {
 	}
 }
 
+func TestAServiceMayHaveADelayOfItsOwn(t *testing.T) {
+	s := newStage(t, Options{Pending: 10 * time.Second},
+		ServiceConfig{Name: "a", Desired: 1}, ServiceConfig{Name: "b", Desired: 1, Pending: 20 * time.Second})
+	s.pass(10 * time.Second)
+	s.expect("the model's delay has passed", running, pending)
+	s.pass(10 * time.Second)
+	s.expect("the service's own delay has passed", running, running)
+}
+
 func TestTaskLife(t *testing.T) {
 	s := newStage(t, Options{Provisioning: 10 * time.Second, Pending: 15 * time.Second, Deprovisioning: 5 * time.Second},
 		ServiceConfig{Name: "a", Desired: 1, StopTimeout: 100 * time.Second})

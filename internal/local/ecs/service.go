@@ -29,7 +29,9 @@ type ServiceConfig struct {
 	Env     []string
 	Dir     string
 	// StopTimeout is how long a task has between SIGTERM and SIGKILL; default 30 s, at most 120 s, as on Fargate.
-	StopTimeout    time.Duration
+	StopTimeout time.Duration
+	// Pending is how long a new task of this service stays PENDING; default that of the model's Options.
+	Pending        time.Duration
 	Zones          []string // Default the a and b of the Region.
 	TaskDefinition string   // family:revision; default Name + ":1".
 	Tags           map[string]string

@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -94,7 +95,7 @@ func (m *Model) step(t *task, now time.Time) bool {
 	t.due = time.Time{}
 	switch t.status {
 	case provisioning:
-		t.status, t.due = pending, now.Add(m.opts.Pending)
+		t.status, t.due = pending, now.Add(cmp.Or(t.service.Pending, m.opts.Pending))
 		m.changed(t, now, "")
 	case pending:
 		m.start(t, now)
