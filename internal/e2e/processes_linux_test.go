@@ -60,12 +60,12 @@ func descendants(t *testing.T) []process {
 	return slices.DeleteFunc(all, func(p process) bool { return !ours[p.pid] || p.pid == os.Getpid() })
 }
 
-// signal sends a signal to each process of ours whose command line begins with that, and returns how many there are.
-func signal(t *testing.T, begin string, sig syscall.Signal) int {
+// signal sends a signal to each process of ours whose command line begins so and holds that, and returns how many there are.
+func signal(t *testing.T, begin, holds string, sig syscall.Signal) int {
 	t.Helper()
 	n := 0
 	for _, p := range descendants(t) {
-		if strings.HasPrefix(p.args, begin) {
+		if strings.HasPrefix(p.args, begin) && strings.Contains(p.args, holds) {
 			if err := syscall.Kill(p.pid, sig); err != nil {
 				t.Fatalf("signal %d: %v", p.pid, err)
 			}
@@ -99,7 +99,7 @@ func ownFunctions(t *testing.T) string {
 // kill ends the one running instance of a function, as a failing machine would.
 func (c *cloud) kill(function string) {
 	c.t.Helper()
-	if n := signal(c.t, c.bootstrap(function), syscall.SIGKILL); n != 1 {
+	if n := signal(c.t, c.bootstrap(function), "", syscall.SIGKILL); n != 1 {
 		c.t.Fatalf("%d instances of %s run, not 1", n, function)
 	}
 }

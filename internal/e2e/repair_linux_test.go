@@ -62,7 +62,7 @@ func TestWorkAtTheWrongMoment(t *testing.T) {
 	// held up until then: in the blink of an eye that lies between, no test could send anything.
 	unsubscribe := c.ECS().Subscribe(func(e ecs.Event) {
 		if e.Previous == 1 && e.Desired == 0 {
-			signal(t, c.bootstrap(local.Check), syscall.SIGSTOP)
+			signal(t, c.bootstrap(local.Check), "", syscall.SIGSTOP)
 		}
 	})
 	then = c.now()
@@ -70,7 +70,7 @@ func TestWorkAtTheWrongMoment(t *testing.T) {
 	c.await("the end of the worker", then, func(h local.Happening) bool { return h.Task != nil && h.Task.Status == "STOPPED" })
 	unsubscribe()
 	b.send(1, "hold", "gate", queue, nil)
-	signal(t, c.bootstrap(local.Check), syscall.SIGCONT)
+	signal(t, c.bootstrap(local.Check), "", syscall.SIGCONT)
 	outcome(end(), "work after the count was lowered", "scaled in, then out")
 	c.awaitCounts("workers", 1, 1)
 	b.awaitStarted(3)
