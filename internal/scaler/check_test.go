@@ -378,6 +378,14 @@ func TestTheRecordComesBeforeTheEffect(t *testing.T) {
 	if !strings.Contains(log.String(), `"reasons":["backlog"]`) || !strings.Contains(log.String(), `"backlog":3`) {
 		t.Errorf("the record lacks the numbers: %s", log.String())
 	}
+	if strings.Contains(log.String(), `"msg":"result"`) {
+		t.Errorf("a result was logged of what failed: %s", log.String())
+	}
+	w.fleet.setErr = nil
+	_, err = w.ScaleOut(t.Context(), Demand{Target: w.Targets[0], Direct: true})
+	if err != nil || !strings.Contains(log.String(), `"msg":"result","status":"scaled out","target":"worker","service":"worker-svc","desired_count":1`) {
+		t.Errorf("error %v, and the result is not logged: %s", err, log.String())
+	}
 }
 
 // TestTheStoryOfAScaleIn goes the whole way: candidate, confirm, scale in; with what may come between.

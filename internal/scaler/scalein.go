@@ -40,6 +40,7 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 		DesiredCount: o.service.Desired, Previous: o.service.Desired, Reasons: d.Reasons,
 	}
 	if d.Action != policy.ScaleIn {
+		s.result(ctx, change)
 		// What could not be seen is an error to the state machine, which tries again what is worth it.
 		return change, o.err()
 	}
@@ -47,5 +48,6 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 		return Change{}, err
 	}
 	change.Status, change.DesiredCount = "scaled in", d.Desired
+	s.result(ctx, change)
 	return change, nil
 }

@@ -22,6 +22,7 @@ type answer struct {
 // knows how many.
 func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 	if change, ok := s.coalesce(ctx, d); ok {
+		s.result(ctx, change)
 		return change, nil
 	}
 	o := s.observe(ctx, []Target{d.Target}, budget{scaleOutLook, scaleOutPatience})[0]
@@ -48,6 +49,7 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 		change.Status, change.DesiredCount = "scaled out", decision.Desired
 	}
 	s.remember(d, decision, held, change)
+	s.result(ctx, change)
 	return change, nil
 }
 
@@ -79,7 +81,6 @@ func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
 	change := last.change
 	change.Status, change.Previous, change.Ignored = "unchanged", change.DesiredCount, d.Ignored
 	change.Reasons = []policy.Reason{policy.ReasonCoalesced}
-	s.Log.InfoContext(ctx, "coalesced", "target", d.Target.Name, "scale_to", d.ScaleTo, "desired", change.DesiredCount)
 	return change, true
 }
 

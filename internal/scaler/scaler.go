@@ -137,6 +137,12 @@ func (s *Scaler) record(ctx context.Context, what string, o observation, sig pol
 	s.Log.InfoContext(ctx, "decision", attrs...)
 }
 
+// result logs what came of a decision, as it is answered.
+func (s *Scaler) result(ctx context.Context, c Change) {
+	s.Log.InfoContext(ctx, "result", "status", c.Status, "target", c.Target, "service", c.Service,
+		"desired_count", c.DesiredCount, "previous", c.Previous, "reasons", c.Reasons, "ignored", c.Ignored)
+}
+
 // logged is a count as it stands in a log line: null if it is not known.
 func logged(c policy.Count) any {
 	if !c.Known {
