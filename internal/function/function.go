@@ -67,12 +67,27 @@ func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if h.err != nil {
 		return nil, named(h.err)
 	}
+	ctx, cancel := inTime(ctx)
+	defer cancel()
 	answer, err := h.use(ctx, h.scaler, payload)
 	if err != nil {
 		h.log.ErrorContext(ctx, "invocation ended in an error", "error", err.Error(), "kind", kind(err))
 		return nil, named(err)
 	}
 	return json.Marshal(answer)
+}
+
+// spare is what an invocation keeps of its time for its answer.
+const spare = 2 * time.Second
+
+// inTime ends the context a little before Lambda ends the function. What has not been seen by then is unknown, and the answer
+// says so beside all that was seen; a function that is ended answers nothing.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-min(spare, time.Until(deadline)/5)))
 }
 
 // named gives an error the name of its kind: Lambda reports the name of the Go type otherwise.

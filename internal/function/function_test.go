@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/google/go-cmp/cmp"
@@ -81,6 +83,33 @@ func TestAnswersAreJSON(t *testing.T) {
 	got, err := h.Invoke(t.Context(), []byte("not JSON"))
 	if err != nil || string(got) != `{"got":"not JSON"}` {
 		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// TestAnInvocationAnswersBeforeItsTimeIsUp holds that something is left of the function's time for the answer, when what was to
+// be looked at does not answer at all.
+func TestAnInvocationAnswersBeforeItsTimeIsUp(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[time.Duration]time.Duration{
+		time.Minute: 58 * time.Second,
+		time.Second: 800 * time.Millisecond,
+	} {
+		t.Run(given.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), given)
+				defer cancel()
+				h := &handler{log: quiet(), use: func(ctx context.Context, _ *scaler.Scaler, _ []byte) (any, error) {
+					<-ctx.Done()
+					return "what was seen", nil
+				}}
+				begin := time.Now()
+				got, err := h.Invoke(ctx, nil)
+				if took := time.Since(begin); took != want || err != nil || string(got) != `"what was seen"` {
+					t.Errorf("answered %s, %v after %v of %v, want %v", got, err, took, given, want)
+				}
+			})
+		})
 	}
 }
 
