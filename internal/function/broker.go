@@ -33,9 +33,15 @@ type lazyBroker struct {
 	opened broker
 }
 
-// Look is scaler.Broker's.
+// Look is scaler.Broker's. A broker that was out of reach is looked at once more while ctx lasts: connections break whenever a
+// Redis fails over, and what a sweep does not see waits for the next one. Looking twice changes nothing.
 func (b *lazyBroker) Look(ctx context.Context, queues []string, patience time.Duration) (policy.Look, error) {
-	return with(ctx, b, func(opened broker) (policy.Look, error) { return opened.Look(ctx, queues, patience) })
+	look := func(opened broker) (policy.Look, error) { return opened.Look(ctx, queues, patience) }
+	got, err := with(ctx, b, look)
+	if e := new(policy.Error); errors.As(err, &e) && e.Kind == policy.BrokerUnavailable && ctx.Err() == nil {
+		return with(ctx, b, look)
+	}
+	return got, err
 }
 
 // Beats is scaler.Broker's.

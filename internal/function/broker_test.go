@@ -70,6 +70,59 @@ func TestABrokerThatRefusesIsOpenedAnew(t *testing.T) {
 	}
 }
 
+// flakyBroker is out of reach for some looks.
+type flakyBroker struct {
+	stubBroker
+	fails, looks int
+	during       func()
+}
+
+func (b *flakyBroker) Look(context.Context, []string, time.Duration) (policy.Look, error) {
+	b.looks++
+	if b.during != nil {
+		b.during()
+	}
+	if b.looks <= b.fails {
+		return policy.Look{}, &policy.Error{Kind: policy.BrokerUnavailable, Err: fmt.Errorf("connection reset in look %d", b.looks)}
+	}
+	return policy.Look{Loose: policy.Known(7)}, nil
+}
+
+func TestABrokerOutOfReachIsLookedAtOnceMore(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fails, looks int
+		late         bool
+		err          string
+	}{
+		"well":                 {looks: 1},
+		"a broken connection":  {fails: 1, looks: 2},
+		"down":                 {fails: 9, looks: 2, err: "connection reset in look 2"},
+		"no time for a second": {fails: 1, looks: 1, late: true, err: "connection reset in look 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			flaky := &flakyBroker{fails: c.fails}
+			if c.late {
+				flaky.during = cancel
+			}
+			lazy := &lazyBroker{name: "main", open: func(context.Context) (broker, error) { return flaky, nil }}
+			look, err := lazy.Look(ctx, nil, 0)
+			if flaky.looks != c.looks {
+				t.Errorf("%d looks, want %d", flaky.looks, c.looks)
+			}
+			switch {
+			case c.err == "" && (err != nil || look.Loose.N != 7):
+				t.Errorf("look %+v, %v", look, err)
+			case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
+				t.Errorf("error %v, want %q", err, c.err)
+			}
+		})
+	}
+}
+
 func TestBrokerURL(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
