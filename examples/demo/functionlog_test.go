@@ -16,7 +16,6 @@ func TestFunctionLogHandsOnStructuredLinesOnly(t *testing.T) {
 		`scaleout: {"message":"decision","use_case":"scale_out","action":"scale_out","current":0,"desired":3,"reasons":["backlog"],"backlog":30,"active":0,"held":0}`,
 		`check: {"message":"decision","use_case":"check","action":"hold","current":3,"desired":3,"reasons":["unknown","backlog"],"backlog":0,"active":null,"held":2,"cause":"a worker is silent"}`,
 		`check: {"message":"decision","use_case":"check","action":"candidate","current":3,"desired":0,"reasons":["idle"],"backlog":0,"active":0,"held":0}`,
-		`scaleout: {"message":"coalesced","desired":3}`,
 		`check: panic: not a structured line`,
 		`check: {"message":"something else"}`,
 	}
@@ -30,7 +29,6 @@ func TestFunctionLogHandsOnStructuredLinesOnly(t *testing.T) {
 		"check: stays at 3, because: unknown (not everything could be seen, and unknown is never taken for idle), backlog; " +
 			"active unknown, held 2, a worker is silent",
 		"check: 3 -> 0 unless work comes, because: idle (wholly and certainly idle)",
-		"scale_out: answered from memory, desired is 3",
 		"",
 	}
 	if diff := cmp.Diff(want, told); diff != "" {

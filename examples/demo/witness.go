@@ -70,9 +70,6 @@ func describeDelivery(e events.Delivery) string {
 // describeRecord puts a function's record of a decision into one line; empty if the record is of something else. Each
 // reason comes with its sentence the first time.
 func (d *driver) describeRecord(r record) string {
-	if r["message"] == "coalesced" {
-		return fmt.Sprintf("scale_out: answered from memory, desired is %v", r["desired"])
-	}
 	if r["message"] != "decision" {
 		return ""
 	}

@@ -39,7 +39,7 @@ func TestDecisionsAreReadFromTheLog(t *testing.T) {
 	f.subscribe(func(h Happening) { got = h.Invocation.Decisions() })
 	f.attempt(lambda.Attempt{Log: []string{
 		`{"timestamp":"2026-01-01T00:00:00Z","level":"INFO","message":"decision","target":"video","desired":2,"reasons":["backlog"],"requestId":"x"}`,
-		`{"timestamp":"2026-01-01T00:00:00Z","level":"INFO","message":"coalesced","target":"video"}`,
+		`{"timestamp":"2026-01-01T00:00:00Z","level":"INFO","message":"result","target":"video"}`,
 		`{"no":"message"}`, `plain text`, `[1]`, ``,
 	}})
 	f.close()

@@ -10,6 +10,7 @@ import (
 // answer is what was answered to a demand a moment ago.
 type answer struct {
 	asked  int // The largest demand that it answers.
+	max    int // As it was, the service's tags included.
 	until  time.Time
 	held   time.Time // Until when a floor was kept, if one was.
 	change Change
@@ -48,7 +49,7 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 		}
 		change.Status, change.DesiredCount = "scaled out", decision.Desired
 	}
-	s.remember(d, decision, held, change)
+	s.remember(d, decision, limits, held, change)
 	s.result(ctx, change)
 	return change, nil
 }
@@ -75,22 +76,30 @@ func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
 		return Change{}, false
 	}
 	sig, limits := o.signals(now, d.ScaleTo)
-	if wish := policy.Decide(sig, limits, now).Wish; min(wish, limits.Max) > last.asked {
+	wish := policy.Decide(sig, limits, now).Wish
+	if min(wish, last.max) > last.asked {
 		return Change{}, false
 	}
+	count := last.change.DesiredCount
+	decision := policy.Decision{
+		Action: policy.Hold, Current: count, Desired: count, Wish: wish, Reasons: []policy.Reason{policy.ReasonCoalesced},
+	}
+	s.record(ctx, "scale_out", o, sig, decision)
 	change := last.change
-	change.Status, change.Previous, change.Ignored = "unchanged", change.DesiredCount, d.Ignored
-	change.Reasons = []policy.Reason{policy.ReasonCoalesced}
+	change.Status, change.Previous, change.Reasons, change.Ignored = "unchanged", count, decision.Reasons, d.Ignored
 	return change, true
 }
 
 // remember keeps what was answered, for coalesce.
-func (s *Scaler) remember(d Demand, decision policy.Decision, held time.Time, change Change) {
+func (s *Scaler) remember(
+	d Demand, decision policy.Decision, limits policy.Limits, held time.Time, change Change,
+) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answered[d.Target.Name] = answer{
 		// A count that was set or seen answers every demand up to it, and one beyond the bounds is answered by them.
 		asked:  max(d.ScaleTo, decision.Wish, change.DesiredCount),
+		max:    limits.Max,
 		until:  s.Now().Add(s.Coalesce),
 		held:   held,
 		change: change,

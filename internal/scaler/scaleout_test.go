@@ -169,6 +169,23 @@ func TestBurstsAreCoalesced(t *testing.T) {
 	}
 }
 
+// TestATagAboveTheConfiguredMaxIsNotForgotten holds that a burst that grows beyond the configured max, but not beyond a
+// tag's, is not answered from memory.
+func TestATagAboveTheConfiguredMaxIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fleet.services["worker-svc"] = policy.Service{Tags: map[string]string{"sluice:max": "20"}}
+	for _, backlog := range []int{120, 150} {
+		w.setBacklog("celery", backlog)
+		if _, err := w.scaleOut(t, event(`{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.desired("worker"); got != 15 {
+		t.Errorf("the count is %d, want 15", got)
+	}
+}
+
 func TestAFailedUpdateIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

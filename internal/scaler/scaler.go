@@ -125,8 +125,10 @@ func (s *Scaler) record(ctx context.Context, what string, o observation, sig pol
 	attrs := []any{
 		"use_case", what, "target", o.target.Name, "service", o.target.Ref.Service, "cluster", o.target.Ref.Cluster,
 		"action", d.Action, "current", d.Current, "desired", d.Desired, "wish", d.Wish, "reasons", d.Reasons,
-		"running", o.service.Running, "pending", o.service.Pending,
 		"backlog", logged(sig.Backlog), "active", logged(sig.Active), "held", logged(sig.Held),
+	}
+	if o.serviceErr == nil && !o.at.IsZero() { // Else ECS did not say, or was not asked.
+		attrs = append(attrs, "running", o.service.Running, "pending", o.service.Pending)
 	}
 	if slices.Contains(d.Reasons, policy.ReasonUnknown) {
 		attrs = append(attrs, "cause", sig.Backlog.Add(sig.Active).Add(sig.Held).Cause)
