@@ -13,6 +13,7 @@
 package e2e_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,6 +28,10 @@ var lambdas string
 
 func TestMain(m *testing.M) {
 	_ = os.Unsetenv("AWS_CA_BUNDLE") // Or the AWS clients would read it, for a server without TLS.
+	// The tests wait for processes much more than they compute. The flag -parallel wins over this.
+	if err := flag.Set("test.parallel", "5"); err != nil {
+		panic(err)
+	}
 	os.Exit(run(m))
 }
 
