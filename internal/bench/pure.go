@@ -38,10 +38,15 @@ func decide(context.Context, *lab) ([]row, error) {
 		signals policy.Signals
 		want    policy.Action
 	}{{"scale-out", out, policy.ScaleOut}, {"scale-in", in, policy.ScaleIn}, {"held back by four reasons", held, policy.Hold}} {
-		if got := policy.Decide(c.signals, limits, now); got.Action != c.want {
-			return rows, fmt.Errorf("decide %s: got %s %v", c.name, got.Action, got.Reasons)
+		took, allocs, err := repeated(func() error {
+			if got := policy.Decide(c.signals, limits, now); got.Action != c.want {
+				return fmt.Errorf("decide %s: got %s %v", c.name, got.Action, got.Reasons)
+			}
+			return nil
+		})
+		if err != nil {
+			return rows, err
 		}
-		took, allocs := repeated(func() { decided = policy.Decide(c.signals, limits, now) })
 		rows = append(rows,
 			measured("one decision, "+c.name, "us", scaled(took, 1e6)).timed(2),
 			measured("one decision, "+c.name+": allocations", "allocs", allocs))
@@ -57,39 +62,41 @@ func loading(_ context.Context, l *lab) ([]row, error) {
 		if err != nil {
 			return rows, err
 		}
-		if _, err := config.Load(path); err != nil {
-			return rows, err
-		}
 		info, err := os.Stat(path)
 		if err != nil {
 			return rows, err
 		}
-		took, _ := repeated(func() { loaded, _ = config.Load(path) })
+		took, _, err := repeated(func() error {
+			_, err := config.Load(path)
+			return err
+		})
+		if err != nil {
+			return rows, err
+		}
 		rows = append(rows, measured(fmt.Sprintf("load sluice.yaml, %d targets, %.1f kB", c.targets, float64(info.Size())/1e3),
 			"ms", scaled(took, 1e3)))
 	}
 	return rows, nil
 }
 
-// These keep the compiler from leaving out what is measured.
-var (
-	decided policy.Decision
-	loaded  *config.Config
-)
-
 // repeated benchmarks f in rounds of 0.2 s, and returns each round's mean in seconds and its allocations.
-func repeated(f func()) (seconds, allocs []float64) {
+func repeated(f func() error) (seconds, allocs []float64, err error) {
 	for range rounds {
 		r := testing.Benchmark(func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				f()
+				if err = f(); err != nil {
+					b.FailNow()
+				}
 			}
 		})
+		if err != nil {
+			return nil, nil, err
+		}
 		seconds = append(seconds, r.T.Seconds()/float64(r.N))
 		allocs = append(allocs, float64(r.AllocsPerOp()))
 	}
-	return seconds, allocs
+	return seconds, allocs, nil
 }
 
 func scaled(values []float64, by float64) []float64 {
