@@ -128,8 +128,8 @@ func (c *limitConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// rawLimitConn is a limitConn over a plain socket. The client looks through SyscallConn whether the other side has closed an
-// idle connection, before it uses it.
+// rawLimitConn is a limitConn with its socket. The client looks through SyscallConn whether the other side has closed an idle
+// connection, before it uses it: what has been closed since the last look would fail this one, as nothing is sent twice.
 type rawLimitConn struct {
 	*limitConn
 	syscall.Conn
@@ -137,7 +137,12 @@ type rawLimitConn struct {
 
 func limit(conn net.Conn) net.Conn {
 	l := &limitConn{Conn: conn}
-	if raw, ok := conn.(syscall.Conn); ok {
+	socket := conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		// The end of a connection is seen below TLS. Whatever else has come unasked there makes the client connect anew.
+		socket = secure.NetConn()
+	}
+	if raw, ok := socket.(syscall.Conn); ok {
 		return rawLimitConn{l, raw}
 	}
 	return l
