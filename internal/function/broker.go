@@ -39,7 +39,11 @@ func (b *lazyBroker) Look(ctx context.Context, queues []string, patience time.Du
 	look := func(opened broker) (policy.Look, error) { return opened.Look(ctx, queues, patience) }
 	got, err := with(ctx, b, look)
 	if e := new(policy.Error); errors.As(err, &e) && e.Kind == policy.BrokerUnavailable && ctx.Err() == nil {
-		return with(ctx, b, look)
+		again, second := with(ctx, b, look)
+		if second == nil || ctx.Err() == nil {
+			return again, second
+		}
+		// Time ran out: what the first look ended with says more of the broker.
 	}
 	return got, err
 }

@@ -74,13 +74,14 @@ func TestABrokerThatRefusesIsOpenedAnew(t *testing.T) {
 type flakyBroker struct {
 	stubBroker
 	fails, looks int
-	during       func()
+	late         int // The look during which the time runs out.
+	end          func()
 }
 
 func (b *flakyBroker) Look(context.Context, []string, time.Duration) (policy.Look, error) {
 	b.looks++
-	if b.during != nil {
-		b.during()
+	if b.looks == b.late {
+		b.end()
 	}
 	if b.looks <= b.fails {
 		return policy.Look{}, &policy.Error{Kind: policy.BrokerUnavailable, Err: fmt.Errorf("connection reset in look %d", b.looks)}
@@ -92,22 +93,20 @@ func TestABrokerOutOfReachIsLookedAtOnceMore(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		fails, looks int
-		late         bool
+		late         int
 		err          string
 	}{
 		"well":                 {looks: 1},
 		"a broken connection":  {fails: 1, looks: 2},
 		"down":                 {fails: 9, looks: 2, err: "connection reset in look 2"},
-		"no time for a second": {fails: 1, looks: 1, late: true, err: "connection reset in look 1"},
+		"no time for a second": {fails: 1, looks: 1, late: 1, err: "connection reset in look 1"},
+		"no time to end it":    {fails: 9, looks: 2, late: 2, err: "connection reset in look 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			flaky := &flakyBroker{fails: c.fails}
-			if c.late {
-				flaky.during = cancel
-			}
+			flaky := &flakyBroker{fails: c.fails, late: c.late, end: cancel}
 			lazy := &lazyBroker{name: "main", open: func(context.Context) (broker, error) { return flaky, nil }}
 			look, err := lazy.Look(ctx, nil, 0)
 			if flaky.looks != c.looks {
