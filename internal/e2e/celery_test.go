@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/celery"
+	"sluice/internal/policy"
 	"sluice/internal/testenv"
 )
 
@@ -178,12 +179,21 @@ func (b *broker) awaitStarted(n int) {
 	})
 }
 
-// awaitEnded waits until all tasks that were sent have ended.
+// awaitEnded waits until all tasks that were sent have ended, and their workers know it: a task writes that it ends a moment
+// before it has ended.
 func (b *broker) awaitEnded() {
 	b.t.Helper()
 	eventually(b.t, func() error {
 		if _, ended := b.ledger(); len(ended) != len(b.sent) {
 			return fmt.Errorf("%d of %d tasks have ended", len(ended), len(b.sent))
+		}
+		return nil
+	})
+	b.awaitLook(func(seen policy.Look) error {
+		for _, n := range seen.Nodes {
+			if n.Active.N > 0 {
+				return fmt.Errorf("%s executes %d tasks", n.Name, n.Active.N)
+			}
 		}
 		return nil
 	})
@@ -208,6 +218,17 @@ func (b *broker) expectNothingLostOrDoubled() {
 // awaitListeners waits until so many workers listen for broadcasts.
 func (b *broker) awaitListeners(n int) {
 	b.t.Helper()
+	b.awaitLook(func(seen policy.Look) error {
+		if seen.Listeners.N != n {
+			return fmt.Errorf("%d workers listen, not %d", seen.Listeners.N, n)
+		}
+		return nil
+	})
+}
+
+// awaitLook waits until a look at the workers shows what is waited for.
+func (b *broker) awaitLook(ready func(policy.Look) error) {
+	b.t.Helper()
 	eyes, err := celery.New(celery.Options{Addrs: []string{b.Options().Addr}, Password: b.Options().Password, DB: b.Options().DB})
 	if err != nil {
 		b.t.Fatal(err)
@@ -218,9 +239,6 @@ func (b *broker) awaitListeners(n int) {
 		if err != nil {
 			return err
 		}
-		if seen.Listeners.N != n {
-			return fmt.Errorf("%d workers listen, not %d", seen.Listeners.N, n)
-		}
-		return nil
+		return ready(seen)
 	})
 }
