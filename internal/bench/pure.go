@@ -73,7 +73,7 @@ func loading(_ context.Context, l *lab) ([]row, error) {
 		if err != nil {
 			return rows, err
 		}
-		rows = append(rows, measured(fmt.Sprintf("load sluice.yaml, %d targets, %.1f kB", c.targets, float64(info.Size())/1e3),
+		rows = append(rows, measured(fmt.Sprintf("load sluice.yaml of %.1f kB, targets: %d", float64(info.Size())/1e3, c.targets),
 			"ms", scaled(took, 1e3)))
 	}
 	return rows, nil
