@@ -61,6 +61,27 @@ func start(t *testing.T, yaml string, o local.Options) *cloud {
 	return c
 }
 
+// bootstrap is the command line of the instances of a function. Clouds that run at the same time have to have functions of
+// their own, or one test would hit another's: see ownFunctions.
+func (c *cloud) bootstrap(function string) string {
+	return filepath.Join(c.lambdas, function, "bootstrap")
+}
+
+// ownFunctions is a folder with the functions under names that no other cloud uses.
+func ownFunctions(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"scaleout", "check", "scalein"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Link(filepath.Join(lambdas, name, "bootstrap"), filepath.Join(dir, name, "bootstrap")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 func (c *cloud) note(h local.Happening) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

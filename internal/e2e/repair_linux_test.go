@@ -82,9 +82,6 @@ func TestWorkAtTheWrongMoment(t *testing.T) {
 	b.expectNothingLostOrDoubled()
 }
 
-// idle has no workers that could be asked, and says so: what the queue says is all that there is.
-const idle = `, activity: {source: none}`
-
 // TestKilledFunctions kills functions in the middle of their work, when they have decided and not yet written the count.
 func TestKilledFunctions(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,9 @@ local:
 `, target, command, app())
 }
 
+// idle is for a target that has no workers that could be asked, and says so: what the queue says is all that there is.
+const idle = `, activity: {source: none}`
+
 // TestMainWay is the product: a message and its event bring workers up from zero, they do the work undisturbed, and when
 // it is all done they are let go, with nothing lost and nothing done twice.
 func TestMainWay(t *testing.T) {
