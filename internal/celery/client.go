@@ -37,7 +37,7 @@ func newClient(o Options) redis.UniversalClient {
 		defer cancel()
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
-			return nil, err
+			return unreached{fmt.Errorf("%w", err)}, nil // The client takes one layer off.
 		}
 		return limit(conn), nil
 	}
@@ -55,7 +55,7 @@ func newClient(o Options) redis.UniversalClient {
 		DialerRetries: 1,
 
 		ContextTimeoutEnabled: true, // Without it a context's deadline is ignored.
-		DialTimeout:           o.DialTimeout,
+		DialTimeout:           o.DialTimeout + time.Second, // Ours ends first (see limited), and says why.
 		ReadTimeout:           o.CommandTimeout,
 		WriteTimeout:          o.CommandTimeout,
 		PoolTimeout:           o.CommandTimeout,

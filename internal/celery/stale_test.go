@@ -4,11 +4,14 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"sluice/internal/testenv"
 )
 
 // cutter passes connections on to a server, until they are cut.
@@ -89,5 +92,24 @@ func TestLookAfterTheServerClosedItsConnections(t *testing.T) {
 				c.cut()
 			}
 		})
+	}
+}
+
+// However often it was out of reach, a server that is back is found at once.
+func TestLookAtAServerThatIsBack(t *testing.T) {
+	addr := testenv.FreeAddr(t)
+	b := newBroker(t, lookOptions(addr))
+	for range 10 {
+		if _, err := b.Look(t.Context(), []string{"celery"}, time.Second); err == nil || !strings.Contains(err.Error(), "dial tcp "+addr+": connect: connection refused") {
+			t.Fatalf("error %v, want that the connection to %s was refused", err, addr)
+		}
+	}
+	m := miniredis.NewMiniRedis()
+	if err := m.StartAddr(addr); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	if _, err := b.Look(t.Context(), []string{"celery"}, time.Second); err != nil {
+		t.Errorf("the server is back: %v", err)
 	}
 }
