@@ -54,7 +54,7 @@ func newClient(o Options) redis.UniversalClient {
 		MaxRetries:    -1,
 		DialerRetries: 1,
 
-		ContextTimeoutEnabled: true, // Without it a context's deadline is ignored.
+		ContextTimeoutEnabled: true,                        // Without it a context's deadline is ignored.
 		DialTimeout:           o.DialTimeout + time.Second, // Ours ends first (see limited), and says why.
 		ReadTimeout:           o.CommandTimeout,
 		WriteTimeout:          o.CommandTimeout,
