@@ -23,6 +23,8 @@ func fail(doing, action string, err error) *policy.Error {
 		err = fmt.Errorf("%s: not allowed; grant %s on it to the role of this function: %w", doing, action, err)
 	case policy.ServiceMissing:
 		err = fmt.Errorf("%s: %w; correct the cluster and service in sluice.yaml, or remove the target", doing, err)
+	case policy.InvalidConfig:
+		err = fmt.Errorf("%s: ECS takes the request for wrong; correct the cluster and service in sluice.yaml: %w", doing, err)
 	default:
 		err = fmt.Errorf("%s: %w", doing, err)
 	}
@@ -56,6 +58,8 @@ func kindOf(err error) policy.Kind {
 			return policy.FleetDenied
 		case "ResourceNotFoundException":
 			return policy.ServiceMissing
+		case "InvalidParameterException", "ValidationException", "UnsupportedFeatureException":
+			return policy.InvalidConfig // An ARN of another account, a service that has no desired count: the same every time.
 		}
 	}
 	if errors.As(err, &response) && response.HTTPStatusCode() == http.StatusForbidden {

@@ -211,7 +211,7 @@ func TestBadAnswers(t *testing.T) {
 		{"one denied", -1, with(denied, `"a"`), policy.FleetDenied, "grant ecs:DescribeServices", false, 3},
 		{
 			"one odd", -1, with(ecs.Fault{Code: "InvalidParameterException"}, `"a"`),
-			policy.FleetUnavailable, "InvalidParameterException", false, 3,
+			policy.InvalidConfig, "correct the cluster and service in sluice.yaml: ", false, 3,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
