@@ -48,6 +48,10 @@ test-race: build test-deps ## The same with the race detector (slower).
 test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -parallel 4 -run 'TestCompat|TestOthersWedge' ./internal/celery
 
+.PHONY: bench
+bench: build lambdas build/venv redis-server ## Speed and size: figures, ratios and bounds. BENCHFLAGS="-only cold" for a part.
+	go run ./internal/bench $(BENCHFLAGS)
+
 .PHONY: check
 check: ## Format, vet, static analysis, import direction, generated files current, go.mod tidy.
 	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted (run make fmt)"; exit 1; }

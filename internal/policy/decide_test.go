@@ -322,6 +322,28 @@ func TestCountAdd(t *testing.T) {
 	}
 }
 
+func TestTaskAge(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name             string
+		created, started time.Duration // Before now; 0 is not at all.
+		want             time.Duration
+	}{
+		{"up", 90 * time.Second, time.Minute, time.Minute},
+		{"on its way up", 90 * time.Second, 0, 90 * time.Second},
+		{"by a clock that is ahead of ours", -time.Second, 0, 0},
+	}
+	for _, tt := range tests {
+		task := Task{CreatedAt: now.Add(-tt.created)}
+		if tt.started != 0 {
+			task.StartedAt = now.Add(-tt.started)
+		}
+		if got := task.Age(now); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func BenchmarkDecide(b *testing.B) {
 	s := idle()
 	b.Run("scale in", func(b *testing.B) {

@@ -106,10 +106,12 @@ type Task struct {
 	RuntimeIDs     []string // Of its containers: part of the host name on Fargate in some VPCs.
 }
 
-// Age is how long the task has been up, or has been on its way up.
+// Age is how long the task has been up, or has been on its way up. It is never negative: the orchestrator's clock may be a
+// little ahead of ours.
 func (t Task) Age(now time.Time) time.Duration {
-	if t.StartedAt.IsZero() {
-		return now.Sub(t.CreatedAt)
+	since := t.StartedAt
+	if since.IsZero() {
+		since = t.CreatedAt
 	}
-	return now.Sub(t.StartedAt)
+	return max(0, now.Sub(since))
 }

@@ -78,8 +78,10 @@ func (o observation) active() policy.Count {
 		n = n.Add(node.Active)
 	}
 	for _, node := range o.view.drained() {
-		// A drained worker may finish a task of any target of the broker.
-		if node.Active != policy.Known(0) {
+		switch {
+		case !node.Active.Known: // Nor are its queues: perhaps it is not drained at all.
+			n = n.Add(policy.Unknown(node.Active.Cause))
+		case node.Active.N > 0: // It may finish a task of any target of the broker.
 			n = n.Add(policy.Unknown(fmt.Sprintf("worker %s has no queue and is busy, perhaps for this target", node.Name)))
 		}
 	}
