@@ -60,7 +60,7 @@ type SweepCheck struct {
 
 // CheckAll looks at every target. It always answers: what is broken is in the answer, beside what is not.
 func (s *Scaler) CheckAll(ctx context.Context) SweepCheck {
-	observations := s.observe(ctx, s.Targets, budget{checkLook, checkPatience})
+	observations := s.observe(ctx, s.Targets, budget{look: checkLook, patience: checkPatience})
 	s.addBeatsOfCandidates(ctx, observations)
 	answer := SweepCheck{Checked: len(observations), Targets: []TargetCheck{}}
 	for _, o := range observations {
@@ -127,7 +127,7 @@ func (s *Scaler) CheckOne(ctx context.Context, in Input) (TargetCheck, error) {
 	if in.Previous != nil {
 		return s.judge(ctx, "confirm", s.observeClosely(ctx, t, in.Previous)), nil
 	}
-	observations := s.observe(ctx, []Target{t}, budget{checkLook, checkPatience})
+	observations := s.observe(ctx, []Target{t}, budget{look: checkLook, patience: checkPatience})
 	s.addBeatsOfCandidates(ctx, observations)
 	return s.judge(ctx, "check", observations[0]), nil
 }

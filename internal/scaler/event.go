@@ -83,9 +83,9 @@ func (s *Scaler) detail(raw json.RawMessage) (Demand, error) {
 			n, err = wholeNumber(value)
 			d.Hold = time.Duration(min(n, int(maxHold/time.Second))) * time.Second
 		case "target":
-			err = json.Unmarshal(value, &name)
+			name, err = text(value)
 		case "queue":
-			err = json.Unmarshal(value, &queue)
+			queue, err = text(value)
 		default:
 			d.Ignored = append(d.Ignored, clip(field))
 		}
@@ -135,6 +135,15 @@ func (s *Scaler) target(name string) (Target, error) {
 		return Target{}, unknownTarget("target %q is not in sluice.yaml", clip(name))
 	}
 	return t, nil
+}
+
+// text reads a name.
+func text(raw json.RawMessage) (string, error) {
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "", fmt.Errorf("%s is not a text: send a name in quotes", clip(string(raw)))
+	}
+	return s, nil
 }
 
 // wholeNumber reads a count. JSON has one kind of number, so 2.0 and 2e0 are 2 as well; more than an int can hold is as

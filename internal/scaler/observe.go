@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,7 @@ func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ";
 
 // brokerView is one look at one broker, with what is known of the targets that share it.
 type brokerView struct {
+	at      time.Time // When the look began.
 	look    policy.Look
 	err     error
 	targets []Target // All targets of the broker in the configuration, looked at or not.
@@ -51,6 +53,27 @@ type brokerView struct {
 	// did not answer.
 	missing map[string]int
 	silent  int // Listeners that did not answer.
+	// rescuer is the target that brings a worker up for messages that nobody holds any more; "" if none can.
+	rescuer string
+}
+
+// orphaned says whether messages are fetched that no worker holds any more, and that cannot be told apart by queue.
+func (v *brokerView) orphaned() bool {
+	return v.err == nil && v.look.Listeners == policy.Known(0) && v.look.Loose != policy.Known(0)
+}
+
+// chooseRescuer chooses the first target that can be scaled out.
+func (v *brokerView) chooseRescuer(described map[policy.ServiceRef]policy.Described) {
+	for _, t := range v.targets {
+		d, ok := described[t.Ref]
+		if !ok || d.Err != nil {
+			continue
+		}
+		if o := parseOverrides(d.Service.Tags, t.Limits); !o.paused && o.limits.Max > 0 {
+			v.rescuer = t.Name
+			return
+		}
+	}
 }
 
 // heard returns the workers of the target among those that answered: those that consume from one of its queues. A worker
@@ -77,13 +100,27 @@ func (v *brokerView) drained() []policy.Node {
 }
 
 // budget is how long a look at a broker may take, and how long it waits for workers that do not answer.
-type budget struct{ look, patience time.Duration }
+type budget struct {
+	look, patience time.Duration
+	// alone describes no other targets of the broker, to tell whose the silent workers are. It is for events: one of them
+	// must not cost calls for all.
+	alone bool
+}
 
 // observe looks at the targets: the services and each broker at the same time.
 func (s *Scaler) observe(ctx context.Context, targets []Target, b budget) []observation {
 	var wg sync.WaitGroup
 	described := map[policy.ServiceRef]policy.Described{}
 	wg.Go(func() { described = s.describe(ctx, targets) })
+	out, views := s.look(ctx, targets, b)
+	wg.Wait()
+	s.join(ctx, out, views, described, b)
+	return out
+}
+
+// look looks at the brokers of the targets.
+func (s *Scaler) look(ctx context.Context, targets []Target, b budget) ([]observation, map[string]*brokerView) {
+	var wg sync.WaitGroup
 	out := make([]observation, len(targets))
 	views := map[string]*brokerView{}
 	members := map[string][]*observation{}
@@ -98,22 +135,29 @@ func (s *Scaler) observe(ctx context.Context, targets []Target, b budget) []obse
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, b.look)
 			defer cancel()
+			view.at = s.Now()
 			view.lookAt(ctx, s.Brokers[name], members[name], b.patience)
 		})
 	}
 	wg.Wait()
+	return out, views
+}
 
+// join adds to what was seen of the brokers what is known of the services.
+func (s *Scaler) join(
+	ctx context.Context, out []observation, views map[string]*brokerView, described map[policy.ServiceRef]policy.Described, b budget,
+) {
 	for _, view := range views {
-		if view.silent > 0 {
+		if !b.alone && (view.silent > 0 || view.shared() || view.orphaned()) {
 			s.describeSharing(ctx, view, described)
 		}
 		view.countMissing(described)
+		view.chooseRescuer(described)
 	}
 	for i := range out {
 		o, d := &out[i], described[out[i].target.Ref]
 		o.at, o.service, o.serviceErr = s.Now(), d.Service, d.Err
 	}
-	return out
 }
 
 // observeClosely looks at one target as it must be looked at before anything is taken away: at its single tasks too, and
@@ -123,12 +167,21 @@ func (s *Scaler) observeClosely(ctx context.Context, t Target, prior *policy.Sig
 	var tasks []policy.Task
 	var tasksErr error
 	var beats map[string]policy.Beat
+	var described map[policy.ServiceRef]policy.Described
 	wg.Go(func() { tasks, tasksErr = s.Fleet.Tasks(ctx, t.Ref) })
+	wg.Go(func() { described = s.describe(ctx, []Target{t}) })
 	if prior.Heard > 0 {
-		wg.Go(func() { beats = s.beats(ctx, t.Broker, prior.Heard) })
+		expect := prior.Heard
+		if len(s.sharing[t.Broker]) > 1 {
+			expect = math.MaxInt // The first to be heard may be another target's.
+		}
+		wg.Go(func() { beats = s.beats(ctx, t.Broker, expect) })
 	}
 	wg.Wait()
-	o := s.observe(ctx, []Target{t}, budget{checkLook, checkPatience})[0]
+	b := budget{look: checkLook, patience: checkPatience}
+	observations, views := s.look(ctx, []Target{t}, b)
+	s.join(ctx, observations, views, described, b)
+	o := observations[0]
 	o.prior = prior
 	o.tasks, o.tasksErr, o.tasksKnown = tasks, tasksErr, tasksErr == nil
 	if t.Source == SourceInspect {
@@ -171,7 +224,7 @@ func (s *Scaler) describeSharing(
 ) {
 	var others []Target
 	for _, t := range view.targets {
-		if _, ok := described[t.Ref]; !ok && t.Source == SourceInspect {
+		if _, ok := described[t.Ref]; !ok {
 			others = append(others, t)
 		}
 	}
@@ -223,6 +276,46 @@ func (v *brokerView) countMissing(described map[policy.ServiceRef]policy.Describ
 			v.missing[t.Name] = max(0, d.Service.Running-v.answers(t))
 		}
 	}
+	if !v.shared() {
+		return
+	}
+	// A worker that serves several targets stands for one task only: all of them together must not have more tasks than answers.
+	running, answered := 0, 0
+	for _, t := range v.targets {
+		if d, ok := described[t.Ref]; !ok || d.Err != nil {
+			running += math.MaxInt32 // It cannot be told: no answer of theirs counts.
+		} else {
+			running += d.Service.Running
+		}
+	}
+	for _, n := range v.look.Nodes {
+		if v.served(n) > 0 {
+			answered += n.Answers
+		}
+	}
+	for _, t := range v.targets {
+		alone := !slices.ContainsFunc(v.heard(t), func(n policy.Node) bool { return v.served(n) > 1 })
+		if m, ok := v.missing[t.Name]; ok && !alone {
+			v.missing[t.Name] = max(m, min(running-answered, described[t.Ref].Service.Running))
+		}
+	}
+}
+
+// served is how many targets the worker serves: a worker may drain more queues than its own target's, and workers of several
+// targets may bear the same name.
+func (v *brokerView) served(n policy.Node) int {
+	served := 0
+	for _, t := range v.targets {
+		if slices.ContainsFunc(n.Queues, func(q string) bool { return slices.Contains(t.Queues, q) }) {
+			served++
+		}
+	}
+	return served
+}
+
+// shared says whether a worker serves more than one target.
+func (v *brokerView) shared() bool {
+	return slices.ContainsFunc(v.look.Nodes, func(n policy.Node) bool { return v.served(n) > 1 })
 }
 
 // answers is how many workers of the target answered, equal names counted each.

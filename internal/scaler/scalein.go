@@ -3,6 +3,8 @@ package scaler
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"time"
 
 	"sluice/internal/policy"
 )
@@ -43,6 +45,10 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 		s.result(ctx, change)
 		// What could not be seen is an error to the state machine, which tries again what is worth it.
 		return change, o.err()
+	}
+	if age := s.Now().Sub(o.view.at); age > maxLookAge {
+		return Change{}, &policy.Error{Kind: policy.FleetUnavailable, Err: fmt.Errorf(
+			"scale in %s: ECS was slow, and the look at the workers is %v old by now: nothing was done", t.Name, age.Round(time.Second))}
 	}
 	if err := s.Fleet.SetDesired(ctx, t.Ref, d.Desired); err != nil {
 		return Change{}, err

@@ -12,7 +12,8 @@ type answer struct {
 	asked  int // The largest demand that it answers.
 	max    int // As it was, the service's tags included.
 	until  time.Time
-	held   time.Time // Until when a floor was kept, if one was.
+	floor  floor // The floor as it was kept.
+	paused bool
 	change Change
 }
 
@@ -26,7 +27,11 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 		s.result(ctx, change)
 		return change, nil
 	}
-	o := s.observe(ctx, []Target{d.Target}, budget{scaleOutLook, scaleOutPatience})[0]
+	b := budget{look: scaleOutLook, patience: scaleOutPatience, alone: !d.Direct}
+	if d.ScaleTo == 0 {
+		b.look = checkLook // Nothing but the queue says how many.
+	}
+	o := s.observe(ctx, []Target{d.Target}, b)[0]
 	if o.serviceErr != nil {
 		return Change{}, o.serviceErr
 	}
@@ -39,17 +44,18 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 	if decision.Action != policy.ScaleOut && d.ScaleTo == 0 && o.view.err != nil {
 		return Change{}, o.view.err
 	}
-	held, err := s.keepFloor(ctx, d, o, decision, sig.Paused, limits)
-	if err != nil {
-		return Change{}, err
-	}
+	// Workers come up all the same if the floor cannot be kept: that is an error, but not one for work to wait for.
+	kept, floorErr := s.keepFloor(ctx, d, o, decision, sig.Paused, limits)
 	if decision.Action == policy.ScaleOut {
 		if err := s.Fleet.SetDesired(ctx, d.Target.Ref, decision.Desired); err != nil {
 			return Change{}, err
 		}
 		change.Status, change.DesiredCount = "scaled out", decision.Desired
 	}
-	s.remember(d, decision, limits, held, change)
+	if floorErr != nil {
+		return Change{}, floorErr
+	}
+	s.remember(d, decision, limits, kept, sig.Paused, change)
 	s.result(ctx, change)
 	return change, nil
 }
@@ -64,7 +70,7 @@ func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
 	last, ok := s.answered[d.Target.Name]
 	s.mu.Unlock()
 	now := s.Now()
-	if !ok || d.Direct || !now.Before(last.until) || d.ScaleTo > last.asked || s.hold(d) > 0 && last.held.Before(now) {
+	if !ok || d.Direct || !now.Before(last.until) || d.ScaleTo > last.asked {
 		return Change{}, false
 	}
 	view := &brokerView{missing: map[string]int{}, targets: s.sharing[d.Target.Broker]}
@@ -80,6 +86,11 @@ func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
 	if min(wish, last.max) > last.asked {
 		return Change{}, false
 	}
+	if keep := min(max(d.ScaleTo, wish), last.max); s.hold(d) > 0 && keep > 0 && !last.paused {
+		if _, write := last.floor.merge(keep, s.hold(d), now); write {
+			return Change{}, false // It asks for a higher or a longer floor than the one that is kept.
+		}
+	}
 	count := last.change.DesiredCount
 	decision := policy.Decision{
 		Action: policy.Hold, Current: count, Desired: count, Wish: wish, Reasons: []policy.Reason{policy.ReasonCoalesced},
@@ -92,7 +103,7 @@ func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
 
 // remember keeps what was answered, for coalesce.
 func (s *Scaler) remember(
-	d Demand, decision policy.Decision, limits policy.Limits, held time.Time, change Change,
+	d Demand, decision policy.Decision, limits policy.Limits, kept floor, paused bool, change Change,
 ) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +112,8 @@ func (s *Scaler) remember(
 		asked:  max(d.ScaleTo, decision.Wish, change.DesiredCount),
 		max:    limits.Max,
 		until:  s.Now().Add(s.Coalesce),
-		held:   held,
+		floor:  kept,
+		paused: paused,
 		change: change,
 	}
 }
@@ -118,17 +130,17 @@ func (s *Scaler) hold(d Demand) time.Duration {
 // kept already. It is written before the count is raised: the other way round, a crash in between would forget it.
 func (s *Scaler) keepFloor(
 	ctx context.Context, d Demand, o observation, decision policy.Decision, paused bool, limits policy.Limits,
-) (until time.Time, err error) {
+) (floor, error) {
+	current := parseOverrides(o.service.Tags, d.Target.Limits).floor
 	hold := s.hold(d)
 	count := min(max(d.ScaleTo, decision.Wish), limits.Max)
 	if hold == 0 || count == 0 || paused {
-		return time.Time{}, nil
+		return current, nil
 	}
-	now := s.Now()
-	current := parseOverrides(o.service.Tags, d.Target.Limits).floor
-	f, write := current.merge(count, hold, now)
+	f, write := current.merge(count, hold, s.Now())
 	if !write {
-		return f.until, nil
+		return f, nil
 	}
-	return f.until, s.Fleet.SetTags(ctx, o.service.ARN, map[string]string{tagFloor: f.String()})
+	s.Log.InfoContext(ctx, "floor", "target", d.Target.Name, "service", d.Target.Ref.Service, "floor", f.String())
+	return f, s.Fleet.SetTags(ctx, o.service.ARN, map[string]string{tagFloor: f.String()})
 }

@@ -63,6 +63,9 @@ const (
 	scaleOutPatience = 250 * time.Millisecond
 	checkLook        = 4 * time.Second
 	checkPatience    = time.Second
+	// maxLookAge is how old a look may be when a count is lowered because of it. What comes after the look takes
+	// milliseconds, unless ECS has to be asked whose the silent workers are, and is slow.
+	maxLookAge = 5 * time.Second
 	// beatsBudget is a little more than the 2 s between the heartbeats of a Celery worker.
 	beatsBudget = 2500 * time.Millisecond
 )

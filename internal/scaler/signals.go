@@ -51,8 +51,7 @@ func (o observation) waiting() (backlog, held policy.Count) {
 		if loose.Known {
 			cause = fmt.Sprintf("%d fetched messages cannot be told apart by queue", loose.N)
 		}
-		nobody := o.view.look.Listeners == policy.Known(0)
-		if nobody && o.target.Name == o.view.targets[0].Name {
+		if o.view.orphaned() && o.target.Name == o.view.rescuer {
 			// Nor will they ever be by themselves: their workers are gone, and only a worker that starts gives messages
 			// back whose time has run out. One of any target does it for all of the broker.
 			held = held.Add(policy.AtLeast(min(loose.N, 1), cause))
@@ -71,7 +70,7 @@ func (o observation) active() policy.Count {
 	case o.view.err != nil:
 		return policy.Unknown(o.view.err.Error())
 	case o.target.Source == SourceCounter:
-		return o.counter
+		return o.counted()
 	}
 	n := policy.Known(0)
 	for _, node := range o.view.heard(o.target) {
@@ -86,6 +85,19 @@ func (o observation) active() policy.Count {
 		}
 	}
 	return n.Add(o.silence())
+}
+
+// counted is what the application's counter says, unless the workers themselves say that they execute more: a misspelt or
+// evicted key reads 0.
+func (o observation) counted() policy.Count {
+	seen := 0
+	for _, node := range o.view.heard(o.target) {
+		seen += node.Active.N
+	}
+	if o.counter.Known && seen > o.counter.N {
+		return policy.AtLeast(seen, fmt.Sprintf("counter %s says %d, and the workers say %d", o.target.CounterKey, o.counter.N, seen))
+	}
+	return o.counter
 }
 
 // silence is what is to be thought of the workers that listen and do not answer, and of the running tasks that were not
