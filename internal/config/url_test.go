@@ -106,6 +106,7 @@ func TestParseBrokerURLRefuses(t *testing.T) {
 		{"redis://h?db=1&virtual_host=2", "the database is given twice"},
 		{"redis://h?db=1&db=1", `option "db" is given twice`},
 		{"redis://h?socket_timeot=1", `option "socket_timeot" is not known: did you mean "socket_timeout"?`},
+		{"redis://h?Hunter2=1", `an option is not known: write name=value after the ?, and percent-encode a ? in the password`},
 		{"redis://h?global_keyprefix=x", "option global_keyprefix is not supported: set key_prefix"},
 		{"redis://h?credential_provider=x", "IAM authentication is not supported"},
 		{"rediss://h?ssl_certfile=/x", "client certificates are not supported"},

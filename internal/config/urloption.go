@@ -67,5 +67,9 @@ func (u *brokerURL) readOption(o option) error {
 		return nil
 	}
 	known := slices.Concat([]string{"db", "virtual_host", "ssl_cert_reqs", "ssl_ca_certs", "ssl_check_hostname"}, ignored)
+	if strings.Trim(o.name, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		// It may be a piece of a password that was not percent-encoded.
+		return refuse("write name=value after the ?, and percent-encode a ? in the password", "an option is not known")
+	}
 	return refuse(didYouMean(o.name, known), "option %s is not known", quote(o.name))
 }

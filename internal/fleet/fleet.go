@@ -28,6 +28,7 @@ type API interface {
 	DescribeServices(context.Context, *ecs.DescribeServicesInput, ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error)
 	ListTasks(context.Context, *ecs.ListTasksInput, ...func(*ecs.Options)) (*ecs.ListTasksOutput, error)
 	DescribeTasks(context.Context, *ecs.DescribeTasksInput, ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error)
+	GetTaskProtection(context.Context, *ecs.GetTaskProtectionInput, ...func(*ecs.Options)) (*ecs.GetTaskProtectionOutput, error)
 	UpdateService(context.Context, *ecs.UpdateServiceInput, ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error)
 	TagResource(context.Context, *ecs.TagResourceInput, ...func(*ecs.Options)) (*ecs.TagResourceOutput, error)
 }
@@ -48,7 +49,7 @@ type Fleet struct {
 	api  API
 	opts Options
 
-	services, tasks, updates, tags *budget
+	services, tasks, protection, updates, tags *budget
 }
 
 // New returns a fleet that calls api.
@@ -70,10 +71,11 @@ func New(api API, o Options) *Fleet {
 	// of 1,000 services needs, the last ten wait for half a second.
 	return &Fleet{
 		api: api, opts: o,
-		services: newBudget(o.Now, 90, 18),
-		tasks:    newBudget(o.Now, 90, 18),
-		updates:  newBudget(o.Now, 45, 4.5),
-		tags:     newBudget(o.Now, 45, 4.5),
+		services:   newBudget(o.Now, 90, 18),
+		tasks:      newBudget(o.Now, 90, 18),
+		protection: newBudget(o.Now, 180, 72),
+		updates:    newBudget(o.Now, 45, 4.5),
+		tags:       newBudget(o.Now, 45, 4.5),
 	}
 }
 

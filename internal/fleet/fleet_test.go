@@ -385,6 +385,26 @@ func TestTasks(t *testing.T) {
 	w.Tick()
 	first.State, first.StartedAt = policy.TaskRunning, start.Add(5*time.Second)
 	expect("it is up", first)
+	protect := func(minutes int32) {
+		t.Helper()
+		got, err := w.fleet.Tasks(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := &awsecs.UpdateTaskProtectionInput{Cluster: &ref.Cluster, Tasks: []string{got[0].ID}, ProtectionEnabled: minutes > 0}
+		if minutes > 0 {
+			in.ExpiresInMinutes = &minutes
+		}
+		if _, err := w.client.UpdateTaskProtection(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	protect(30)
+	first.ProtectedUntil = start.Add(5*time.Second + 30*time.Minute)
+	expect("it is protected", first)
+	protect(0)
+	first.ProtectedUntil = time.Time{}
+	expect("it is protected no more", first)
 	if err := w.fleet.SetDesired(t.Context(), ref, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -397,6 +417,10 @@ func TestTasks(t *testing.T) {
 	expect("another one comes", first, second)
 	if _, err := w.fleet.Tasks(t.Context(), policy.ServiceRef{Cluster: "prod", Service: "b"}); kind(err) != policy.ServiceMissing {
 		t.Errorf("no such service: got %v", err)
+	}
+	w.Fail("GetTaskProtection", -1, ecs.Fault{Code: "AccessDeniedException"})
+	if _, err := w.fleet.Tasks(t.Context(), ref); kind(err) != policy.FleetDenied || !strings.Contains(err.Error(), "ecs:GetTaskProtection") {
+		t.Errorf("protection denied: got %v", err)
 	}
 	w.Fail("DescribeTasks", -1, ecs.Fault{Code: "AccessDeniedException"})
 	if _, err := w.fleet.Tasks(t.Context(), ref); kind(err) != policy.FleetDenied || !strings.Contains(err.Error(), "ecs:DescribeTasks") {
@@ -412,7 +436,7 @@ func TestManyTasks(t *testing.T) {
 	}
 	// Three pages of running tasks and an empty one of stopped; the SDK now and then loses a connection on a loaded machine
 	// and repeats a read, so one call more of each is let pass.
-	for op, want := range map[string]int{"ListTasks": 4, "DescribeTasks": 3} {
+	for op, want := range map[string]int{"ListTasks": 4, "DescribeTasks": 3, "GetTaskProtection": 25} {
 		if n := w.Calls()[op]; n < want || n > want+1 {
 			t.Errorf("%s: %d calls, want %d", op, n, want)
 		}

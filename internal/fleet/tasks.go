@@ -15,10 +15,14 @@ import (
 	"sluice/internal/policy"
 )
 
-const taskBatch = 100 // Tasks in a DescribeTasks call, ECS's limit.
+// ECS's limits for the tasks in one call.
+const (
+	taskBatch       = 100 // DescribeTasks.
+	protectionBatch = 10  // GetTaskProtection.
+)
 
 // Tasks returns the tasks of one service that have not stopped yet, those on their way out included, by age. Whether a task
-// is protected is not in ECS's description of it: ProtectedUntil is zero.
+// is protected is not in ECS's description of it: that takes a call of its own for each ten.
 func (f *Fleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task, error) {
 	doing := "list tasks of " + name(ref)
 	// A task that is stopping is listed among the stopped ones, as that is what it is meant to be; so are the stopped ones
@@ -41,11 +45,11 @@ func (f *Fleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task
 
 	var mu sync.Mutex
 	var tasks []policy.Task
-	group, ctx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for batch := range slices.Chunk(arns, taskBatch) {
 		group.Go(func() error {
-			out, err := f.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &ref.Cluster, Tasks: batch}, f.read(f.tasks))
+			out, err := f.api.DescribeTasks(groupCtx, &ecs.DescribeTasksInput{Cluster: &ref.Cluster, Tasks: batch}, f.read(f.tasks))
 			if err != nil {
 				return err
 			}
@@ -68,6 +72,9 @@ func (f *Fleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task
 	if err := group.Wait(); err != nil {
 		return nil, fail("describe tasks of "+name(ref), "ecs:DescribeTasks", err)
 	}
+	if err := f.addProtection(ctx, ref, tasks); err != nil {
+		return nil, fail("look up the protection of tasks of "+name(ref), "ecs:GetTaskProtection", err)
+	}
 	slices.SortFunc(tasks, func(a, b policy.Task) int {
 		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
 			return c
@@ -75,6 +82,46 @@ func (f *Fleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task
 		return strings.Compare(a.ID, b.ID)
 	})
 	return tasks, nil
+}
+
+// addProtection fills in until when each task is protected from scale-in. Tasks on their way out are not asked for: nothing
+// protects them any more.
+func (f *Fleet) addProtection(ctx context.Context, ref policy.ServiceRef, tasks []policy.Task) error {
+	var staying []*policy.Task
+	for i := range tasks {
+		if tasks[i].State != policy.TaskStopping {
+			staying = append(staying, &tasks[i])
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for batch := range slices.Chunk(staying, protectionBatch) {
+		group.Go(func() error {
+			in := &ecs.GetTaskProtectionInput{Cluster: &ref.Cluster}
+			byID := map[string]*policy.Task{}
+			for _, t := range batch {
+				in.Tasks = append(in.Tasks, t.ID)
+				byID[t.ID] = t
+			}
+			out, err := f.api.GetTaskProtection(ctx, in, f.read(f.protection))
+			if err != nil {
+				return err
+			}
+			for _, failure := range out.Failures {
+				// A task that has stopped since it was listed is not protected, nor is one that cannot be.
+				if reason := aws.ToString(failure.Reason); reason != "MISSING" && reason != "TASK_NOT_VALID" {
+					return fmt.Errorf("ECS says %s of task %s", reason, lastPart(aws.ToString(failure.Arn)))
+				}
+			}
+			for _, p := range out.ProtectedTasks {
+				if t := byID[lastPart(aws.ToString(p.TaskArn))]; t != nil && p.ProtectionEnabled {
+					t.ProtectedUntil = aws.ToTime(p.ExpirationDate)
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // task translates a task; false if its processes have ended, or never began and never will.

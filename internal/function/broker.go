@@ -24,14 +24,18 @@ type broker interface {
 }
 
 // lazyBroker opens its broker when it is first used, which may need a secret to be read. A broker that refuses us is closed
-// and opened anew at the next use: its password may have been changed, and a warm function must not keep the old one.
+// and opened anew at the next use: its password may have been changed, and a warm function must not keep the old one. So is
+// one that is out of reach, since it may have moved, but not more often than each rereadAfter: that is a call to AWS.
 type lazyBroker struct {
 	name string
 	open func(context.Context) (broker, error)
 
 	mu     sync.Mutex
 	opened broker
+	at     time.Time // When it was opened.
 }
+
+const rereadAfter = time.Minute
 
 // Look is scaler.Broker's. A broker that was out of reach is looked at once more while ctx lasts: connections break whenever a
 // Redis fails over, and what a sweep does not see waits for the next one. Looking twice changes nothing.
@@ -67,10 +71,7 @@ func with[T any](ctx context.Context, b *lazyBroker, use func(broker) (T, error)
 	got, err := use(opened)
 	if err != nil {
 		err = fmt.Errorf("broker %s: %w", b.name, err)
-		var e *policy.Error
-		if errors.As(err, &e) && e.Kind == policy.BrokerRefused {
-			b.forget(opened)
-		}
+		b.doubt(opened, err)
 	}
 	return got, err
 }
@@ -85,16 +86,22 @@ func (b *lazyBroker) get(ctx context.Context) (broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.opened = opened
+	b.opened, b.at = opened, time.Now()
 	return opened, nil
 }
 
-func (b *lazyBroker) forget(refused broker) {
+// doubt has the broker opened anew at its next use, if the error gives a reason to.
+func (b *lazyBroker) doubt(opened broker, err error) {
+	var e *policy.Error
+	if !errors.As(err, &e) {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.opened == refused {
+	moved := e.Kind == policy.BrokerUnavailable && time.Since(b.at) >= rereadAfter
+	if b.opened == opened && (moved || e.Kind == policy.BrokerRefused) {
 		b.opened = nil
-		_ = refused.Close() // Its connections have been refused: there is nothing to lose.
+		_ = opened.Close() // Its connections are of no use any more: there is nothing to lose.
 	}
 }
 

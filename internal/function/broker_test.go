@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -120,6 +121,32 @@ func TestABrokerOutOfReachIsLookedAtOnceMore(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestABrokerThatMayHaveMovedIsOpenedAnew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gone := &stubBroker{err: &policy.Error{Kind: policy.BrokerUnavailable, Err: errors.New("refused")}}
+		moved := &stubBroker{}
+		opened := []broker{gone, moved}
+		lazy := &lazyBroker{name: "main", open: func(context.Context) (broker, error) {
+			b := opened[0]
+			opened = opened[1:]
+			return b, nil
+		}}
+		for range 3 { // It is not asked for anew each time.
+			if _, err := lazy.Counter(t.Context(), "k"); kind(err) != "BrokerUnavailable" || gone.closed {
+				t.Fatalf("error %v, closed %v", err, gone.closed)
+			}
+		}
+		time.Sleep(rereadAfter)
+		if _, err := lazy.Counter(t.Context(), "k"); kind(err) != "BrokerUnavailable" || !gone.closed {
+			t.Fatalf("a minute later: error %v, closed %v", err, gone.closed)
+		}
+		if _, err := lazy.Counter(t.Context(), "k"); err != nil {
+			t.Fatalf("after it was asked for anew: %v", err)
+		}
+	})
 }
 
 func TestBrokerURL(t *testing.T) {
