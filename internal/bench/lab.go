@@ -10,10 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/redis/go-redis/v9"
 
@@ -25,9 +23,6 @@ import (
 type lab struct {
 	root, dir string
 	runs      int // Cold starts of each kind.
-
-	spawn chan func()
-	once  sync.Once
 }
 
 func newLab(runs int) (*lab, error) {
@@ -35,35 +30,11 @@ func newLab(runs int) (*lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	l := &lab{root: testenv.Root(), dir: dir, runs: runs, spawn: make(chan func())}
-	// The kernel kills our processes when the thread that started them ends, so that none outlives us, and Go ends threads
-	// as it likes: they are all started by one that stays.
-	go func() {
-		runtime.LockOSThread()
-		for job := range l.spawn {
-			job()
-		}
-	}()
-	return l, nil
+	return &lab{root: testenv.Root(), dir: dir, runs: runs}, nil
 }
 
 func (l *lab) close() {
-	l.once.Do(func() { close(l.spawn) })
 	_ = os.RemoveAll(l.dir)
-}
-
-// start starts a process in a group of its own, and returns what ends it and waits for its end.
-func (l *lab) start(cmd *exec.Cmd) (stop func(), err error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	done := make(chan error, 1)
-	l.spawn <- func() { done <- cmd.Start() }
-	if err := <-done; err != nil {
-		return nil, fmt.Errorf("start %s: %w", filepath.Base(cmd.Path), err)
-	}
-	return func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = cmd.Wait() // It was killed.
-	}, nil
 }
 
 // redis starts a redis-server with 64 databases and returns its address.
@@ -79,11 +50,12 @@ func (l *lab) redis(ctx context.Context) (addr string, stop func(), err error) {
 	addr = free.Addr().String()
 	_ = free.Close()
 	_, port, _ := net.SplitHostPort(addr)
-	stop, err = l.start(exec.Command(bin, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no",
-		"--dir", l.dir, "--databases", "64", "--maxclients", "10000"))
-	if err != nil {
+	server := exec.Command(bin, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no",
+		"--dir", l.dir, "--databases", "64", "--maxclients", "10000")
+	if err := testenv.Start(server); err != nil {
 		return "", nil, err
 	}
+	stop = func() { testenv.Stop(server) }
 	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	defer func() { _ = c.Close() }()
 	if err := testenv.WaitFor(ctx, func() error { return c.Ping(ctx).Err() }); err != nil {

@@ -37,12 +37,12 @@ func looks(ctx context.Context, l *lab) ([]row, error) {
 		return nil, err
 	}
 	for i := range lookWorkers {
-		end, err := l.start(app("-m", "celery", "-A", "app", "worker", "-n", fmt.Sprintf("w%d@bench", i),
-			"-c", fmt.Sprint(lookPool), "--loglevel", "WARNING"))
-		if err != nil {
+		worker := app("-m", "celery", "-A", "app", "worker", "-n", fmt.Sprintf("w%d@bench", i),
+			"-c", fmt.Sprint(lookPool), "--loglevel", "WARNING")
+		if err := testenv.Start(worker); err != nil {
 			return nil, err
 		}
-		defer end()
+		defer testenv.Stop(worker)
 	}
 	broker, err := celery.New(celery.Options{Addrs: []string{addr}})
 	if err != nil {

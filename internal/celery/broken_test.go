@@ -113,7 +113,7 @@ func refusing(message, only string) func([]string) string {
 
 func TestLookAtBrokenBroker(t *testing.T) {
 	const password = "hunter2-secret"
-	closed := testenv.FreeAddr(t)
+	closed := testenv.RefusingAddr(t)
 	silent := respServer(t, func([]string) string { return "" })
 	plain := respServer(t, refusing("ERR", ""))
 	guarded := miniredis.RunT(t)

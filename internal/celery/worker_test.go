@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -61,37 +60,18 @@ func (l *lab) command(args ...string) *exec.Cmd {
 type worker struct {
 	name string
 	proc *os.Process
-	log  *safeLog
+	log  *testenv.Output
 	done chan struct{}
-}
-
-// safeLog keeps what a worker prints.
-type safeLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *safeLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *safeLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // start starts a worker and waits until it is ready. It is killed, with its pool, at the end of the test.
 func (l *lab) start(name string, args ...string) *worker {
 	l.t.Helper()
 	cmd := l.command(append([]string{"-m", "celery", "-A", "app", "worker", "-n", name, "--loglevel", "INFO"}, args...)...)
-	w := &worker{name: name, log: &safeLog{}, done: make(chan struct{})}
+	w := &worker{name: name, log: &testenv.Output{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = w.log, w.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		l.t.Fatalf("start worker: %v", err)
+	if err := testenv.Start(cmd); err != nil {
+		l.t.Fatal(err)
 	}
 	w.proc = cmd.Process
 	go func() {
@@ -133,7 +113,7 @@ func (l *lab) send(o order) {
 	l.t.Helper()
 	if l.sender == nil {
 		cmd := l.command("send.py")
-		errs := &safeLog{}
+		errs := &testenv.Output{}
 		cmd.Stderr = errs
 		in, errIn := cmd.StdinPipe()
 		out, errOut := cmd.StdoutPipe()

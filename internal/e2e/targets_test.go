@@ -28,7 +28,7 @@ local:
     - {cluster: media, service: video, command: %s, dir: %q, start_delay: 10ms}
     - {cluster: media, service: sound, command: %s, dir: %q, start_delay: 10ms}
     - {cluster: media, service: text, command: ["sleep", "1000"], start_delay: 10ms}
-`, testenv.FreeAddr(t), command("video"), app(), command("sound"), app()), local.Options{})
+`, testenv.RefusingAddr(t), command("video"), app(), command("sound"), app()), local.Options{})
 	b := newBroker(t, c.RedisURL())
 
 	// An event that names its target, or its queue, reaches that target alone; one that names neither reaches none.

@@ -6,6 +6,7 @@ package testenv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,10 +14,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Root is the root of the checkout.
@@ -71,45 +71,39 @@ func Node(tb testing.TB) (node, modules string) {
 // it at the end of the test. It returns its address, host:port.
 func RedisServer(tb testing.TB, args ...string) string {
 	tb.Helper()
-	addr, _ := StartRedisServer(tb, args...)
-	return addr
-}
-
-// StartRedisServer is RedisServer for tests that break the server: it returns its process, too.
-func StartRedisServer(tb testing.TB, args ...string) (addr string, server *exec.Cmd) {
-	tb.Helper()
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		Missing(tb, "redis-server", "install it, on Debian with `apt-get install redis-server`")
 	}
-	addr = FreeAddr(tb)
-	_, port, _ := net.SplitHostPort(addr)
-	argv := append([]string{
-		"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", tb.TempDir(),
-	}, args...)
-	server = exec.Command(bin, argv...)
-	var out strings.Builder
-	server.Stdout, server.Stderr = &out, &out
-	if err := server.Start(); err != nil {
-		tb.Fatalf("start redis-server: %v", err)
-	}
-	tb.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-	})
-	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
-	defer func() { _ = client.Close() }()
-	if err := WaitFor(tb.Context(), func() error {
-		// A server that asks for a password or for TLS is up as well.
-		err := client.Ping(tb.Context()).Err()
-		if err != nil && strings.Contains(err.Error(), "NOAUTH") {
-			return nil
+	for {
+		addr := FreeAddr(tb)
+		_, port, _ := net.SplitHostPort(addr)
+		argv := append([]string{
+			"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", tb.TempDir(),
+		}, args...)
+		server, out := exec.Command(bin, argv...), new(Output)
+		server.Stdout, server.Stderr = out, out
+		if err := Start(server); err != nil {
+			tb.Fatal(err)
 		}
-		return err
-	}); err != nil {
-		tb.Fatalf("redis-server on %s: %v\n%s", addr, err, out.String())
+		tb.Cleanup(func() { Stop(server) })
+		// What it prints is its own word; an answer on the port could be another server's.
+		taken := false
+		if err := WaitFor(tb.Context(), func() error {
+			said := out.String()
+			taken = strings.Contains(said, "Address already in use") ||
+				strings.Contains(said, "port number too high") // In cluster mode it needs the port 10,000 above, too.
+			if !taken && !strings.Contains(said, "Ready to accept connections") {
+				return errors.New("it does not accept connections")
+			}
+			return nil
+		}); err != nil {
+			tb.Fatalf("redis-server on %s: %v\n%s", addr, err, out)
+		}
+		if !taken {
+			return addr
+		}
 	}
-	return addr, server
 }
 
 // FreeAddr returns a loopback address with a port that was free a moment ago.
@@ -121,6 +115,26 @@ func FreeAddr(tb testing.TB) string {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
+}
+
+// RefusingAddr returns a loopback address that refuses connections until the end of the test: its port is taken, so that
+// nobody else gets it meanwhile, and nobody listens.
+func RefusingAddr(tb testing.TB) string {
+	tb.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		tb.Fatalf("make a socket: %v", err)
+	}
+	tb.Cleanup(func() { _ = syscall.Close(fd) })
+	syscall.CloseOnExec(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		tb.Fatalf("take a port: %v", err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		tb.Fatalf("name the port: %v", err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 }
 
 // WaitFor calls ready every few milliseconds until it returns nil, for at most 30 seconds of real time, and returns its last

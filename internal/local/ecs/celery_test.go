@@ -5,31 +5,12 @@ import (
 	"io"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"sluice/internal/local/ecs"
 	"sluice/internal/testenv"
 )
-
-// output collects what the tasks say.
-type output struct {
-	mu  sync.Mutex
-	buf strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
 
 // A real Celery worker with a pool of processes, told to stop while it works: SIGTERM alone lets it finish, and the stop
 // timeout ends it if it does not.
@@ -50,7 +31,7 @@ func TestCeleryWorker(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			broker := "redis://" + testenv.RedisServer(t) + "/0"
-			out := &output{}
+			out := new(testenv.Output)
 			m := ecs.New(ecs.Options{Runner: &ecs.Processes{
 				SharePIDs: c.shared, Log: func(ecs.Spec) io.Writer { return out },
 			}})

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -126,24 +125,6 @@ func TestNothingOutlivesTheProgram(t *testing.T) {
 	}
 }
 
-// logs collects what a task says.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 func TestProcesses(t *testing.T) {
 	script, mark := marked(t)
 	for _, c := range []struct {
@@ -169,7 +150,7 @@ func TestProcesses(t *testing.T) {
 	} {
 		for _, shared := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, shared %v", c.name, shared), func(t *testing.T) {
-				out := &logs{}
+				out := new(testenv.Output)
 				p := &Processes{SharePIDs: shared, Log: func(Spec) io.Writer { return out }}
 				end := make(chan Exit, 1)
 				spec := Spec{
@@ -206,7 +187,7 @@ func TestProcesses(t *testing.T) {
 }
 
 func TestHostname(t *testing.T) {
-	out := &logs{}
+	out := new(testenv.Output)
 	p := &Processes{Log: func(Spec) io.Writer { return out }}
 	if !p.Isolated() {
 		t.Skip("SKIPPED: this machine allows no namespaces")
