@@ -19,23 +19,17 @@ import (
 	"sluice/internal/testenv"
 )
 
-// build builds a command of this module.
-func build(t *testing.T, path, pkg string) {
-	t.Helper()
-	if out, err := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", path, pkg).CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", pkg, err, out)
-	}
-}
-
 // However `sluice local` ends, no process of it is left: not the functions' instances, not the tasks' supervisors, not the
 // tasks, and none of their descendants, whether orphans, in sessions of their own, or deaf to signals.
 func TestLocalLeavesNoProcessBehind(t *testing.T) {
 	python := testenv.Python(t)
 	dir := t.TempDir()
 	sluice := filepath.Join(dir, "sluice")
-	build(t, sluice, ".")
-	for _, name := range []string{"scaleout", "check", "scalein"} {
-		build(t, filepath.Join(dir, "lambdas", name, "bootstrap"), "sluice/lambdas/"+name)
+	if out, err := exec.Command("go", "build", "-o", sluice, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build sluice: %v\n%s", err, out)
+	}
+	if err := testenv.BuildFunctions(filepath.Join(dir, "lambdas")); err != nil {
+		t.Fatal(err)
 	}
 	family, err := filepath.Abs(filepath.Join("testdata", "family.py"))
 	if err != nil {

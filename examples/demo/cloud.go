@@ -48,7 +48,7 @@ func startCloud(ctx context.Context, d *driver, python string) (*cloud, error) {
 		return nil, fmt.Errorf("make a log: %w", err)
 	}
 	c.local, err = local.Start(ctx, local.Options{
-		Config: d.config, ConfigPath: path, Lambdas: filepath.Join(d.opts.root, "build", "local"),
+		Config: d.config, ConfigPath: path, Lambdas: d.opts.lambdas,
 		RedisURL: d.opts.redisURL, ECS: ecs.Options{Seed: d.opts.seed},
 		FunctionLog: &functionLog{file: c.log, tell: func(r record) {
 			at := time.Now()

@@ -22,11 +22,9 @@ func TestAKilledWorkerIsSeen(t *testing.T) {
 		t.Skip("it takes half a minute of waiting")
 	}
 	testenv.Python(t)
-	root := testenv.Root()
-	for _, name := range []string{"scaleout", "check", "scalein"} {
-		if _, err := os.Stat(filepath.Join(root, "build", "local", name, "bootstrap")); err != nil {
-			testenv.Missing(t, "build/local/"+name+"/bootstrap", "run `make build`")
-		}
+	lambdas := t.TempDir()
+	if err := testenv.BuildFunctions(lambdas); err != nil {
+		t.Fatal(err)
 	}
 	load := wave{posts: []post{{reports: newGenerator(7).reports(2, 8, 8)}}}
 	out, err := os.CreateTemp(t.TempDir(), "out")
@@ -37,7 +35,7 @@ func TestAKilledWorkerIsSeen(t *testing.T) {
 	jsonFile := filepath.Join(t.TempDir(), "summary.json")
 	var errs bytes.Buffer
 	status := perform(t.Context(), options{
-		root: root, logs: t.TempDir(), plain: true, jsonFile: jsonFile, patience: 10 * time.Second, first: &load,
+		root: testenv.Root(), lambdas: lambdas, logs: t.TempDir(), plain: true, jsonFile: jsonFile, patience: 10 * time.Second, first: &load,
 		sabotage: func() {
 			if err := syscall.Kill(supervisor(t), syscall.SIGKILL); err != nil {
 				t.Errorf("kill a worker: %v", err)

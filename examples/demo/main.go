@@ -33,6 +33,7 @@ const patience = 25 * time.Second
 // options are what a run is asked to do.
 type options struct {
 	root     string // Of the checkout.
+	lambdas  string // The folder with the functions.
 	lost     bool   // The cloud drops every event.
 	seed     uint64
 	redisURL string // Of a real Redis; empty for the embedded one.
@@ -54,7 +55,7 @@ func main() {
 	flag.StringVar(&o.jsonFile, "json", "", "write the summary to this `file` as well")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the load")
 	flag.Parse()
-	o.logs = filepath.Join("build", "demo")
+	o.lambdas, o.logs = filepath.Join("build", "local"), filepath.Join("build", "demo")
 	o.root, o.redisURL, o.patience = ".", os.Getenv("REDIS_URL"), patience
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

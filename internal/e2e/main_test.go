@@ -14,13 +14,10 @@ package e2e_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
-	"sluice/internal/local"
+	"sluice/internal/testenv"
 )
 
 // lambdas is the folder with the functions.
@@ -41,33 +38,10 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if err := buildFunctions(dir); err != nil {
+	if err := testenv.BuildFunctions(dir); err != nil {
 		panic(err)
 	}
 	lambdas = dir
 	defer endProducer()
 	return m.Run()
-}
-
-// buildFunctions builds the functions as `make lambdas` does, but for this machine.
-func buildFunctions(dir string) error {
-	args := []string{"build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", filepath.Join(dir, "bin") + "/"}
-	names := []string{local.ScaleOut, local.Check, local.ScaleIn}
-	for _, name := range names {
-		args = append(args, "sluice/lambdas/"+name)
-	}
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the functions: %w\n%s", err, out)
-	}
-	for _, name := range names {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
-			return err
-		}
-		if err := os.Rename(filepath.Join(dir, "bin", name), filepath.Join(dir, name, "bootstrap")); err != nil {
-			return err
-		}
-	}
-	return nil
 }

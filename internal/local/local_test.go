@@ -33,13 +33,8 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	for _, name := range []string{ScaleOut, Check, ScaleIn} {
-		cmd := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", filepath.Join(dir, name, "bootstrap"),
-			"sluice/lambdas/"+name)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			panic(fmt.Sprintf("build function %s: %v\n%s", name, err, out))
-		}
+	if err := testenv.BuildFunctions(dir); err != nil {
+		panic(err)
 	}
 	lambdas = dir
 	code := m.Run()
