@@ -36,13 +36,16 @@ lambdas: $(FUNCTIONS:%=build/lambda/%/bootstrap) ## The Lambda functions as they
 
 ##@ Test
 
+# -count=1: Go would take a result from its cache although a Lambda function, a Python file or a package of Node.js, which
+# the tests run as processes of their own, has changed since.
+
 .PHONY: test
 test: build test-deps ## All tests, with the newest Celery, a real Redis and the embedded one.
-	go test $(TESTFLAGS) ./...
+	go test -count=1 $(TESTFLAGS) ./...
 
 .PHONY: test-race
 test-race: build test-deps ## The same with the race detector (slower).
-	go test -race $(TESTFLAGS) ./...
+	go test -race -count=1 $(TESTFLAGS) ./...
 
 .PHONY: test-compat
 test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools.
