@@ -22,10 +22,11 @@ import (
 // app is the folder of the application.
 func app() string { return filepath.Join(testenv.Root(), "internal", "e2e", "testdata") }
 
-// worker is the command of a real Celery worker, as a list in YAML.
+// worker is the command of a real Celery worker, as a list in YAML. It is named after its task as on Fargate, also where this
+// machine allows no namespaces and all workers find the same host name.
 func worker(t *testing.T, args ...string) string {
 	t.Helper()
-	argv := append([]string{testenv.Python(t), "-B", "-m", "celery", "-A", "app", "worker", "--loglevel", "WARNING"}, args...)
+	argv := append([]string{testenv.Python(t), "-B", "-m", "celery", "-A", "app", "worker", "--loglevel", "WARNING", "--hostname", "celery@{hostname}"}, args...)
 	text, err := json.Marshal(argv)
 	if err != nil {
 		t.Fatal(err)
