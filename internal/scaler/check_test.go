@@ -469,6 +469,32 @@ func TestTheStoryOfAScaleIn(t *testing.T) {
 	}
 }
 
+// Of workers of one name it is chance whose heartbeat is heard: they would never be let go if it counted.
+func TestHeartbeatsOfTwinsAreNoWitness(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run("worker", 2, "celery")
+	w.broker.look.Nodes = w.broker.look.Nodes[:1]
+	w.broker.look.Nodes[0].Answers = 2
+	first := w.one(t)
+	w.now = w.now.Add(time.Duration(first.SettleSeconds) * time.Second)
+	w.broker.beats["celery@worker0"] = policy.Beat{Processed: 3} // The other twin's.
+	change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: &first.Seen})
+	if err != nil || change.Status != "scaled in" || w.desired("worker") != 0 {
+		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
+	}
+	// Where they had names of their own at first, it can no longer be told what they did since.
+	w = newWorld(t)
+	w.run("worker", 2, "celery")
+	first = w.one(t)
+	w.now = w.now.Add(time.Duration(first.SettleSeconds) * time.Second)
+	w.broker.look.Nodes = w.broker.look.Nodes[:1]
+	w.broker.look.Nodes[0].Answers = 2
+	if change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: &first.Seen}); err != nil || change.Status != "held" {
+		t.Errorf("twins where there were none: %+v, %v", change, err)
+	}
+}
+
 func TestScaleInTooEarlyHolds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -188,11 +188,12 @@ func (s *Scaler) beats(ctx context.Context, broker string, expect int) map[strin
 	return beats
 }
 
-// addBeats fills in what the heartbeats of the target's workers say in sum.
+// addBeats fills in what the heartbeats of the target's workers say in sum. Of workers of one name it cannot be told whose
+// heartbeat it is, and the sum would move by chance for ever: they lack this witness, as many workers do.
 func (o *observation) addBeats(beats map[string]policy.Beat) {
 	o.seen = policy.Sighting{At: o.at}
 	for _, n := range o.view.heard(o.target) {
-		if b, ok := beats[n.Name]; ok {
+		if b, ok := beats[n.Name]; ok && n.Answers == 1 {
 			o.seen.Heard++
 			o.seen.Processed += b.Processed
 		}
