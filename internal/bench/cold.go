@@ -116,7 +116,7 @@ func (l *lab) kinds(ctx context.Context) ([]cold, error) {
 		cold{"scalein, an input without a target", ours["scalein"], always("{}"), "InvalidEvent"},
 		cold{"scaleout, event: Redis, DescribeServices, UpdateService", ours["scaleout"], rising, "scaled out"},
 		cold{"check, one target: Redis, DescribeServices", ours["check"], always(`{"target":"target-0"}`), `"failed":false`},
-		cold{"scalein, one target: Redis, four reads of ECS", ours["scalein"], always(seen), "held"},
+		cold{"scalein, one target: Redis, its service and tasks", ours["scalein"], always(seen), "held"},
 		cold{"original in Python: boto3, UpdateService", original["scale_out"], rising, "scaled"},
 		cold{"original in Python: boto3, redis, DescribeServices", original["check"], always("{}"), "should_scale_in"},
 	), nil

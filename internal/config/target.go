@@ -32,7 +32,7 @@ type Target struct {
 	Settle Duration `yaml:"settle" default:"60s" min:"1s" max:"1h"`
 	// A task younger than this holds scale-in back: it may not have connected to the broker yet.
 	Grace Duration `yaml:"grace" default:"90s" min:"0s" max:"1h"`
-	// How long an event's `scale_to` is kept as a floor when the event does not say. 0s keeps none.
+	// How long an event's `scale_to`, or what the queue asks for if that is more, is kept as a floor when the event does not say. 0s keeps none.
 	FloorHold Duration `yaml:"floor_hold" default:"0s" min:"0s" max:"24h"`
 	// At most so many tasks fewer in one sweep. 0 is no limit.
 	ScaleInStep int `yaml:"scale_in_step" default:"0" min:"0" max:"5000"`

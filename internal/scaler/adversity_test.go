@@ -3,6 +3,7 @@ package scaler
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -259,6 +260,20 @@ func TestOrphansAreRescuedByATargetThatCan(t *testing.T) {
 	got := w.CheckAll(t.Context()).Targets
 	if len(got) != 1 || got[0].Target != "b" || !got[0].ShouldScaleOut {
 		t.Errorf("for 3 messages that nobody holds any more: %+v", got)
+	}
+}
+
+// TestALookAsksForTheQueuesOfItsNeighbours holds that fetched messages of the other targets of a broker can be told apart, also
+// when one target is confirmed alone; and that an event asks for its own queues only.
+func TestALookAsksForTheQueuesOfItsNeighbours(t *testing.T) {
+	t.Parallel()
+	w := twoOnOneBroker(t)
+	w.fleet.services["a-svc"] = policy.Service{ARN: "a"}
+	if _, err := w.CheckOne(t.Context(), Input{Target: "a"}); err != nil || !slices.Equal(w.broker.asked, []string{"qa", "qb"}) {
+		t.Errorf("a check of a asked for %v, %v", w.broker.asked, err)
+	}
+	if _, err := w.ScaleOut(t.Context(), Demand{Target: w.Targets[0], ScaleTo: 1}); err != nil || !slices.Equal(w.broker.asked, []string{"qa"}) {
+		t.Errorf("an event for a asked for %v, %v", w.broker.asked, err)
 	}
 }
 

@@ -52,10 +52,13 @@ func TestCheck(t *testing.T) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Queues["celery"] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(3)}
 		}, policy.Hold, []policy.Reason{policy.ReasonWork}, "0", ""},
-		{"held work that cannot be told apart is the only target's", func(w *world) {
+		{"held work that cannot be told apart holds, and calls nobody: it may be due in days", func(w *world) {
 			w.run("worker", 2, "celery")
-			w.broker.look.Loose = policy.Known(3)
-		}, policy.Hold, []policy.Reason{policy.ReasonWork}, "0", ""},
+			w.broker.look.Loose = policy.Known(5000)
+		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "0", ""},
+		{"unless nobody is left to hold it", func(w *world) {
+			w.broker.look.Loose = policy.Known(5000)
+		}, policy.ScaleOut, []policy.Reason{policy.ReasonBacklog}, "0", ""},
 		{"a worker that listens and does not answer is busy", func(w *world) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Nodes = w.broker.look.Nodes[:1]

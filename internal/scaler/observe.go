@@ -45,8 +45,8 @@ func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ";
 // budget is how long a look at a broker may take, and how long it waits for workers that do not answer.
 type budget struct {
 	look, patience time.Duration
-	// alone describes no other targets of the broker, to tell whose the silent workers are. It is for events: one of them
-	// must not cost calls for all.
+	// alone looks at no other targets of the broker, which tells whose the silent workers and the fetched messages are. It is
+	// for events: one of them must not cost calls for all.
 	alone bool
 }
 
@@ -79,7 +79,7 @@ func (s *Scaler) look(ctx context.Context, targets []Target, b budget) ([]observ
 			ctx, cancel := context.WithTimeout(ctx, b.look)
 			defer cancel()
 			view.at = s.Now()
-			view.lookAt(ctx, s.Brokers[name], members[name], b.patience)
+			view.lookAt(ctx, s.Brokers[name], members[name], b)
 		})
 	}
 	wg.Wait()

@@ -77,7 +77,7 @@ func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
 	o := observation{target: d.Target, view: view}
 	lookCtx, cancel := context.WithTimeout(ctx, scaleOutLook)
 	defer cancel()
-	view.lookAt(lookCtx, s.Brokers[d.Target.Broker], []*observation{&o}, scaleOutPatience)
+	view.lookAt(lookCtx, s.Brokers[d.Target.Broker], []*observation{&o}, budget{patience: scaleOutPatience, alone: true})
 	if view.err != nil && d.ScaleTo == 0 {
 		return Change{}, false
 	}

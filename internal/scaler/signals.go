@@ -42,22 +42,19 @@ func (o observation) waiting() (backlog, held policy.Count) {
 		}
 		backlog, held = backlog.Add(q.Backlog), held.Add(q.Held)
 	}
-	switch loose := o.view.look.Loose; {
-	case len(o.view.targets) == 1:
-		held = held.Add(loose)
-	case loose.N > 0 || !loose.Known:
-		// It may be another target's: it must hold this one, and must not call workers up for all of them.
+	if loose := o.view.look.Loose; loose != policy.Known(0) {
+		// It may be another target's, or not due for days: it must hold a scale-in, and must not call workers up.
 		cause := loose.Cause
 		if loose.Known {
 			cause = fmt.Sprintf("%d fetched messages cannot be told apart by queue", loose.N)
 		}
+		rescue := 0
 		if o.view.orphaned() && o.target.Name == o.view.rescuer {
 			// Nor will they ever be by themselves: their workers are gone, and only a worker that starts gives messages
 			// back whose time has run out. One of any target does it for all of the broker.
-			held = held.Add(policy.AtLeast(min(loose.N, 1), cause))
-		} else {
-			held = held.Add(policy.Unknown(cause))
+			rescue = min(loose.N, 1)
 		}
+		held = held.Add(policy.AtLeast(rescue, cause))
 	}
 	return backlog, held
 }

@@ -65,13 +65,20 @@ func (v *brokerView) drained() []policy.Node {
 	return nodes
 }
 
-// lookAt looks at the broker for all the targets that are asked about.
-func (v *brokerView) lookAt(ctx context.Context, b Broker, members []*observation, patience time.Duration) {
+// lookAt looks at the broker for the targets that are asked about.
+func (v *brokerView) lookAt(ctx context.Context, b Broker, members []*observation, how budget) {
 	var queues []string
-	for _, o := range members {
-		queues = append(queues, o.target.Queues...)
+	if how.alone {
+		for _, o := range members {
+			queues = append(queues, o.target.Queues...)
+		}
+	} else {
+		// What is fetched can be told apart only by queues that are asked for, whosever they are.
+		for _, t := range v.targets {
+			queues = append(queues, t.Queues...)
+		}
 	}
-	v.look, v.err = b.Look(ctx, queues, patience)
+	v.look, v.err = b.Look(ctx, queues, how.patience)
 	if v.look.Listeners.Known {
 		v.silent = max(0, v.look.Listeners.N-v.look.Heard())
 	}
