@@ -14,7 +14,9 @@ from celery import Celery
 
 url = os.environ["BENCH_REDIS"]
 app = Celery("app", broker=url)
-app.conf.update(broker_connection_retry_on_startup=True, worker_prefetch_multiplier=1)
+# Acknowledged late, a task that executes fills a place of the prefetch window: no worker fetches a task that it cannot start, and
+# as many tasks as there are processes keep all of them busy.
+app.conf.update(broker_connection_retry_on_startup=True, worker_prefetch_multiplier=1, task_acks_late=True)
 # No time-outs: redis-py 8 gives up on a blocking pop after 5 seconds by itself.
 own = redis.Redis.from_url(url, socket_timeout=None)
 
