@@ -201,11 +201,18 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return ln, nil
 }
 
+// checkBootstraps finds the functions' bootstraps, and reads them through: Lambda has the code at hand before the first call, and
+// on a slow disk the first start of a function would otherwise take a second that is the disk's.
 func (c *Cloud) checkBootstraps() error {
 	for _, name := range []string{ScaleOut, Check, ScaleIn} {
-		path := filepath.Join(c.opts.Lambdas, name, "bootstrap")
-		if _, err := os.Stat(path); err != nil {
+		f, err := os.Open(filepath.Join(c.opts.Lambdas, name, "bootstrap"))
+		if err != nil {
 			return fmt.Errorf("find function %s: %w: %w", name, err, ErrNoBootstrap)
+		}
+		_, err = io.Copy(io.Discard, f)
+		_ = f.Close()
+		if err != nil {
+			return fmt.Errorf("read function %s: %w", name, err)
 		}
 	}
 	return nil
