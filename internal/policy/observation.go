@@ -16,6 +16,20 @@ type Look struct {
 	// More listeners than Heard means workers that did not answer: blocked, so busy.
 	Listeners Count
 	Nodes     []Node // The workers that answered, sorted by name.
+	// Fetched are the single messages that workers have fetched, not acknowledged and not begun, those due beyond the
+	// horizon included: the same that Held, Later and Loose count. FetchedKnown says that all of them could be read.
+	Fetched      []Fetched
+	FetchedKnown bool
+}
+
+// Fetched is one message that some worker has fetched, not acknowledged and not begun. Which worker has it nothing tells.
+type Fetched struct {
+	Tag   string    // Its delivery tag: another one each time that it is delivered.
+	Queue string    // "" if it cannot be told.
+	Task  string    // What the application calls the task; "" if it cannot be read.
+	Due   time.Time // Its ETA; zero if it has none and was due when it was sent.
+	// Expired says that it was fetched longer ago than the visibility timeout.
+	Expired bool
 }
 
 // Heard is how many workers answered the look, equal names counted each.
@@ -81,7 +95,10 @@ type Service struct {
 	Pending int
 	// Deploying says that a deployment is in progress: counts and tasks are in motion for reasons that are not ours.
 	Deploying bool
-	Tags      map[string]string
+	// Rebalancing says that the orchestrator evens out the Availability Zones by itself: it stops tasks where there are too
+	// many, and asks nobody whether they are busy.
+	Rebalancing bool
+	Tags        map[string]string
 }
 
 // TaskState is where a task is in its life, as far as a scaler needs to know.

@@ -22,6 +22,25 @@ type Broker interface {
 	// Counter reads a counter that the application keeps: how many of its tasks are executing. A missing key is 0; a
 	// value that is no count is unknown with its cause.
 	Counter(ctx context.Context, key string) (policy.Count, error)
+
+	// Cancel tells workers to fetch nothing more: each node, from each of its Queues. It returns when all have answered, or
+	// have had a second to do so. An answer is no proof, since it comes before the effect, and its lack is no error: a Look
+	// tells what is true. A name that more workers bear reaches all of them.
+	Cancel(ctx context.Context, nodes []policy.Node) error
+
+	// Consume tells workers to fetch again: each node, from each of its Queues. As with Cancel, a Look tells what is true.
+	Consume(ctx context.Context, nodes []policy.Node) error
+
+	// RateLimited returns the names of the tasks whose rate is limited on any of the nodes: a message of theirs may wait in
+	// an idle worker. It errs if not every node answered.
+	RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error)
+
+	// Lock takes the lock of that name for ttl, or prolongs it if token holds it already; false if another token holds it.
+	// Whoever dies leaves it to expire.
+	Lock(ctx context.Context, name, token string, ttl time.Duration) (bool, error)
+
+	// Unlock frees the lock if token holds it.
+	Unlock(ctx context.Context, name, token string) error
 }
 
 // Fleet is the orchestrator that runs the workers.
@@ -35,6 +54,18 @@ type Fleet interface {
 
 	// SetDesired sets the desired count. It is not retried blindly: the count may have been written when it errs.
 	SetDesired(ctx context.Context, ref policy.ServiceRef, n int) error
+
+	// Match tells in which of the tasks each node runs, by the host in its name: node name to task ID. A node that cannot be
+	// told for certain is not in it. It asks nobody.
+	Match(nodes []string, tasks []policy.Task) map[string]string
+
+	// Protect protects tasks from scale-in for the given time, which is rounded up to minutes, and returns until when each
+	// is protected. A task that has stopped meanwhile is not in the answer; any other that cannot be protected is an error,
+	// beside those that are.
+	Protect(ctx context.Context, ref policy.ServiceRef, ids []string, d time.Duration) (map[string]time.Time, error)
+
+	// Release ends the protection of tasks. One that has stopped meanwhile is no error.
+	Release(ctx context.Context, ref policy.ServiceRef, ids []string) error
 
 	// SetTags sets tags on the service with this ARN, leaving its other tags as they are.
 	SetTags(ctx context.Context, arn string, tags map[string]string) error
