@@ -30,6 +30,8 @@ type Fetched struct {
 	Due   time.Time // Its ETA; zero if it has none and was due when it was sent.
 	// Expired says that it was fetched longer ago than the visibility timeout.
 	Expired bool
+	// Later says that it is due beyond the horizon: a worker that stops puts it back in time.
+	Later bool
 }
 
 // Heard is how many workers answered the look, equal names counted each.

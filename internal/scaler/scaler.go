@@ -50,6 +50,11 @@ type Options struct {
 	Fleet   Fleet
 	Log     *slog.Logger
 	Now     func() time.Time
+	// Sleep waits, or returns ctx's error if that ends first; nil: with a timer.
+	Sleep func(ctx context.Context, d time.Duration) error
+	// Together calls the functions side by side and returns when all have; nil: each in a goroutine. A simulator calls them
+	// one after the other.
+	Together func(calls ...func())
 	// EventSource and EventDetailType are what an EventBridge event has to carry to be ours.
 	EventSource, EventDetailType string
 	// Coalesce is how long a demand that was answered answers the same demand again without a call to ECS.
