@@ -23,6 +23,12 @@ func TestScenariosNoticeEachMutant(t *testing.T) {
 		rules[0], rules[1] = rules[1], rules[0]
 	}
 	retry := func(s states, i int) states { return s["Retry"].([]any)[i].(states) }
+	// unverified skips Verify after one of ScaleIn's answers.
+	unverified := func(s states, status string) {
+		at(s, "ScaleIn")["Next"] = "Verified"
+		rule := states{"Variable": "$.scale_in.status", "StringEquals": status, "Next": "ScaledIn"}
+		s["Verified"] = states{"Type": "Choice", "Choices": []any{rule}, "Default": "Verify"}
+	}
 
 	mutants := map[string]func(definition states){
 		"ScaleOut without its Catch":             func(d states) { delete(at(item(d), "ScaleOut"), "Catch") },
@@ -41,13 +47,29 @@ func TestScenariosNoticeEachMutant(t *testing.T) {
 			r := retry(at(top(d), "Check"), 0)
 			r["ErrorEquals"] = append(r["ErrorEquals"].([]any), "Sandbox.Timedout")
 		},
-		"failed before scale-out":             func(d states) { firstTwo(at(item(d), "Decide")) },
-		"failed before scale-out, confirming": func(d states) { firstTwo(at(item(d), "StillIdle")) },
-		"scale-in that is not confirmed":      func(d states) { at(item(d), "StillIdle")["Choices"].([]any)[2].(states)["BooleanEquals"] = false },
-		"Confirm does not tell what was seen": func(d states) { delete(at(item(d), "Confirm")["Parameters"].(states), "previous.$") },
-		"ScaleIn is told the second look":     func(d states) { at(item(d), "ScaleIn")["Parameters"].(states)["previous.$"] = "$.look.seen" },
-		"Confirm is not kept":                 func(d states) { at(item(d), "Confirm")["ResultPath"] = "$.ignored" },
-		"ScaleIn that held is verified":       func(d states) { at(item(d), "WasScaledIn")["Default"] = "Verify" },
+		"failed before scale-out":                   func(d states) { firstTwo(at(item(d), "Decide")) },
+		"failed before scale-out, confirming":       func(d states) { firstTwo(at(item(d), "StillIdle")) },
+		"scale-in that is not confirmed":            func(d states) { at(item(d), "StillIdle")["Choices"].([]any)[2].(states)["BooleanEquals"] = false },
+		"Confirm does not tell what was seen":       func(d states) { delete(at(item(d), "Confirm")["Parameters"].(states), "previous.$") },
+		"ScaleIn is told the second look":           func(d states) { at(item(d), "ScaleIn")["Parameters"].(states)["previous.$"] = "$.look.seen" },
+		"Confirm is not kept":                       func(d states) { at(item(d), "Confirm")["ResultPath"] = "$.ignored" },
+		"ScaleIn that held is not verified":         func(d states) { unverified(item(d), "held") },
+		"ScaleIn that only drained is not verified": func(d states) { unverified(item(d), "draining") },
+		"ScaleIn that resumed is not verified":      func(d states) { unverified(item(d), "resumed") },
+		"ScaleIn that acted is not verified":        func(d states) { unverified(item(d), "scaled in") },
+		"the first look's advice after scale-in": func(d states) {
+			at(item(d), "WorkCame")["Choices"].([]any)[0].(states)["Variable"] = "$.first.should_scale_out"
+		},
+		"what only drained passes for scaled in": func(d states) {
+			p := at(item(d), "ScaledIn")["Parameters"].(states)
+			delete(p, "outcome.$")
+			p["outcome"] = "scaled in"
+		},
+		"the result does not tell that workers came back": func(d states) {
+			p := at(item(d), "Restored")["Parameters"].(states)
+			delete(p, "then.$")
+			p["then"] = nil
+		},
 		"a failed target does not fail the run": func(d states) {
 			at(top(d), "Summary")["Parameters"].(states)["failed.$"] = "States.ArrayContains($.results[*].failed, null)"
 		},

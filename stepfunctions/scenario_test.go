@@ -115,7 +115,11 @@ func (r *reader) line(key, value string) error {
 			way, outcome, _ := strings.Cut(value, " = ")
 			outcome, message, failed := strings.Cut(outcome, " !! ")
 			r.paths[target] = strings.Fields(way)
-			r.results[target] = map[string]any{"target": target, "outcome": outcome, "failed": failed, "error": nil}
+			outcome, then, restored := strings.Cut(outcome, ", then ")
+			r.results[target] = map[string]any{"target": target, "outcome": outcome, "then": nil, "failed": failed, "error": nil}
+			if restored {
+				r.results[target]["then"] = then
+			}
 			if failed {
 				r.results[target]["error"] = message
 			}
