@@ -186,6 +186,7 @@ func (c *cloud) setDesireds(n int32, services ...string) {
 type result struct {
 	Target  string
 	Outcome string
+	Then    string // What ScaleOut answered after ScaleIn, if it was asked.
 	Failed  bool
 	Error   string
 }

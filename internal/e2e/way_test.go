@@ -95,7 +95,7 @@ func TestMainWay(t *testing.T) {
 			if want := (result{Target: "video", Outcome: "scaled in"}); s.Results["video"] != want || s.Status != asl.Succeeded {
 				t.Errorf("a sweep after the work: %+v; decisions %v", s.Execution, s.Decisions["video"])
 			}
-			states := []string{"Decide", "Settle", "Confirm", "StillIdle", "ScaleIn", "WasScaledIn", "Verify", "WorkCame", "ScaledIn"}
+			states := []string{"Decide", "Settle", "Confirm", "StillIdle", "ScaleIn", "Verify", "WorkCame", "ScaledIn"}
 			if diff := cmp.Diff([][]string{states}, s.Items["Sweep"]); diff != "" {
 				t.Errorf("the way through the state machine (-want +got):\n%s", diff)
 			}
