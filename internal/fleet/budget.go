@@ -3,32 +3,40 @@ package fleet
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // errBudget says that our own limit, and not ECS, refused a call.
 var errBudget = errors.New("our own budget of calls, kept below ECS's rate limit, leaves no call before the deadline")
 
-// budget is a token bucket that keeps calls below a rate limit.
+// budget keeps calls below a rate limit. It is a rate.Limiter by a clock of its own: the limiter's own Wait knows only
+// that of the machine.
 type budget struct {
-	now         func() time.Time
-	burst, rate float64 // Calls; calls a second.
-
-	mu     sync.Mutex
-	tokens float64 // Negative while calls are waiting.
-	at     time.Time
+	now   func() time.Time
+	calls *rate.Limiter
 }
 
-func newBudget(now func() time.Time, burst, rate float64) *budget {
-	return &budget{now: now, burst: burst, rate: rate, tokens: burst, at: now()}
+// newBudget allows burst calls at once, and perSecond in the long run.
+func newBudget(now func() time.Time, burst int, perSecond rate.Limit) *budget {
+	return &budget{now, rate.NewLimiter(perSecond, burst)}
 }
 
 // take waits until a call may be made. It errs at once if that would be after ctx's deadline.
 func (b *budget) take(ctx context.Context) error {
-	wait, err := b.reserve(ctx)
-	if err != nil || wait <= 0 {
+	if err := ctx.Err(); err != nil {
 		return err
+	}
+	now := b.now()
+	turn := b.calls.ReserveN(now, 1)
+	wait := turn.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	if deadline, ok := ctx.Deadline(); ok && now.Add(wait).After(deadline) {
+		turn.CancelAt(now)
+		return errBudget
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -36,23 +44,7 @@ func (b *budget) take(ctx context.Context) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
+		turn.CancelAt(b.now())
 		return ctx.Err()
 	}
-}
-
-func (b *budget) reserve(ctx context.Context) (time.Duration, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	now := b.now()
-	b.tokens = min(b.burst, b.tokens+now.Sub(b.at).Seconds()*b.rate)
-	b.at = now
-	wait := time.Duration((1 - b.tokens) / b.rate * float64(time.Second))
-	if deadline, ok := ctx.Deadline(); ok && wait > 0 && now.Add(wait).After(deadline) {
-		return 0, errBudget
-	}
-	b.tokens--
-	return wait, nil
 }

@@ -164,6 +164,7 @@ func service(s types.Service) policy.Service {
 	out := policy.Service{
 		ARN: aws.ToString(s.ServiceArn), Desired: int(s.DesiredCount), Running: int(s.RunningCount),
 		Pending: int(s.PendingCount), Deploying: deploying(s), Tags: map[string]string{},
+		Rebalancing: s.AvailabilityZoneRebalancing == types.AvailabilityZoneRebalancingEnabled,
 	}
 	for _, t := range s.Tags {
 		out.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)

@@ -29,6 +29,7 @@ type API interface {
 	ListTasks(context.Context, *ecs.ListTasksInput, ...func(*ecs.Options)) (*ecs.ListTasksOutput, error)
 	DescribeTasks(context.Context, *ecs.DescribeTasksInput, ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error)
 	GetTaskProtection(context.Context, *ecs.GetTaskProtectionInput, ...func(*ecs.Options)) (*ecs.GetTaskProtectionOutput, error)
+	UpdateTaskProtection(context.Context, *ecs.UpdateTaskProtectionInput, ...func(*ecs.Options)) (*ecs.UpdateTaskProtectionOutput, error)
 	UpdateService(context.Context, *ecs.UpdateServiceInput, ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error)
 	TagResource(context.Context, *ecs.TagResourceInput, ...func(*ecs.Options)) (*ecs.TagResourceOutput, error)
 }
@@ -67,8 +68,8 @@ func New(api API, o Options) *Fleet {
 		o.AttemptTimeout = 3 * time.Second
 	}
 	// AWS documents, per account and Region: DescribeServices 100 at once and 20/s, ListTasks and DescribeTasks 100 and
-	// 20/s, UpdateService 50 and 5/s. We take nine tenths of each, since others share them: of the 100 calls that a sweep
-	// of 1,000 services needs, the last ten wait for half a second.
+	// 20/s, GetTaskProtection and UpdateTaskProtection 200 and 80/s, UpdateService 50 and 5/s. We take nine tenths of each,
+	// since others share them: of the 100 calls that a sweep of 1,000 services needs, the last ten wait for half a second.
 	return &Fleet{
 		api: api, opts: o,
 		services:   newBudget(o.Now, 90, 18),

@@ -18,7 +18,7 @@ import (
 // ECS's limits for the tasks in one call.
 const (
 	taskBatch       = 100 // DescribeTasks.
-	protectionBatch = 10  // GetTaskProtection.
+	protectionBatch = 10  // GetTaskProtection, UpdateTaskProtection.
 )
 
 // Tasks returns the tasks of one service that have not stopped yet, those on their way out included, by age. Whether a task
@@ -49,23 +49,13 @@ func (f *Fleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task
 	group.SetLimit(atOnce)
 	for batch := range slices.Chunk(arns, taskBatch) {
 		group.Go(func() error {
-			out, err := f.api.DescribeTasks(groupCtx, &ecs.DescribeTasksInput{Cluster: &ref.Cluster, Tasks: batch}, f.read(f.tasks))
+			part, err := f.describeTasks(groupCtx, ref, batch)
 			if err != nil {
 				return err
 			}
-			for _, failure := range out.Failures {
-				// A task that is no longer known has stopped over an hour ago.
-				if reason := aws.ToString(failure.Reason); reason != "MISSING" {
-					return fmt.Errorf("ECS says %s of task %s", reason, lastPart(aws.ToString(failure.Arn)))
-				}
-			}
 			mu.Lock()
 			defer mu.Unlock()
-			for _, t := range out.Tasks {
-				if task, here := task(t); here {
-					tasks = append(tasks, task)
-				}
-			}
+			tasks = append(tasks, part...)
 			return nil
 		})
 	}
@@ -81,6 +71,27 @@ func (f *Fleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
+	return tasks, nil
+}
+
+// describeTasks describes at most a hundred tasks, and returns those that have not stopped yet.
+func (f *Fleet) describeTasks(ctx context.Context, ref policy.ServiceRef, ids []string) ([]policy.Task, error) {
+	out, err := f.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &ref.Cluster, Tasks: ids}, f.read(f.tasks))
+	if err != nil {
+		return nil, err
+	}
+	for _, failure := range out.Failures {
+		// A task that is no longer known has stopped over an hour ago.
+		if reason := aws.ToString(failure.Reason); reason != missing {
+			return nil, fmt.Errorf("ECS says %s of task %s", reason, lastPart(aws.ToString(failure.Arn)))
+		}
+	}
+	var tasks []policy.Task
+	for _, t := range out.Tasks {
+		if task, here := task(t); here {
+			tasks = append(tasks, task)
+		}
+	}
 	return tasks, nil
 }
 
@@ -109,7 +120,7 @@ func (f *Fleet) addProtection(ctx context.Context, ref policy.ServiceRef, tasks 
 			}
 			for _, failure := range out.Failures {
 				// A task that has stopped since it was listed is not protected, nor is one that cannot be.
-				if reason := aws.ToString(failure.Reason); reason != "MISSING" && reason != "TASK_NOT_VALID" {
+				if reason := aws.ToString(failure.Reason); reason != missing && reason != notValid {
 					return fmt.Errorf("ECS says %s of task %s", reason, lastPart(aws.ToString(failure.Arn)))
 				}
 			}

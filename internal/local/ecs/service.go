@@ -35,6 +35,9 @@ type ServiceConfig struct {
 	Zones          []string // Default the a and b of the Region.
 	TaskDefinition string   // family:revision; default Name + ":1".
 	Tags           map[string]string
+	// Rebalancing has ECS even out the Availability Zones by itself: see rebalance. Off by default, although ECS has it on for
+	// services that are made without a word about it.
+	Rebalancing bool
 }
 
 type service struct {
@@ -45,9 +48,8 @@ type service struct {
 	createdAt   time.Time
 	deployments []*deployment // The first is the PRIMARY one.
 	tasks       []*task       // Those that have not stopped.
-	rebalancing string
-	events      []note // The newest first, as ECS tells them; a hundred at most.
-	blocked     bool   // The last try to lower the count was blocked by protected tasks.
+	events      []note        // The newest first, as ECS tells them; a hundred at most.
+	blocked     bool          // The last try to lower the count was blocked by protected tasks.
 
 	failures  int // Tasks that failed in a row.
 	restartAt time.Time
@@ -105,7 +107,7 @@ func (m *Model) create(c ServiceConfig) (*service, error) {
 	now := m.opts.Now()
 	s := &service{
 		ServiceConfig: c, arn: m.arn("service", c.Cluster+"/"+c.Name),
-		status: active, desired: c.Desired, createdAt: now, rebalancing: "ENABLED",
+		status: active, desired: c.Desired, createdAt: now,
 	}
 	m.clusters[c.Cluster] = true
 	m.services[key] = s

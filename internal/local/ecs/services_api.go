@@ -75,9 +75,12 @@ func (m *Model) describe(s *service, tags bool) types.Service {
 		DesiredCount: int32(s.desired), RunningCount: int32(c.running), PendingCount: int32(c.pending),
 		TaskDefinition: aws.String(m.definition(s.TaskDefinition)), CreatedAt: aws.Time(s.createdAt),
 		LaunchType: types.LaunchTypeFargate, SchedulingStrategy: types.SchedulingStrategyReplica,
-		AvailabilityZoneRebalancing: types.AvailabilityZoneRebalancing(s.rebalancing),
+		AvailabilityZoneRebalancing: types.AvailabilityZoneRebalancingDisabled,
 		DeploymentController:        &types.DeploymentController{Type: types.DeploymentControllerTypeEcs},
 		PropagateTags:               types.PropagateTagsNone,
+	}
+	if s.Rebalancing {
+		out.AvailabilityZoneRebalancing = types.AvailabilityZoneRebalancingEnabled
 	}
 	for i, d := range s.deployments {
 		td := types.Deployment{
@@ -130,7 +133,7 @@ func (m *Model) updateService(in *ecs.UpdateServiceInput) (*ecs.UpdateServiceOut
 		m.setDesired(s, int(*in.DesiredCount))
 	}
 	if in.AvailabilityZoneRebalancing != "" {
-		s.rebalancing = string(in.AvailabilityZoneRebalancing)
+		s.Rebalancing = in.AvailabilityZoneRebalancing == types.AvailabilityZoneRebalancingEnabled
 	}
 	if td := aws.ToString(in.TaskDefinition); in.ForceNewDeployment || td != "" && m.definition(td) != m.definition(s.TaskDefinition) {
 		if td != "" {
@@ -168,6 +171,7 @@ func (m *Model) createService(in *ecs.CreateServiceInput) (*ecs.CreateServiceOut
 		}
 		c := s.ServiceConfig
 		c.Cluster, c.Name, c.Desired = name, aws.ToString(in.ServiceName), int(aws.ToInt32(in.DesiredCount))
+		c.Rebalancing = in.AvailabilityZoneRebalancing == types.AvailabilityZoneRebalancingEnabled
 		c.Tags = map[string]string{}
 		for _, tag := range in.Tags {
 			c.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
