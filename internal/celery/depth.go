@@ -1,10 +1,12 @@
 package celery
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,8 +18,9 @@ import (
 // What a look reads at most of messages themselves. Above, the mere count stands: a long list is a backlog whatever the
 // ETAs in it, and what workers hold is then held by everyone. A message of small arguments has 700 bytes.
 const (
-	maxMessages = 200     // Messages of one list, and of the unacked hash.
-	maxRead     = 1 << 20 // Bytes of messages in one look, over all lists.
+	maxMessages = 200     // Messages of one list.
+	maxHeld     = 2000    // Entries of the unacked hash: what all workers of the broker have fetched.
+	maxRead     = 1 << 20 // Bytes of messages in one look, over all lists and the hash, which gets three quarters at most.
 )
 
 // peek reads the messages of short lists and of a small unacked hash, at one instant, within a budget of bytes.
@@ -50,6 +53,7 @@ type hash struct {
 }
 
 type entry struct {
+	tag     string // Its delivery tag.
 	expired bool
 	value   string // Empty if it is too large to be read.
 }
@@ -92,7 +96,7 @@ func (b *Broker) measure(ctx context.Context, queues []string, now time.Time) (d
 		return depth{}, lateErr
 	}
 	d.unacked = hash{len: int(n), expired: int(late), err: errors.Join(err, lateErr)}
-	worth = worth || n > 0 && n <= maxMessages
+	worth = worth || n > 0 && n <= maxHeld
 	if !worth {
 		return d, nil
 	}
@@ -103,7 +107,7 @@ func (b *Broker) measure(ctx context.Context, queues []string, now time.Time) (d
 // does not allow scripts leaves the counts as they are: all of them due.
 func (b *Broker) peek(ctx context.Context, names []string, expiry string, d *depth) error {
 	keys := append([]string{b.keys.unacked(), b.keys.unackedIndex()}, names...)
-	answer, err := b.client.Eval(ctx, peek, keys, maxMessages, maxRead, expiry).Slice()
+	answer, err := b.client.Eval(ctx, peek, keys, maxMessages, maxHeld, maxRead, expiry).Slice()
 	if err != nil {
 		var refused redis.Error
 		if errors.As(err, &refused) {
@@ -119,9 +123,10 @@ func (b *Broker) peek(ctx context.Context, names []string, expiry string, d *dep
 		if n, ok := part[0].(int64); ok {
 			d.unacked.len = int(n)
 		}
-		for i := 2; i+1 < len(part); i += 2 {
-			value, _ := part[i+1].(string)
-			d.unacked.entries = append(d.unacked.entries, entry{expired: part[i] == int64(1), value: value})
+		for i := 2; i+2 < len(part); i += 3 {
+			tag, _ := part[i].(string)
+			value, _ := part[i+2].(string)
+			d.unacked.entries = append(d.unacked.entries, entry{tag: tag, expired: part[i+1] == int64(1), value: value})
 		}
 	}
 	for i, name := range names {
@@ -144,12 +149,10 @@ func (b *Broker) peek(ctx context.Context, names []string, expiry string, d *dep
 
 // count sums the lists of each queue, and tells what is held of each, and what cannot be told: loose. started are the ids of
 // the tasks that execute: with late acknowledgement they are among the unacked, and are active, not held.
-func (b *Broker) count(d depth, queues []string, now time.Time, started map[string]bool) (byQueue map[string]policy.Queue, loose policy.Count) {
-	due := now.Add(b.opts.Horizon)
-	byQueue = make(map[string]policy.Queue, len(queues))
-	asked := make(map[string]bool, len(queues))
+func (b *Broker) count(look *policy.Look, d depth, queues []string, started map[string]bool) {
+	due := look.At.Add(b.opts.Horizon)
+	look.Queues = make(map[string]policy.Queue, len(queues))
 	for _, name := range queues {
-		asked[name] = true
 		q := policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0)}
 		for _, key := range b.keys.lists(name) {
 			l := d.lists[key]
@@ -168,28 +171,40 @@ func (b *Broker) count(d depth, queues []string, now time.Time, started map[stri
 				}
 			}
 		}
-		byQueue[name] = q
+		look.Queues[name] = q
 	}
-	if d.unacked.err != nil {
-		return byQueue, policy.Unknown(fmt.Sprintf("read what workers hold: %v", d.unacked.err))
+	b.countHeld(look, d.unacked, due, started)
+}
+
+// countHeld tells what workers have fetched, singly and summed up.
+func (b *Broker) countHeld(look *policy.Look, unacked hash, due time.Time, started map[string]bool) {
+	switch {
+	case unacked.err != nil:
+		look.Loose = policy.Unknown(fmt.Sprintf("read what workers hold: %v", unacked.err))
+		return
+	case !unacked.read:
+		look.Loose = policy.Known(unacked.len)
+		look.FetchedKnown = unacked.len == 0
+		return
 	}
-	if !d.unacked.read {
-		return byQueue, policy.Known(d.unacked.len)
-	}
-	loose = policy.Known(0)
-	for _, e := range d.unacked.entries {
+	look.Loose = policy.Known(0)
+	look.FetchedKnown = true
+	for _, e := range unacked.entries {
 		h, err := parseHeld([]byte(e.value))
-		queue, certain := h.queueOf(asked)
+		queue, certain := h.queueOf(func(name string) bool { _, asked := look.Queues[name]; return asked })
+		f := policy.Fetched{Tag: e.tag, Task: h.name, Due: h.eta, Expired: e.expired}
 		waits := h.eta.After(due)
-		q := byQueue[queue]
+		q, asked := look.Queues[queue]
 		switch {
+		case err == nil && started[h.id], certain && !asked:
+			continue // Active, or another target's.
 		case err != nil || !certain:
 			if !waits {
-				loose.N++
+				look.Loose.N++
 			}
+			look.FetchedKnown = false
+			look.Fetched = append(look.Fetched, f)
 			continue
-		case !asked[queue], started[h.id]:
-			continue // Another target's, or active.
 		case waits:
 			q = later(q, h.eta)
 		case e.expired:
@@ -197,9 +212,12 @@ func (b *Broker) count(d depth, queues []string, now time.Time, started map[stri
 		default:
 			q.Held.N++
 		}
-		byQueue[queue] = q
+		look.Queues[queue] = q
+		look.FetchedKnown = look.FetchedKnown && h.name != ""
+		f.Queue = queue
+		look.Fetched = append(look.Fetched, f)
 	}
-	return byQueue, loose
+	slices.SortFunc(look.Fetched, func(a, b policy.Fetched) int { return cmp.Compare(a.Tag, b.Tag) })
 }
 
 func later(q policy.Queue, eta time.Time) policy.Queue {

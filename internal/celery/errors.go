@@ -67,3 +67,13 @@ func ofTLS(err error) bool {
 func ofOneKey(err error) bool {
 	return redis.HasErrorPrefix(err, "WRONGTYPE")
 }
+
+// reason is why a transaction failed: of the command that the server did not take, rather than of the whole.
+func reason(commands []redis.Cmder, err error) error {
+	for _, c := range commands {
+		if e := c.Err(); e != nil && !redis.HasErrorPrefix(e, "EXECABORT") {
+			return e
+		}
+	}
+	return err
+}

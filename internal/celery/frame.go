@@ -16,6 +16,7 @@ type command struct {
 	method    string
 	arguments map[string]any
 	nodes     []string // Only to these; nil: to all.
+	answers   int      // How many answers are due; with nodes only.
 	ticket    string   // Comes back with each reply.
 }
 
@@ -23,6 +24,9 @@ type command struct {
 // shuts down, and one that reads a body that is no JSON object goes deaf, so the frame's fields are no map and have no
 // omitempty, and golden frames recorded from kombu hold them in the tests.
 func (k keys) frame(c command, oid string, now time.Time, patience time.Duration) ([]byte, error) {
+	if c.nodes != nil && len(c.nodes) == 0 {
+		return nil, fmt.Errorf("encode control command %s: no node is named, and workers take that for all of them", c.method)
+	}
 	if c.arguments == nil {
 		c.arguments = map[string]any{}
 	}

@@ -60,3 +60,6 @@ func (k keys) replyBinding(oid string) string {
 
 // replyQueue names the queue that workers push replies to; its lists are named like those of any queue.
 func (k keys) replyQueue(oid string) string { return oid + "." + k.replyExchange() }
+
+// lock is a string, owned by whoever's token it holds, which expires: the lock of that name. It is Sluice's own key, the only one.
+func (k keys) lock(name string) string { return k.prefix + "sluice:lock:" + name }

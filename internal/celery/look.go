@@ -29,7 +29,7 @@ func (b *Broker) look(ctx context.Context, queues []string, patience time.Durati
 	if err != nil {
 		return policy.Look{}, err
 	}
-	answers, err := b.ask(ctx, []string{methodQueues, methodActive}, patience)
+	answers, err := b.ask(ctx, round{commands: []command{askQueues(), askActive()}, patience: patience})
 	if err != nil {
 		return policy.Look{}, err
 	}
@@ -41,6 +41,6 @@ func (b *Broker) look(ctx context.Context, queues []string, patience time.Durati
 	if !answers.counted {
 		look.Listeners = policy.Unknown("a Redis in cluster mode counts the listeners of one node only")
 	}
-	look.Queues, look.Loose = b.count(d, queues, now, started)
+	b.count(&look, d, queues, started)
 	return look, nil
 }

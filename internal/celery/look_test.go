@@ -48,6 +48,8 @@ func TestLookAtQueues(t *testing.T) {
 		active  []any
 		video   policy.Queue
 		loose   policy.Count
+		fetched []policy.Fetched
+		unread  bool // Whether some of what is fetched cannot be told.
 	}{
 		"nothing": {video: queue(0, 0, 0)},
 		"waiting, of all priorities": {
@@ -81,11 +83,18 @@ func TestLookAtQueues(t *testing.T) {
 			},
 			index: map[string]float64{"1": young, "2": young, "3": young},
 			video: queue(0, 2, 0),
+			fetched: []policy.Fetched{
+				{Tag: "1", Queue: "video", Task: "tasks.nap"},
+				{Tag: "3", Queue: "video", Task: "tasks.nap", Due: noon.Add(30 * time.Second)},
+			},
 		},
 		"held, due later": {
 			unacked: map[string]string{"1": unackedEntry(taskMessage("a", "video", late), "", "video")},
 			index:   map[string]float64{"1": young},
 			video:   policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0), Later: 1, NextDue: lateAt},
+			fetched: []policy.Fetched{
+				{Tag: "1", Queue: "video", Task: "tasks.nap", Due: lateAt},
+			},
 		},
 		"held, and nobody knows of which queue": {
 			unacked: map[string]string{
@@ -95,11 +104,19 @@ func TestLookAtQueues(t *testing.T) {
 			},
 			video: queue(0, 0, 0),
 			loose: policy.Known(3),
+			fetched: []policy.Fetched{
+				{Tag: "1", Task: "tasks.nap"},
+				{Tag: "2", Task: "tasks.nap", Due: lateAt},
+				{Tag: "3"},
+				{Tag: "4", Task: "tasks.nap"},
+			},
+			unread: true,
 		},
 		"held, too many to look into": {
-			unacked: many(maxMessages+1, unackedEntry(taskMessage("a", "video", late), "", "video")),
+			unacked: many(maxHeld+1, unackedEntry(taskMessage("a", "video", late), "", "video")),
 			video:   queue(0, 0, 0),
-			loose:   policy.Known(maxMessages + 1),
+			loose:   policy.Known(maxHeld + 1),
+			unread:  true,
 		},
 		"held, one too large to look into": {
 			unacked: map[string]string{
@@ -108,6 +125,11 @@ func TestLookAtQueues(t *testing.T) {
 			},
 			video: queue(0, 1, 0),
 			loose: policy.Known(1),
+			fetched: []policy.Fetched{
+				{Tag: "1"},
+				{Tag: "2", Queue: "video", Task: "tasks.nap"},
+			},
+			unread: true,
 		},
 		"held past the visibility timeout": {
 			unacked: map[string]string{
@@ -118,13 +140,39 @@ func TestLookAtQueues(t *testing.T) {
 			index: map[string]float64{"1": aged, "2": young, "3": aged, "4": aged},
 			video: policy.Queue{Backlog: policy.Known(1), Held: policy.Known(1), Later: 1, NextDue: lateAt},
 			loose: policy.Known(1),
+			fetched: []policy.Fetched{
+				{Tag: "1", Queue: "video", Task: "tasks.nap", Expired: true},
+				{Tag: "2", Queue: "video", Task: "tasks.nap"},
+				{Tag: "3", Task: "tasks.nap", Expired: true},
+				{Tag: "4", Queue: "video", Task: "tasks.nap", Due: lateAt, Expired: true},
+			},
+			unread: true,
+		},
+		"held, of another queue alone": {
+			unacked: map[string]string{"1": unackedEntry(taskMessage("a", "mail", nil), "", "mail")},
+			video:   queue(0, 0, 0),
+		},
+		"held, of which the task cannot be read": {
+			unacked: map[string]string{"1": unackedEntry(`{"content-type": "application/x-python-serialize", "body": "gAJ9"}`, "", "video")},
+			video:   queue(0, 1, 0),
+			fetched: []policy.Fetched{{Tag: "1", Queue: "video"}},
+			unread:  true,
+		},
+		"held, more than lists are read": {
+			unacked: many(maxMessages+1, unackedEntry(taskMessage("a", "mail", late), "", "mail")),
+			lists:   map[string][]string{"video": {taskMessage("b", "video", late)}},
+			video:   policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0), Later: 1, NextDue: lateAt},
 		},
 		"held, and executing": {
 			unacked: map[string]string{
 				"1": unackedEntry(taskMessage("t0", "video", nil), "", "video"), "2": unackedEntry(taskMessage("t7", "video", nil), "", "video"),
+				"3": unackedEntry(taskMessage("t0", "media.video", nil), "media", "media.video"),
 			},
 			active: activeTasks(1),
 			video:  queue(0, 1, 0),
+			fetched: []policy.Fetched{
+				{Tag: "2", Queue: "video", Task: "tasks.nap"},
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,6 +203,7 @@ func TestLookAtQueues(t *testing.T) {
 			}
 			want := policy.Look{
 				At: noon, Queues: map[string]policy.Queue{"video": c.video}, Loose: c.loose, Listeners: look.Listeners, Nodes: look.Nodes,
+				Fetched: c.fetched, FetchedKnown: !c.unread,
 			}
 			if diff := cmp.Diff(want, look); diff != "" {
 				t.Errorf("look (-want +got):\n%s", diff)
@@ -328,7 +377,7 @@ func TestLookAtCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := policy.Look{
-		At: noon, Queues: map[string]policy.Queue{"video": queue(1, 0, 0)}, Loose: policy.Known(0),
+		At: noon, Queues: map[string]policy.Queue{"video": queue(1, 0, 0)}, Loose: policy.Known(0), FetchedKnown: true,
 		Listeners: policy.Unknown("a Redis in cluster mode counts the listeners of one node only"),
 		Nodes:     []policy.Node{{Name: "w1@a", Answers: 1, Queues: []string{"video"}, Active: policy.Known(0)}},
 	}

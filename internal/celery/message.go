@@ -42,10 +42,11 @@ func (e envelope) payload() ([]byte, error) {
 	return body, nil
 }
 
-// task is what matters of a task's message: which it is and when it is due.
+// task is what matters of a task's message: which it is, what the application calls it, and when it is due.
 type task struct {
-	id  string
-	eta time.Time // Zero: due at once.
+	id   string
+	name string
+	eta  time.Time // Zero: due at once.
 }
 
 // parseTask reads the message of a task. What cannot be read is due at once: a worker has to start and deal with it.
@@ -54,7 +55,7 @@ func parseTask(message []byte) task {
 	if err := json.Unmarshal(message, &e); err != nil {
 		return task{}
 	}
-	t := task{id: e.Headers.ID, eta: parseETA(e.Headers.ETA)}
+	t := task{id: e.Headers.ID, name: e.Headers.Task, eta: parseETA(e.Headers.ETA)}
 	if e.Headers.Task != "" || e.ContentType != contentJSON {
 		return t
 	}
@@ -63,13 +64,14 @@ func parseTask(message []byte) task {
 		return t
 	}
 	var v1 struct {
-		ID  string          `json:"id"`
-		ETA json.RawMessage `json:"eta"`
+		ID   string          `json:"id"`
+		Task string          `json:"task"`
+		ETA  json.RawMessage `json:"eta"`
 	}
 	if err := json.Unmarshal(body, &v1); err != nil {
 		return t
 	}
-	return task{id: v1.ID, eta: parseETA(v1.ETA)}
+	return task{id: v1.ID, name: v1.Task, eta: parseETA(v1.ETA)}
 }
 
 // etaLayouts are what Python's datetime.isoformat writes, with and without an offset. time.Parse takes a fraction of a
@@ -115,11 +117,11 @@ func parseHeld(value []byte) (held, error) {
 // queueOf tells the queue that the message was fetched from, if that is certain. An ordinary send names the queue itself
 // as routing key, with no exchange or one of the queue's own name. What goes through another exchange can have come from
 // any queue bound to it.
-func (h held) queueOf(asked map[string]bool) (queue string, certain bool) {
+func (h held) queueOf(asked func(queue string) bool) (queue string, certain bool) {
 	if h.routingKey == "" {
 		return "", false
 	}
-	if h.exchange == "" || h.exchange == h.routingKey && asked[h.routingKey] {
+	if h.exchange == "" || h.exchange == h.routingKey && asked(h.routingKey) {
 		return h.routingKey, true
 	}
 	return "", false

@@ -19,20 +19,20 @@ func TestParseTask(t *testing.T) {
 		message string
 		want    task
 	}{
-		"no ETA":                       {taskMessage("a", "q", nil), task{id: "a"}},
-		"ETA":                          {taskMessage("a", "q", "2026-11-21T20:30:29+00:00"), task{"a", at}},
-		"ETA with a fraction":          {taskMessage("a", "q", "2026-11-21T20:30:29.294805+00:00"), task{"a", at.Add(294805 * time.Microsecond)}},
-		"ETA with an offset":           {taskMessage("a", "q", "2026-11-21T22:30:29+02:00"), task{"a", at}},
-		"ETA with Z":                   {taskMessage("a", "q", "2026-11-21T20:30:29Z"), task{"a", at}},
-		"naive ETA":                    {taskMessage("a", "q", "2026-11-21T20:30:29"), task{"a", at}},
-		"naive ETA with a fraction":    {taskMessage("a", "q", "2026-11-21T20:30:29.5"), task{"a", at.Add(500 * time.Millisecond)}},
-		"ETA as str writes it":         {taskMessage("a", "q", "2026-11-21 20:30:29+00:00"), task{"a", at}},
-		"ETA that is no time":          {taskMessage("a", "q", "soon"), task{id: "a"}},
-		"ETA that is no text":          {taskMessage("a", "q", 1795293161), task{id: "a"}},
-		"redelivered":                  {`{"headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00", "redelivered": true}}`, task{"a", at}},
-		"pickled body":                 {`{"body": "gAJ9", "content-type": "application/x-python-serialize", "headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00"}}`, task{"a", at}},
-		"protocol 1":                   {v1(contentJSON, `{"id": "a", "task": "t", "args": [], "eta": "2026-11-21T20:30:29+00:00"}`), task{"a", at}},
-		"protocol 1, no ETA":           {v1(contentJSON, `{"id": "a", "task": "t", "eta": null}`), task{id: "a"}},
+		"no ETA":                       {taskMessage("a", "q", nil), task{id: "a", name: "tasks.nap"}},
+		"ETA":                          {taskMessage("a", "q", "2026-11-21T20:30:29+00:00"), task{"a", "tasks.nap", at}},
+		"ETA with a fraction":          {taskMessage("a", "q", "2026-11-21T20:30:29.294805+00:00"), task{"a", "tasks.nap", at.Add(294805 * time.Microsecond)}},
+		"ETA with an offset":           {taskMessage("a", "q", "2026-11-21T22:30:29+02:00"), task{"a", "tasks.nap", at}},
+		"ETA with Z":                   {taskMessage("a", "q", "2026-11-21T20:30:29Z"), task{"a", "tasks.nap", at}},
+		"naive ETA":                    {taskMessage("a", "q", "2026-11-21T20:30:29"), task{"a", "tasks.nap", at}},
+		"naive ETA with a fraction":    {taskMessage("a", "q", "2026-11-21T20:30:29.5"), task{"a", "tasks.nap", at.Add(500 * time.Millisecond)}},
+		"ETA as str writes it":         {taskMessage("a", "q", "2026-11-21 20:30:29+00:00"), task{"a", "tasks.nap", at}},
+		"ETA that is no time":          {taskMessage("a", "q", "soon"), task{id: "a", name: "tasks.nap"}},
+		"ETA that is no text":          {taskMessage("a", "q", 1795293161), task{id: "a", name: "tasks.nap"}},
+		"redelivered":                  {`{"headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00", "redelivered": true}}`, task{"a", "t", at}},
+		"pickled body":                 {`{"body": "gAJ9", "content-type": "application/x-python-serialize", "headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00"}}`, task{"a", "t", at}},
+		"protocol 1":                   {v1(contentJSON, `{"id": "a", "task": "t", "args": [], "eta": "2026-11-21T20:30:29+00:00"}`), task{"a", "t", at}},
+		"protocol 1, no ETA":           {v1(contentJSON, `{"id": "a", "task": "t", "eta": null}`), task{id: "a", name: "t"}},
 		"protocol 1, pickled":          {v1("application/x-python-serialize", "\x80\x02}"), task{}},
 		"protocol 1, body is rubbish":  {v1(contentJSON, `[`), task{}},
 		"body is not base64":           {`{"body": "%", "content-type": "application/json", "properties": {"body_encoding": "base64"}}`, task{}},
@@ -45,7 +45,7 @@ func TestParseTask(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := parseTask([]byte(c.message))
-			if got.id != c.want.id || !got.eta.Equal(c.want.eta) {
+			if got.id != c.want.id || got.name != c.want.name || !got.eta.Equal(c.want.eta) {
 				t.Errorf("task %+v, want %+v", got, c.want)
 			}
 		})

@@ -1,15 +1,17 @@
 -- Reads the messages of short lists and of a small hash at one instant. It writes nothing.
--- KEYS: the unacked hash, its index, then the lists. ARGV: most messages of one key, bytes of all, the time of expiry.
--- Answers per key, hash first, without the index: {length, whether what follows is all of it, message...}; of the hash
--- {length, all, expired, value, ...}; {} for a key of another type. Redis cannot tell the length of a list's element
--- without copying it, so the budget may be overdrawn by one element, which is not sent; the rest is then not looked at.
-local most, budget, expiry = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- KEYS: the unacked hash, its index, then the lists. ARGV: most messages of one list, most entries of the hash, bytes of all,
+-- the time of expiry. Answers per key, hash first, without the index: {length, whether what follows is all of it, message...};
+-- of the hash {length, all, tag, expired, value, ...}; {} for a key of another type. A quarter of the bytes is the lists'.
+-- Redis cannot tell the length of a list's element without copying it, so the budget may be overdrawn by one element, which
+-- is not sent; the rest is then not looked at.
+local most, mostHeld, budget, expiry = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local kept = budget / 4
 local answer = {}
 
 local function hash()
   local n = redis.pcall('HLEN', KEYS[1])
   if type(n) ~= 'number' then return {} end
-  if n > most then return {n, 0} end
+  if n > mostHeld then return {n, 0} end
   local part = {n, 1}
   local tags = redis.call('HKEYS', KEYS[1])
   for _, tag in ipairs(tags) do
@@ -18,10 +20,11 @@ local function hash()
     if type(score) == 'string' and tonumber(score) <= expiry then expired = 1 end
     local size = redis.call('HSTRLEN', KEYS[1], tag)
     local value = ''
-    if size <= budget then
+    if size <= budget - kept then
       value = redis.call('HGET', KEYS[1], tag)
       budget = budget - size
     end
+    part[#part + 1] = tag
     part[#part + 1] = expired
     part[#part + 1] = value
   end

@@ -10,6 +10,7 @@ import (
 // reply is one worker's answer to one command.
 type reply struct {
 	method string
+	ticket string
 	node   string
 	value  json.RawMessage
 	err    error // Why the value cannot be used; value is then empty.
@@ -22,7 +23,7 @@ func parseReply(message []byte, tickets map[string]string) (reply, bool) {
 	if err := json.Unmarshal(message, &e); err != nil {
 		return reply{}, false
 	}
-	r := reply{method: tickets[e.Headers.Ticket]}
+	r := reply{method: tickets[e.Headers.Ticket], ticket: e.Headers.Ticket}
 	if r.method == "" {
 		return reply{}, false
 	}
@@ -48,10 +49,15 @@ func parseReply(message []byte, tickets map[string]string) (reply, bool) {
 		Error *string `json:"error"`
 	}
 	if json.Unmarshal(r.value, &failure) == nil && failure.Error != nil {
-		r.value, r.err = nil, fmt.Errorf("answered %s with the error %s", r.method, shorten(*failure.Error))
+		r.value, r.err = nil, workerError{r.method, shorten(*failure.Error)}
 	}
 	return r, true
 }
+
+// workerError is what a worker answers where it could not carry out a command.
+type workerError struct{ method, text string }
+
+func (e workerError) Error() string { return "answered " + e.method + " with the error " + e.text }
 
 var nodeName = regexp.MustCompile(`[A-Za-z0-9_.%+-]+@[A-Za-z0-9_.-]+`)
 

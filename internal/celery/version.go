@@ -38,7 +38,7 @@ func (b *Broker) refuseOld(ctx context.Context, patience time.Duration) error {
 	if len(b.oldNodes()) == 0 {
 		return nil
 	}
-	answers, err := b.ask(ctx, []string{methodQueues}, patience)
+	answers, err := b.ask(ctx, round{commands: []command{askQueues()}, patience: patience})
 	if err != nil {
 		return err
 	}

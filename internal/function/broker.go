@@ -40,16 +40,7 @@ const rereadAfter = time.Minute
 // Look is scaler.Broker's. A broker that was out of reach is looked at once more while ctx lasts: connections break whenever a
 // Redis fails over, and what a sweep does not see waits for the next one. Looking twice changes nothing.
 func (b *lazyBroker) Look(ctx context.Context, queues []string, patience time.Duration) (policy.Look, error) {
-	look := func(opened broker) (policy.Look, error) { return opened.Look(ctx, queues, patience) }
-	got, err := with(ctx, b, look)
-	if e := new(policy.Error); errors.As(err, &e) && e.Kind == policy.BrokerUnavailable && ctx.Err() == nil {
-		again, second := with(ctx, b, look)
-		if second == nil || ctx.Err() == nil {
-			return again, second
-		}
-		// Time ran out: what the first look ended with says more of the broker.
-	}
-	return got, err
+	return twice(ctx, b, func(opened broker) (policy.Look, error) { return opened.Look(ctx, queues, patience) })
 }
 
 // Beats is scaler.Broker's.
@@ -60,6 +51,49 @@ func (b *lazyBroker) Beats(ctx context.Context, expect int) (map[string]policy.B
 // Counter is scaler.Broker's.
 func (b *lazyBroker) Counter(ctx context.Context, key string) (policy.Count, error) {
 	return with(ctx, b, func(opened broker) (policy.Count, error) { return opened.Counter(ctx, key) })
+}
+
+// Cancel is scaler.Broker's. It is repeated as a look is: a worker that is told twice to stop fetching does what one does that
+// is told once.
+func (b *lazyBroker) Cancel(ctx context.Context, nodes []policy.Node) error {
+	return alone(twice(ctx, b, func(opened broker) (struct{}, error) { return struct{}{}, opened.Cancel(ctx, nodes) }))
+}
+
+// Consume is scaler.Broker's. It is repeated for the same reason.
+func (b *lazyBroker) Consume(ctx context.Context, nodes []policy.Node) error {
+	return alone(twice(ctx, b, func(opened broker) (struct{}, error) { return struct{}{}, opened.Consume(ctx, nodes) }))
+}
+
+// RateLimited is scaler.Broker's. Asking twice changes nothing.
+func (b *lazyBroker) RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error) {
+	return twice(ctx, b, func(opened broker) (map[string]bool, error) { return opened.RateLimited(ctx, nodes) })
+}
+
+// Lock is scaler.Broker's. It is repeated: if the first attempt took the lock and its answer was lost, the second finds
+// its own token there.
+func (b *lazyBroker) Lock(ctx context.Context, name, token string, ttl time.Duration) (bool, error) {
+	return twice(ctx, b, func(opened broker) (bool, error) { return opened.Lock(ctx, name, token, ttl) })
+}
+
+// Unlock is scaler.Broker's. It is repeated: what another has taken since bears another token.
+func (b *lazyBroker) Unlock(ctx context.Context, name, token string) error {
+	return alone(twice(ctx, b, func(opened broker) (struct{}, error) { return struct{}{}, opened.Unlock(ctx, name, token) }))
+}
+
+// alone leaves nothing but the error.
+func alone(_ struct{}, err error) error { return err }
+
+// twice uses the broker, and once more if it was out of reach and there is time: for what may be done twice.
+func twice[T any](ctx context.Context, b *lazyBroker, use func(broker) (T, error)) (T, error) {
+	got, err := with(ctx, b, use)
+	if e := new(policy.Error); errors.As(err, &e) && e.Kind == policy.BrokerUnavailable && ctx.Err() == nil {
+		again, second := with(ctx, b, use)
+		if second == nil || ctx.Err() == nil {
+			return again, second
+		}
+		// Time ran out: what the first ended with says more of the broker.
+	}
+	return got, err
 }
 
 func with[T any](ctx context.Context, b *lazyBroker, use func(broker) (T, error)) (T, error) {

@@ -34,6 +34,20 @@ func (b *stubBroker) Counter(context.Context, string) (policy.Count, error) {
 	return policy.Count{}, b.err
 }
 
+func (b *stubBroker) Cancel(context.Context, []policy.Node) error { return b.err }
+
+func (b *stubBroker) Consume(context.Context, []policy.Node) error { return b.err }
+
+func (b *stubBroker) RateLimited(context.Context, []policy.Node) (map[string]bool, error) {
+	return nil, b.err
+}
+
+func (b *stubBroker) Lock(context.Context, string, string, time.Duration) (bool, error) {
+	return false, b.err
+}
+
+func (b *stubBroker) Unlock(context.Context, string, string) error { return b.err }
+
 func (b *stubBroker) Close() error {
 	b.closed = true
 	return nil

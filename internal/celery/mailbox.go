@@ -11,14 +11,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The only commands that are sent to inspect. Both answer from any pool but a solo one that executes, and neither can fail to
-// be encoded by the worker: reserved, scheduled, stats, and active without safe leave a worker deaf if an argument of a
-// task, or a transport option, cannot be written in the application's serializer.
-const (
-	methodQueues = "active_queues"
-	methodActive = "active"
-)
-
 // What is read of the replies to one broadcast. What lies beyond counts as not answered. A worker's active tasks take
 // about 1 KB each at rest, and 3 KB at most: their arguments come shortened.
 const (
@@ -32,6 +24,16 @@ const staleAfter = 10 * time.Minute
 // oidPrefix marks the reply bindings of looks; the Unix time follows, for the sweep.
 const oidPrefix = "sluice-"
 
+// round is one round of commands over kombu's mailbox.
+type round struct {
+	commands []command
+	patience time.Duration // How long answers are waited for.
+	// linger is how long, once all that are due have come, more answers are waited for: those of workers that share a name.
+	linger time.Duration
+	// atomic has the server take all commands or none of them, whenever the connection breaks. In cluster mode it cannot be.
+	atomic bool
+}
+
 // broadcast is what came of one round of commands.
 type broadcast struct {
 	listeners int  // How many workers heard it.
@@ -39,52 +41,56 @@ type broadcast struct {
 	replies   []reply
 }
 
-// ask sends inspect commands to all workers and gathers the answers, for at most patience.
-func (b *Broker) ask(ctx context.Context, methods []string, patience time.Duration) (broadcast, error) {
+// ask sends the commands of a round and gathers the answers.
+func (b *Broker) ask(ctx context.Context, r round) (broadcast, error) {
 	now := time.Now()
 	oid := oidPrefix + strconv.FormatInt(now.Unix(), 10) + "-" + uuid()
 	tickets := map[string]string{}
 	var frames [][]byte
-	for _, method := range methods {
-		c := command{method: method, ticket: uuid()}
-		if method == methodActive {
-			c.arguments = map[string]any{"safe": true}
-		}
-		frame, err := b.keys.frame(c, oid, now, patience)
+	for _, c := range r.commands {
+		frame, err := b.keys.frame(c, oid, now, r.patience)
 		if err != nil {
 			return broadcast{}, err
 		}
-		tickets[c.ticket] = method
+		tickets[c.ticket] = c.method
 		frames = append(frames, frame)
 	}
 	stale := []string{b.keys.replyBinding(oid)}
 	defer func() { b.forget(ctx, stale) }()
-	left, listeners, err := b.publish(ctx, oid, frames)
+	left, listeners, err := b.publish(ctx, oid, frames, r.atomic)
 	if err != nil {
 		return broadcast{}, err
 	}
 	stale = append(stale, left...)
 
 	got := broadcast{counted: !b.opts.ClusterMode}
-	due := 0
-	for _, n := range listeners {
-		due += n
+	due, addressed := 0, false
+	for i, n := range listeners {
+		if c := r.commands[i]; c.nodes != nil {
+			addressed = true
+			due += c.answers
+		} else {
+			due += n
+		}
 		got.listeners = max(got.listeners, n)
 	}
-	if got.counted && due == 0 {
+	if got.counted && got.listeners == 0 {
 		return got, nil
 	}
-	if !got.counted || due > maxReplies {
+	if !addressed && !got.counted {
 		due = maxReplies
 	}
-	got.replies, err = b.gather(ctx, oid, tickets, due, patience)
+	got.replies, err = b.gather(ctx, oid, tickets, min(due, maxReplies), r)
 	return got, err
 }
 
 // publish binds the reply queue and sends the frames. It returns how many workers each frame reached, and the bindings
 // that are ours and stale.
-func (b *Broker) publish(ctx context.Context, oid string, frames [][]byte) (stale []string, listeners []int, err error) {
+func (b *Broker) publish(ctx context.Context, oid string, frames [][]byte, atomic bool) (stale []string, listeners []int, err error) {
 	pipe := b.client.Pipeline()
+	if atomic && !b.opts.ClusterMode {
+		pipe = b.client.TxPipeline()
+	}
 	pipe.SAdd(ctx, b.keys.replyBindings(), b.keys.replyBinding(oid))
 	// One step of a scan on each look: whatever the size of the set, it is gone through in time.
 	scan := pipe.SScan(ctx, b.keys.replyBindings(), b.sweep.Load(), oidPrefix+"*", 100)
@@ -99,8 +105,8 @@ func (b *Broker) publish(ctx context.Context, oid string, frames [][]byte) (stal
 	for _, frame := range frames {
 		heard = append(heard, pipe.Publish(ctx, b.keys.controlChannel(), frame))
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, nil, err
+	if sent, err := pipe.Exec(ctx); err != nil {
+		return nil, nil, reason(sent, err)
 	}
 	for _, h := range heard {
 		listeners = append(listeners, int(h.Val()))
@@ -117,9 +123,9 @@ func (b *Broker) publish(ctx context.Context, oid string, frames [][]byte) (stal
 	return stale, listeners, nil
 }
 
-// gather reads up to due replies, for at most patience.
-func (b *Broker) gather(ctx context.Context, oid string, tickets map[string]string, due int, patience time.Duration) ([]reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// gather reads up to due replies, for at most the round's patience, and then what comes while it lingers.
+func (b *Broker) gather(ctx context.Context, oid string, tickets map[string]string, due int, r round) ([]reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
 	queue := b.keys.lists(b.keys.replyQueue(oid))
 	var replies []reply
@@ -138,9 +144,35 @@ func (b *Broker) gather(ctx context.Context, oid string, tickets map[string]stri
 			return nil, fmt.Errorf("wait for replies: %w", err)
 		}
 		size += len(popped[1])
-		if r, ok := parseReply([]byte(popped[1]), tickets); ok {
-			replies = append(replies, r)
+		if answer, ok := parseReply([]byte(popped[1]), tickets); ok {
+			replies = append(replies, answer)
 			due--
+		}
+	}
+	return b.linger(ctx, queue[0], tickets, r.linger, replies)
+}
+
+// linger adds the replies that come within d. It asks again and again, because Redis blocks for whole seconds.
+func (b *Broker) linger(ctx context.Context, queue string, tickets map[string]string, d time.Duration, replies []reply) ([]reply, error) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(d); time.Now().Before(end) && len(replies) < maxReplies; {
+		select {
+		case <-ctx.Done():
+			return replies, nil
+		case <-tick.C:
+		}
+		popped, err := b.client.RPop(ctx, queue).Result()
+		switch {
+		case past(ctx):
+			return replies, nil
+		case errors.Is(err, redis.Nil), errors.Is(err, errTooLarge):
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("wait for replies: %w", err)
+		}
+		if answer, ok := parseReply([]byte(popped), tickets); ok {
+			replies = append(replies, answer)
 		}
 	}
 	return replies, nil
