@@ -42,17 +42,31 @@ type Signals struct {
 	Active  Count // Tasks that execute; a worker that listens and does not answer counts as executing.
 	Held    Count // Due messages that workers have fetched and not started or not acknowledged.
 
+	Drained Drained
+	// Blind says that the workers cannot be asked, so that they cannot be let go one by one either.
+	Blind bool
+
 	Tasks TaskCounts
 	Seen  Sighting
 	Prior *Sighting // What was seen when the target was first found idle; nil if this is the first look.
+}
+
+// Drained are the running tasks whose workers fetch nothing any more: they are no capacity.
+type Drained struct {
+	Tasks     int // All of them.
+	Idle      int // Those of them that execute nothing. They can fetch again at once, and they can be let go.
+	Executing int // What the others execute, in their own time: part of Active, and nothing that asks for a worker.
 }
 
 // TaskCounts is what a look at the single tasks of a service gives. A first look does without it: it costs two calls for
 // each service, which the quota does not bear for a thousand of them. So without it there is at most a candidate.
 type TaskCounts struct {
 	Known     bool
-	Young     int // Running tasks, or tasks on their way up, that are younger than grace.
+	Young     int // Tasks on their way up, and running ones that are younger than grace.
+	Live      int // Tasks that run or are on their way up.
 	Protected int // Tasks that are protected from scale-in at this time.
+	// Told says that each worker is known to run in a certain task. Without it nobody can be chosen: it is all or none.
+	Told bool
 }
 
 // Sighting is what has to be remembered of one look in order to tell, at the next one, whether anything happened in
@@ -61,22 +75,27 @@ type Sighting struct {
 	At        time.Time `json:"at"`
 	Processed int64     `json:"processed"` // Tasks that the workers have accepted since they started, all together.
 	Heard     int       `json:"heard"`     // How many workers that sum is of; 0 where workers send no heartbeats.
+	Workers   int       `json:"workers"`   // How many workers were to be left then.
 }
 
 // Decision is what to do about one target, and why.
 type Decision struct {
-	Action  Action   `json:"action"`
-	Current int      `json:"current"`
-	Desired int      `json:"desired"` // Equal to Current unless Action is ScaleOut, Candidate or ScaleIn.
-	Wish    int      `json:"wish"`    // What the work alone asks for, before any bound.
+	Action  Action `json:"action"`
+	Current int    `json:"current"`
+	// Desired is what the count is to be: that of Current unless Action is ScaleOut, Candidate or ScaleIn. A ScaleOut may
+	// leave it, and only have drained workers fetch again.
+	Desired int      `json:"desired"`
+	Wish    int      `json:"wish"` // What the work alone asks for, before any bound.
 	Reasons []Reason `json:"reasons"`
+	Resume  int      `json:"resume,omitempty"` // With ScaleOut: how many drained workers are to fetch again.
 }
 
 // Decide decides how many workers the target should have.
 //
 // Its promises, each held by a test: the same input gives the same output; a scale-out never lowers and a scale-in never
 // raises; what it changes to is within Min and Max; more backlog never lowers the wish; it scales in only on signals that
-// are all known, all zero and have been so since Prior, at least Settle ago.
+// are all known, only to a count that the work at hand does not need and did not need at Prior, at least Settle ago; and
+// to none only if there was no work then, is none now, and came none in between.
 func Decide(s Signals, l Limits, now time.Time) Decision {
 	d := Decision{Action: Hold, Current: s.Desired, Desired: s.Desired, Wish: wish(s, l)}
 	if s.Paused {
@@ -84,17 +103,22 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 		return d
 	}
 	want, why := raise(s, l, d.Wish)
+	if s.Tasks.Known && !s.Deploying && s.Tasks.Protected > 0 && s.Tasks.Live > s.Desired {
+		// Protected tasks keep ECS from going down to a count that was set. Once the protection ends it would, and stop
+		// workers that by then have work.
+		d.Action, d.Desired, d.Reasons = ScaleOut, min(s.Tasks.Live, max(l.Max, s.Desired)), []Reason{ReasonBlocked}
+		if d.Desired > s.Desired {
+			return d
+		}
+		d.Action, d.Reasons = Hold, nil
+	}
+	// Drained workers are no capacity: they fetch nothing, whatever waits.
+	capacity := max(0, s.Desired-s.Drained.Tasks)
 	switch {
-	case want > s.Desired:
-		d.Action, d.Desired, d.Reasons = ScaleOut, want, why
-	case want == s.Desired:
-		d.Reasons = []Reason{ReasonSteady}
-		if slices.Contains(why, ReasonMax) {
-			d.Reasons = append(d.Reasons, ReasonMax)
-		}
-		if slices.Contains(why, ReasonFloor) {
-			d.Reasons = append(d.Reasons, ReasonFloor)
-		}
+	case want > capacity:
+		fill(&d, s, l, want-capacity, why)
+	case want == capacity && s.Drained.Idle == 0:
+		d.Reasons = steady(why)
 	default:
 		lower(&d, s, l, want, now)
 	}
@@ -102,8 +126,9 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 }
 
 // wish is how many workers the work asks for: what waits, executes and is held, divided among them. Of what is unknown the
-// lower bound counts, since a doubt must not block a scale-out.
+// lower bound counts, since a doubt must not block a scale-out. What drained workers execute asks for nobody.
 func wish(s Signals, l Limits) int {
+	s.Active.N = max(0, s.Active.N-s.Drained.Executing)
 	work := s.Backlog.Add(s.Active).Add(s.Held).N
 	if work <= 0 {
 		return 0
@@ -115,7 +140,7 @@ func wish(s Signals, l Limits) int {
 // raise applies what asks for more workers than the work itself, and then the bounds, which always win.
 func raise(s Signals, l Limits, wish int) (want int, why []Reason) {
 	want = wish
-	if wish > s.Desired {
+	if wish > s.Desired-s.Drained.Tasks {
 		why = append(why, ReasonBacklog)
 	}
 	if s.Demand > want {
@@ -137,13 +162,46 @@ func raise(s Signals, l Limits, wish int) (want int, why []Reason) {
 	return want, why
 }
 
+// steady are the reasons of a count that fits.
+func steady(why []Reason) []Reason {
+	reasons := []Reason{ReasonSteady}
+	for _, r := range []Reason{ReasonMax, ReasonFloor} {
+		if slices.Contains(why, r) {
+			reasons = append(reasons, r)
+		}
+	}
+	return reasons
+}
+
+// fill finds the workers that are lacking. Drained ones that are idle fetch again at once, so they come first; then new ones
+// are started; and if max allows no more, drained ones that are still busy have to do.
+func fill(d *Decision, s Signals, l Limits, lacking int, why []Reason) {
+	d.Resume = min(lacking, s.Drained.Idle)
+	room := max(0, l.Max-s.Desired)
+	start := min(lacking-d.Resume, room)
+	d.Resume += min(lacking-d.Resume-start, s.Drained.Tasks-s.Drained.Idle)
+	if d.Resume == 0 && start == 0 {
+		d.Reasons = append(steady(why), ReasonMax)
+		if slices.Contains(why, ReasonMax) {
+			d.Reasons = steady(why)
+		}
+		return
+	}
+	d.Action, d.Desired, d.Reasons = ScaleOut, s.Desired+start, why
+	if d.Resume > 0 {
+		d.Reasons = append(slices.Clone(why), ReasonResume)
+	}
+}
+
 // lower asks everything that may hold a scale-in back. All that do are named, in order; if none does, the target is a
-// candidate, or, once it has been idle for the settle time and its tasks have been looked at, it is scaled in.
+// candidate, or, once too many workers have been seen for the settle time and its tasks have been looked at, it is scaled in.
 //
-// It is scaled in only when it is wholly idle: a count above the wish while there is work stays as it is, because ECS
-// chooses which task to stop, and would not ask whether it is busy.
+// While there is work only workers that are known by their task can be let go: ECS chooses which tasks to stop and asks
+// nobody whether they are busy, so all others have to be protected from it first.
 func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	work := s.Backlog.Add(s.Active).Add(s.Held)
+	idle := work == Known(0)
+	hurried := s.Prior != nil && moved(*s.Prior, s.Seen)
 	var held []Reason
 	if !work.Known {
 		held = append(held, ReasonUnknown)
@@ -157,19 +215,37 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	if s.Tasks.Young > 0 {
 		held = append(held, ReasonGrace)
 	}
-	if work.N > 0 {
+	if s.Blind && !idle {
 		held = append(held, ReasonWork)
 	}
-	spared := s.Tasks.Protected > want
-	if spared {
-		// ECS would not go below them: asking for less leaves the service blocked, and a deployment with it.
-		want = s.Tasks.Protected
-		if want >= d.Current {
-			held = append(held, ReasonProtected)
+	var bounds []Reason
+	keep := want + s.Drained.Tasks - s.Drained.Idle // Drained workers that are busy stay until they are done.
+	atLeast := func(n int, why Reason) {
+		if n > keep {
+			keep = n
+			bounds = append(bounds, why)
+			if keep >= d.Current {
+				held = append(held, why)
+			}
 		}
 	}
-	if s.Prior != nil && moved(*s.Prior, s.Seen) {
+	if idle && hurried && keep == 0 {
+		// It has been at work between two looks that found it idle, so it needs a worker.
+		atLeast(1, ReasonMoved)
+	}
+	if s.Prior != nil {
+		atLeast(s.Prior.Workers, ReasonMoved) // The most that was wanted while it settled.
+	}
+	// ECS would not go below them: asking for less leaves the service blocked, and a deployment with it.
+	atLeast(s.Tasks.Protected, ReasonProtected)
+	if s.Tasks.Known && !s.Tasks.Told && !s.Blind && keep > 0 {
+		held = append(held, ReasonUntold)
+	}
+	if s.Blind && hurried && !slices.Contains(held, ReasonMoved) {
 		held = append(held, ReasonMoved)
+	}
+	if keep >= d.Current && len(held) == 0 {
+		held = append(held, ReasonWork)
 	}
 	if len(held) > 0 {
 		d.Reasons = held
@@ -177,14 +253,15 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	}
 
 	d.Reasons = []Reason{ReasonIdle}
-	if spared {
-		d.Reasons = append(d.Reasons, ReasonProtected)
+	if !idle {
+		d.Reasons = []Reason{ReasonSurplus}
 	}
-	if l.ScaleInStep > 0 && d.Current-want > l.ScaleInStep {
-		want = d.Current - l.ScaleInStep
+	d.Reasons = append(d.Reasons, bounds...)
+	if l.ScaleInStep > 0 && d.Current-keep > l.ScaleInStep {
+		keep = d.Current - l.ScaleInStep
 		d.Reasons = append(d.Reasons, ReasonStep)
 	}
-	d.Desired = want
+	d.Desired = keep
 	switch {
 	case s.Prior == nil || now.Sub(s.Prior.At) < l.Settle:
 		d.Action = Candidate

@@ -38,172 +38,172 @@ func TestDecide(t *testing.T) {
 		{
 			"one message wakes one worker",
 			func(s *Signals, _ *Limits) { s.Desired, s.Backlog = 0, Known(1) },
-			Decision{ScaleOut, 0, 1, 1, []Reason{ReasonBacklog}},
+			Decision{ScaleOut, 0, 1, 1, []Reason{ReasonBacklog}, 0},
 		},
 		{
 			"a full worker's worth asks for one, one message more for two",
 			func(s *Signals, _ *Limits) { s.Desired, s.Backlog = 1, Known(11) },
-			Decision{ScaleOut, 1, 2, 2, []Reason{ReasonBacklog}},
+			Decision{ScaleOut, 1, 2, 2, []Reason{ReasonBacklog}, 0},
 		},
 		{
 			"what waits, executes and is held counts alike",
 			func(s *Signals, _ *Limits) { s.Backlog, s.Active, s.Held = Known(10), Known(10), Known(11) },
-			Decision{ScaleOut, 2, 4, 4, []Reason{ReasonBacklog}},
+			Decision{ScaleOut, 2, 4, 4, []Reason{ReasonBacklog}, 0},
 		},
 		{
 			"max bounds the wish",
 			func(s *Signals, _ *Limits) { s.Backlog = Known(1_000_000) },
-			Decision{ScaleOut, 2, 10, 100_000, []Reason{ReasonBacklog, ReasonMax}},
+			Decision{ScaleOut, 2, 10, 100_000, []Reason{ReasonBacklog, ReasonMax}, 0},
 		},
 		{
 			"an event's demand is obeyed though nothing is seen yet",
 			func(s *Signals, _ *Limits) { s.Desired, s.Demand = 0, 3 },
-			Decision{ScaleOut, 0, 3, 0, []Reason{ReasonDemand}},
+			Decision{ScaleOut, 0, 3, 0, []Reason{ReasonDemand}, 0},
 		},
 		{
 			"an event's demand is clamped",
 			func(s *Signals, _ *Limits) { s.Desired, s.Demand = 0, 99 },
-			Decision{ScaleOut, 0, 10, 0, []Reason{ReasonDemand, ReasonMax}},
+			Decision{ScaleOut, 0, 10, 0, []Reason{ReasonDemand, ReasonMax}, 0},
 		},
 		{
 			"a demand below the wish changes nothing",
 			func(s *Signals, _ *Limits) { s.Desired, s.Demand, s.Backlog = 0, 1, Known(35) },
-			Decision{ScaleOut, 0, 4, 4, []Reason{ReasonBacklog}},
+			Decision{ScaleOut, 0, 4, 4, []Reason{ReasonBacklog}, 0},
 		},
 		{
 			"a demand below the count never lowers it",
 			func(s *Signals, _ *Limits) { s.Demand, s.Backlog = 1, Known(1) },
-			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}},
+			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}, 0},
 		},
 		{
 			"a floor is kept",
 			func(s *Signals, _ *Limits) { s.Floor = 2 },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonSteady, ReasonFloor}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonSteady, ReasonFloor}, 0},
 		},
 		{
 			"a floor that was lost is made good",
 			func(s *Signals, _ *Limits) { s.Desired, s.Floor = 0, 2 },
-			Decision{ScaleOut, 0, 2, 0, []Reason{ReasonFloor}},
+			Decision{ScaleOut, 0, 2, 0, []Reason{ReasonFloor}, 0},
 		},
 		{
 			"min is kept without work",
 			func(s *Signals, l *Limits) { s.Desired, l.Min = 0, 1 },
-			Decision{ScaleOut, 0, 1, 0, []Reason{ReasonMin}},
+			Decision{ScaleOut, 0, 1, 0, []Reason{ReasonMin}, 0},
 		},
 		{
 			"unknown never blocks a scale-out",
 			func(s *Signals, _ *Limits) {
 				s.Desired, s.Backlog, s.Active, s.Held = 0, Known(5), Unknown("no answer"), Unknown("no answer")
 			},
-			Decision{ScaleOut, 0, 1, 1, []Reason{ReasonBacklog}},
+			Decision{ScaleOut, 0, 1, 1, []Reason{ReasonBacklog}, 0},
 		},
 		{
 			"a demand is obeyed without any broker",
 			func(s *Signals, _ *Limits) {
 				s.Desired, s.Demand, s.Backlog, s.Active, s.Held = 0, 1, Unknown("x"), Unknown("x"), Unknown("x")
 			},
-			Decision{ScaleOut, 0, 1, 0, []Reason{ReasonDemand}},
+			Decision{ScaleOut, 0, 1, 0, []Reason{ReasonDemand}, 0},
 		},
 		{
 			"a lower bound counts",
 			func(s *Signals, _ *Limits) { s.Active = AtLeast(25, "one of four silent") },
-			Decision{ScaleOut, 2, 3, 3, []Reason{ReasonBacklog}},
+			Decision{ScaleOut, 2, 3, 3, []Reason{ReasonBacklog}, 0},
 		},
 		{
 			"neither a deployment nor a young task nor a bad tag blocks a scale-out",
 			func(s *Signals, _ *Limits) {
 				s.Backlog, s.Deploying, s.BadOverride, s.Tasks.Young = Known(30), true, true, 2
 			},
-			Decision{ScaleOut, 2, 3, 3, []Reason{ReasonBacklog}},
+			Decision{ScaleOut, 2, 3, 3, []Reason{ReasonBacklog}, 0},
 		},
 
 		// What says that nothing is to be done.
 		{
 			"the number fits",
 			func(s *Signals, _ *Limits) { s.Backlog = Known(20) },
-			Decision{Hold, 2, 2, 2, []Reason{ReasonSteady}},
+			Decision{Hold, 2, 2, 2, []Reason{ReasonSteady}, 0},
 		},
 		{
 			"the number is all that max allows",
 			func(s *Signals, l *Limits) { s.Backlog, l.Max = Known(90), 2 },
-			Decision{Hold, 2, 2, 9, []Reason{ReasonSteady, ReasonMax}},
+			Decision{Hold, 2, 2, 9, []Reason{ReasonSteady, ReasonMax}, 0},
 		},
 		{
 			"nothing runs and nothing is to be done",
 			func(s *Signals, _ *Limits) { s.Desired = 0 },
-			Decision{Hold, 0, 0, 0, []Reason{ReasonSteady}},
+			Decision{Hold, 0, 0, 0, []Reason{ReasonSteady}, 0},
 		},
 		{
 			"paused wins over work",
 			func(s *Signals, _ *Limits) { s.Paused, s.Backlog = true, Known(99) },
-			Decision{Hold, 2, 2, 10, []Reason{ReasonPaused}},
+			Decision{Hold, 2, 2, 10, []Reason{ReasonPaused}, 0},
 		},
 		{
 			"paused wins over a demand",
 			func(s *Signals, _ *Limits) { s.Paused, s.Demand, s.Desired = true, 3, 0 },
-			Decision{Hold, 0, 0, 0, []Reason{ReasonPaused}},
+			Decision{Hold, 0, 0, 0, []Reason{ReasonPaused}, 0},
 		},
 		{
 			"paused wins over idleness",
 			func(s *Signals, _ *Limits) { s.Paused = true },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonPaused}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonPaused}, 0},
 		},
 
 		// What holds a scale-in back.
 		{
 			"fewer would do, but there is work, and ECS would not ask who is busy",
 			func(s *Signals, _ *Limits) { s.Active = Known(1) },
-			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}},
+			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}, 0},
 		},
 		{
 			"held work is work",
 			func(s *Signals, _ *Limits) { s.Held = Known(1) },
-			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}},
+			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}, 0},
 		},
 		{
 			"unknown backlog",
 			func(s *Signals, _ *Limits) { s.Backlog = Unknown("WRONGTYPE") },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonUnknown}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonUnknown}, 0},
 		},
 		{
 			"unknown activity",
 			func(s *Signals, _ *Limits) { s.Active = Unknown("1 of 2 tasks heard from") },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonUnknown}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonUnknown}, 0},
 		},
 		{
 			"a count that nobody filled in is unknown",
 			func(s *Signals, _ *Limits) { s.Held = Count{} },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonUnknown}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonUnknown}, 0},
 		},
 		{
 			"a deployment",
 			func(s *Signals, _ *Limits) { s.Deploying = true },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonDeployment}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonDeployment}, 0},
 		},
 		{
 			"a task that has just come up",
 			func(s *Signals, _ *Limits) { s.Tasks.Young = 1 },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonGrace}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonGrace}, 0},
 		},
 		{
 			"a tag with a typing error",
 			func(s *Signals, _ *Limits) { s.BadOverride = true },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonOverride}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonOverride}, 0},
 		},
 		{
 			"all tasks protected",
 			func(s *Signals, _ *Limits) { s.Tasks.Protected = 2 },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonProtected}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonProtected}, 0},
 		},
 		{
 			"a task was taken on since, though it looks idle at both instants",
 			func(s *Signals, _ *Limits) { s.Seen.Processed++ },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonMoved}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonMoved}, 0},
 		},
 		{
 			"a worker that sent heartbeats is no longer heard",
 			func(s *Signals, _ *Limits) { s.Seen.Heard = 1 },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonMoved}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonMoved}, 0},
 		},
 		{
 			"everything at once is named in order",
@@ -213,64 +213,64 @@ func TestDecide(t *testing.T) {
 			},
 			Decision{Hold, 2, 2, 1, []Reason{
 				ReasonUnknown, ReasonOverride, ReasonDeployment, ReasonGrace, ReasonWork, ReasonProtected, ReasonMoved,
-			}},
+			}, 0},
 		},
 
 		// What lets workers go.
 		{
 			"the first sight of idleness makes a candidate, without a look at the tasks",
 			func(s *Signals, _ *Limits) { s.Prior, s.Tasks = nil, TaskCounts{} },
-			Decision{Candidate, 2, 0, 0, []Reason{ReasonIdle, ReasonSettle}},
+			Decision{Candidate, 2, 0, 0, []Reason{ReasonIdle, ReasonSettle}, 0},
 		},
 		{
 			"the settle time has not passed",
 			func(s *Signals, _ *Limits) { s.Prior.At = now.Add(-59 * time.Second) },
-			Decision{Candidate, 2, 0, 0, []Reason{ReasonIdle, ReasonSettle}},
+			Decision{Candidate, 2, 0, 0, []Reason{ReasonIdle, ReasonSettle}, 0},
 		},
 		{
 			"a first sighting from the future proves nothing",
 			func(s *Signals, _ *Limits) { s.Prior.At = now.Add(time.Hour) },
-			Decision{Candidate, 2, 0, 0, []Reason{ReasonIdle, ReasonSettle}},
+			Decision{Candidate, 2, 0, 0, []Reason{ReasonIdle, ReasonSettle}, 0},
 		},
 		{
 			"settled, but nobody looked at the tasks",
 			func(s *Signals, _ *Limits) { s.Tasks = TaskCounts{} },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonUnknown}},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonUnknown}, 0},
 		},
 		{
 			"idle for the settle time",
 			func(*Signals, *Limits) {},
-			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}},
+			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}, 0},
 		},
 		{
 			"idle, down to min",
 			func(_ *Signals, l *Limits) { l.Min = 1 },
-			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle}},
+			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle}, 0},
 		},
 		{
 			"idle, by steps",
 			func(s *Signals, l *Limits) { s.Desired, l.ScaleInStep = 9, 3 },
-			Decision{ScaleIn, 9, 6, 0, []Reason{ReasonIdle, ReasonStep}},
+			Decision{ScaleIn, 9, 6, 0, []Reason{ReasonIdle, ReasonStep}, 0},
 		},
 		{
 			"idle, down to what is protected",
 			func(s *Signals, _ *Limits) { s.Tasks.Protected = 1 },
-			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle, ReasonProtected}},
+			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle, ReasonProtected}, 0},
 		},
 		{
 			"idle, down to the floor",
 			func(s *Signals, _ *Limits) { s.Floor = 1 },
-			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle}},
+			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle}, 0},
 		},
 		{
 			"idle and above a max that was lowered",
 			func(s *Signals, l *Limits) { s.Desired, l.Min, l.Max = 20, 2, 4 },
-			Decision{ScaleIn, 20, 2, 0, []Reason{ReasonIdle}},
+			Decision{ScaleIn, 20, 2, 0, []Reason{ReasonIdle}, 0},
 		},
 		{
 			"workers without heartbeats",
 			func(s *Signals, _ *Limits) { s.Prior.Heard, s.Prior.Processed, s.Seen = 0, 0, Sighting{At: now} },
-			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}},
+			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}, 0},
 		},
 	}
 	for _, tt := range tests {

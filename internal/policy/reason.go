@@ -10,6 +10,8 @@ const (
 	ReasonDemand  Reason = "demand"
 	ReasonFloor   Reason = "floor"
 	ReasonMin     Reason = "min"
+	ReasonResume  Reason = "resume"
+	ReasonBlocked Reason = "blocked"
 )
 
 // What bounds the count.
@@ -34,11 +36,16 @@ const (
 	ReasonWork       Reason = "work"
 	ReasonProtected  Reason = "protected"
 	ReasonMoved      Reason = "moved"
+	ReasonUntold     Reason = "untold"
+	ReasonOverlap    Reason = "overlap"
 	ReasonSettle     Reason = "settle"
 )
 
-// ReasonIdle is what lets workers go.
-const ReasonIdle Reason = "idle"
+// What lets workers go.
+const (
+	ReasonIdle    Reason = "idle"
+	ReasonSurplus Reason = "surplus"
+)
 
 // sentences holds the one sentence of each reason. It is also the list of all of them.
 var sentences = map[Reason]string{
@@ -46,6 +53,8 @@ var sentences = map[Reason]string{
 	ReasonDemand:     "the event asked for this many workers",
 	ReasonFloor:      "an earlier event asked to keep this many workers for a while",
 	ReasonMin:        "min asks for this many workers",
+	ReasonResume:     "drained workers fetch again, which is quicker than starting new ones",
+	ReasonBlocked:    "protected tasks keep ECS from a lower count, which would stop busy workers later",
 	ReasonMax:        "max allows no more workers",
 	ReasonStep:       "scale_in_step allows no larger step down",
 	ReasonSteady:     "the number of workers fits",
@@ -57,9 +66,12 @@ var sentences = map[Reason]string{
 	ReasonGrace:      "a task is younger than grace",
 	ReasonWork:       "workers execute or hold work, or work waits",
 	ReasonProtected:  "tasks are protected from scale-in",
-	ReasonMoved:      "workers took on work since the target was first seen idle",
+	ReasonMoved:      "workers took on work, or were needed, since the first look",
+	ReasonUntold:     "not every worker is known by its task, so they are let go only all together",
+	ReasonOverlap:    "another sweep is letting workers of the target go",
 	ReasonSettle:     "seen idle, but not yet for the settle time",
 	ReasonIdle:       "wholly and certainly idle",
+	ReasonSurplus:    "there are more workers than the work at hand asks for",
 }
 
 // Sentence returns the reason in plain words.

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"sluice/internal/policy"
@@ -143,18 +143,17 @@ func (s *Scaler) addBeatsOfCandidates(ctx context.Context, observations []observ
 			}
 		}
 	}
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	beats := map[string]map[string]policy.Beat{}
-	for broker, n := range expect {
-		wg.Go(func() {
-			b := s.beats(ctx, broker, n)
-			mu.Lock()
-			defer mu.Unlock()
-			beats[broker] = b
-		})
+	brokers := slices.Sorted(maps.Keys(expect))
+	heard := make([]map[string]policy.Beat, len(brokers))
+	var calls []func()
+	for i, broker := range brokers {
+		calls = append(calls, func() { heard[i] = s.beats(ctx, broker, expect[broker]) })
 	}
-	wg.Wait()
+	s.Together(calls...)
+	beats := map[string]map[string]policy.Beat{}
+	for i, broker := range brokers {
+		beats[broker] = heard[i]
+	}
 	for i := range observations {
 		o := &observations[i]
 		o.at = s.Now()
@@ -187,6 +186,7 @@ func (s *Scaler) judge(ctx context.Context, what string, o observation) TargetCh
 		Seen:          o.seen,
 		Decision:      d,
 	}
+	c.Seen.Workers = d.Desired
 	if o.serviceErr == nil {
 		c.DesiredCount, c.RunningCount = &o.service.Desired, &o.service.Running
 	}

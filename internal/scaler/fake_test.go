@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,12 @@ type fakeBroker struct {
 	looks   int
 	asked   []string // The queues of the last look.
 	onLook  func()
+
+	orders     []string // What Cancel and Consume were told.
+	limited    map[string]bool
+	locks      map[string]string
+	lockErr    error
+	controlErr error
 }
 
 func (b *fakeBroker) Look(_ context.Context, queues []string, _ time.Duration) (policy.Look, error) {
@@ -42,6 +49,72 @@ func (b *fakeBroker) Beats(context.Context, int) (map[string]policy.Beat, error)
 	return b.beats, nil
 }
 
+// Cancel makes the nodes drained at once.
+func (b *fakeBroker) Cancel(_ context.Context, nodes []policy.Node) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.orders = append(b.orders, "cancel "+names(nodes))
+	for _, n := range nodes {
+		b.setQueues(n.Name, nil)
+	}
+	return b.controlErr
+}
+
+// Consume makes them fetch again at once.
+func (b *fakeBroker) Consume(_ context.Context, nodes []policy.Node) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.orders = append(b.orders, "consume "+names(nodes))
+	for _, n := range nodes {
+		b.setQueues(n.Name, n.Queues)
+	}
+	return b.controlErr
+}
+
+func names(nodes []policy.Node) string {
+	var out []string
+	for _, n := range nodes {
+		out = append(out, n.Name)
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func (b *fakeBroker) setQueues(node string, queues []string) {
+	b.look.Nodes = slices.Clone(b.look.Nodes)
+	for i := range b.look.Nodes {
+		if b.look.Nodes[i].Name == node {
+			b.look.Nodes[i].Queues = queues
+		}
+	}
+}
+
+func (b *fakeBroker) RateLimited(context.Context, []policy.Node) (map[string]bool, error) {
+	return b.limited, b.controlErr
+}
+
+func (b *fakeBroker) Lock(_ context.Context, name, token string, _ time.Duration) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.locks == nil {
+		b.locks = map[string]string{}
+	}
+	if held := b.locks[name]; held != "" && held != token {
+		return false, nil
+	}
+	b.locks[name] = token
+	return true, b.lockErr
+}
+
+func (b *fakeBroker) Unlock(_ context.Context, name, token string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.locks[name] == token {
+		delete(b.locks, name)
+	}
+	return nil
+}
+
 func (b *fakeBroker) Counter(context.Context, string) (policy.Count, error) {
 	return b.counter, b.err
 }
@@ -56,6 +129,10 @@ type fakeFleet struct {
 	setErr    error
 	calls     []string
 	described int // Services asked for.
+
+	protectErr error
+	stops      bool     // A lower count stops tasks.
+	stopped    []string // Which, by ID.
 }
 
 func (f *fakeFleet) Describe(_ context.Context, refs []policy.ServiceRef) map[policy.ServiceRef]policy.Described {
@@ -91,6 +168,71 @@ func (f *fakeFleet) SetDesired(_ context.Context, ref policy.ServiceRef, n int) 
 	svc := f.services[ref.Service]
 	svc.Desired = n
 	f.services[ref.Service] = svc
+	if f.stops {
+		f.stop(ref.Service, n)
+	}
+	return nil
+}
+
+// stop stops tasks as ECS does: any that are not protected, here the first.
+func (f *fakeFleet) stop(service string, n int) {
+	tasks := slices.Clone(f.tasks[service])
+	excess := len(tasks) - n
+	f.tasks[service] = slices.DeleteFunc(tasks, func(t policy.Task) bool {
+		if excess <= 0 || t.ProtectedUntil.After(start) {
+			return false
+		}
+		excess--
+		f.stopped = append(f.stopped, t.ID)
+		return true
+	})
+}
+
+// Match takes the host of a node for the ID of its task.
+func (f *fakeFleet) Match(nodes []string, tasks []policy.Task) map[string]string {
+	out := map[string]string{}
+	for _, n := range nodes {
+		for _, t := range tasks {
+			if _, host, _ := strings.Cut(n, "@"); host == t.ID {
+				out[n] = t.ID
+			}
+		}
+	}
+	return out
+}
+
+func (f *fakeFleet) Protect(_ context.Context, ref policy.ServiceRef, ids []string, d time.Duration) (map[string]time.Time, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	slices.Sort(ids)
+	f.calls = append(f.calls, "protect "+strings.Join(ids, " "))
+	if f.protectErr != nil {
+		return nil, f.protectErr
+	}
+	out := map[string]time.Time{}
+	tasks := slices.Clone(f.tasks[ref.Service])
+	for i := range tasks {
+		if slices.Contains(ids, tasks[i].ID) {
+			tasks[i].ProtectedUntil = start.Add(d)
+			out[tasks[i].ID] = tasks[i].ProtectedUntil
+		}
+	}
+	f.tasks[ref.Service] = tasks
+	return out, nil
+}
+
+func (f *fakeFleet) Release(_ context.Context, ref policy.ServiceRef, ids []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	slices.Sort(ids)
+	f.calls = append(f.calls, "release "+strings.Join(ids, " "))
+	tasks := slices.Clone(f.tasks[ref.Service])
+	for i := range tasks {
+		if slices.Contains(ids, tasks[i].ID) {
+			tasks[i].ProtectedUntil = time.Time{}
+		}
+	}
+	f.tasks[ref.Service] = tasks
 	return nil
 }
 
@@ -134,7 +276,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	w := &world{
 		broker: &fakeBroker{look: emptyLook("celery")},
 		fleet: &fakeFleet{
-			services: map[string]policy.Service{"worker-svc": {ARN: "arn:worker"}},
+			stops: true, services: map[string]policy.Service{"worker-svc": {ARN: "arn:worker"}},
 			errs:     map[string]error{}, tasks: map[string][]policy.Task{},
 		},
 		now: start,
@@ -145,6 +287,10 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 		Fleet:   w.fleet,
 		Log:     slog.New(slog.NewJSONHandler(io.Discard, nil)),
 		Now:     func() time.Time { return w.now },
+		Sleep: func(_ context.Context, d time.Duration) error {
+			w.now = w.now.Add(d)
+			return nil
+		},
 
 		EventSource: "custom.celery.monitor", EventDetailType: "celery.task.queue_full", Coalesce: time.Second,
 	}
@@ -169,7 +315,9 @@ func target(name string, queues ...string) Target {
 
 // emptyLook is a broker with these queues, no message and no worker.
 func emptyLook(queues ...string) policy.Look {
-	l := policy.Look{Queues: map[string]policy.Queue{}, Loose: policy.Known(0), Listeners: policy.Known(0)}
+	l := policy.Look{
+		Queues: map[string]policy.Queue{}, Loose: policy.Known(0), Listeners: policy.Known(0), FetchedKnown: true,
+	}
 	for _, q := range queues {
 		l.Queues[q] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0)}
 	}
@@ -189,7 +337,7 @@ func (w *world) run(name string, n int, queues ...string) {
 		w.broker.look.Nodes = append(w.broker.look.Nodes, node)
 		w.broker.look.Listeners.N++
 		w.fleet.tasks[name+"-svc"] = append(w.fleet.tasks[name+"-svc"], policy.Task{
-			ID: node.Name, State: policy.TaskRunning, CreatedAt: start.Add(-time.Hour), StartedAt: start.Add(-time.Hour),
+			ID: strings.TrimPrefix(node.Name, "celery@"), State: policy.TaskRunning, CreatedAt: start.Add(-time.Hour), StartedAt: start.Add(-time.Hour),
 		})
 	}
 	for _, node := range w.broker.look.Nodes {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"sluice/internal/policy"
@@ -25,6 +25,9 @@ type observation struct {
 	tasks      []policy.Task
 	tasksKnown bool
 	tasksErr   error
+	mine       []string          // Workers that are known to be the target's.
+	match      map[string]string // With tasksKnown: the task of each worker whose name tells it.
+	described  map[policy.ServiceRef]policy.Described
 	prior      *policy.Sighting
 	seen       policy.Sighting
 }
@@ -48,41 +51,45 @@ type budget struct {
 	// alone looks at no other targets of the broker, which tells whose the silent workers and the fetched messages are. It is
 	// for events: one of them must not cost calls for all.
 	alone bool
+	also  []string // Further queues to look at.
 }
 
 // observe looks at the targets: the services and each broker at the same time.
 func (s *Scaler) observe(ctx context.Context, targets []Target, b budget) []observation {
-	var wg sync.WaitGroup
-	described := map[policy.ServiceRef]policy.Described{}
-	wg.Go(func() { described = s.describe(ctx, targets) })
-	out, views := s.look(ctx, targets, b)
-	wg.Wait()
+	var described map[policy.ServiceRef]policy.Described
+	var out []observation
+	var views map[string]*brokerView
+	s.Together(
+		func() { described = s.describe(ctx, targets) },
+		func() { out, views = s.look(ctx, targets, b) },
+	)
 	s.join(ctx, out, views, described, b)
 	return out
 }
 
 // look looks at the brokers of the targets.
 func (s *Scaler) look(ctx context.Context, targets []Target, b budget) ([]observation, map[string]*brokerView) {
-	var wg sync.WaitGroup
 	out := make([]observation, len(targets))
 	views := map[string]*brokerView{}
 	members := map[string][]*observation{}
 	for i, t := range targets {
 		if views[t.Broker] == nil {
-			views[t.Broker] = &brokerView{missing: map[string]int{}, targets: s.sharing[t.Broker]}
+			views[t.Broker] = newView(s.sharing[t.Broker])
 		}
 		out[i] = observation{target: t, view: views[t.Broker]}
 		members[t.Broker] = append(members[t.Broker], &out[i])
 	}
-	for name, view := range views {
-		wg.Go(func() {
+	var calls []func()
+	for _, name := range slices.Sorted(maps.Keys(views)) {
+		view := views[name]
+		calls = append(calls, func() {
 			ctx, cancel := context.WithTimeout(ctx, b.look)
 			defer cancel()
 			view.at = s.Now()
 			view.lookAt(ctx, s.Brokers[name], members[name], b)
 		})
 	}
-	wg.Wait()
+	s.Together(calls...)
 	return out, views
 }
 
@@ -91,7 +98,7 @@ func (s *Scaler) join(
 	ctx context.Context, out []observation, views map[string]*brokerView, described map[policy.ServiceRef]policy.Described, b budget,
 ) {
 	for _, view := range views {
-		if !b.alone && (view.silent > 0 || view.shared() || view.orphaned()) {
+		if !b.alone && (view.silent > 0 || view.shared() || view.orphaned() || len(view.drained()) > 0) {
 			s.describeSharing(ctx, view, described)
 		}
 		view.countMissing(described)
@@ -99,48 +106,61 @@ func (s *Scaler) join(
 	}
 	for i := range out {
 		o, d := &out[i], described[out[i].target.Ref]
-		o.at, o.service, o.serviceErr = s.Now(), d.Service, d.Err
+		o.at, o.service, o.serviceErr, o.described = s.Now(), d.Service, d.Err, described
+		if o.tasksKnown && o.target.Source == SourceInspect && o.view.err == nil {
+			// The count of the service may lag behind its tasks.
+			running := 0
+			for _, t := range o.tasks {
+				if t.State == policy.TaskRunning {
+					running++
+				}
+			}
+			if running > o.service.Running {
+				o.view.missing[o.target.Name] = max(o.view.missing[o.target.Name], running-o.view.answers(o.target))
+			}
+		}
+	}
+	s.addTasks(ctx, out)
+	for _, view := range views {
+		view.claimRest()
 	}
 }
 
 // observeClosely looks at one target as it must be looked at before anything is taken away: at its single tasks too, and
 // at what its workers have done since prior. The look at the broker comes last, so that nothing is older than it.
-func (s *Scaler) observeClosely(ctx context.Context, t Target, prior *policy.Sighting) observation {
-	var wg sync.WaitGroup
+//
+// mine are workers that are known to be the target's although they fetch from none of its queues any more.
+func (s *Scaler) observeClosely(ctx context.Context, t Target, prior *policy.Sighting, mine ...string) observation {
 	var tasks []policy.Task
 	var tasksErr error
 	var beats map[string]policy.Beat
 	var described map[policy.ServiceRef]policy.Described
-	wg.Go(func() { tasks, tasksErr = s.Fleet.Tasks(ctx, t.Ref) })
-	wg.Go(func() { described = s.describe(ctx, []Target{t}) })
+	calls := []func(){
+		func() { tasks, tasksErr = s.Fleet.Tasks(ctx, t.Ref) },
+		func() { described = s.describe(ctx, []Target{t}) },
+	}
 	if prior.Heard > 0 {
 		expect := prior.Heard
 		if len(s.sharing[t.Broker]) > 1 {
 			expect = math.MaxInt // The first to be heard may be another target's.
 		}
-		wg.Go(func() { beats = s.beats(ctx, t.Broker, expect) })
+		calls = append(calls, func() { beats = s.beats(ctx, t.Broker, expect) })
 	}
-	wg.Wait()
-	b := budget{look: checkLook, patience: checkPatience}
-	observations, views := s.look(ctx, []Target{t}, b)
-	s.join(ctx, observations, views, described, b)
-	o := observations[0]
-	o.prior = prior
-	o.tasks, o.tasksErr, o.tasksKnown = tasks, tasksErr, tasksErr == nil
-	if t.Source == SourceInspect {
-		// The count of the service may lag behind its tasks.
-		running := 0
-		for _, task := range tasks {
-			if task.State == policy.TaskRunning {
-				running++
-			}
-		}
-		if extra := running - o.service.Running; extra > 0 {
-			o.view.missing[t.Name] = max(o.view.missing[t.Name], running-o.view.answers(t))
-		}
-	}
+	s.Together(calls...)
+	o := s.lookClosely(ctx, t, observation{tasks: tasks, tasksErr: tasksErr, prior: prior, described: described}, nil, mine...)
 	o.addBeats(beats)
 	return o
+}
+
+// lookClosely looks at the broker of the target, with what is known of its tasks and services from a moment ago.
+func (s *Scaler) lookClosely(ctx context.Context, t Target, known observation, also []string, mine ...string) observation {
+	b := budget{look: checkLook, patience: checkPatience, also: also}
+	observations, views := s.look(ctx, []Target{t}, b)
+	o := &observations[0]
+	o.mine = mine
+	o.prior, o.tasks, o.tasksErr, o.tasksKnown = known.prior, known.tasks, known.tasksErr, known.tasksErr == nil
+	s.join(ctx, observations, views, known.described, b)
+	return *o
 }
 
 // describe describes the services of the targets. Each has an entry in the answer, if only an error.
@@ -192,7 +212,7 @@ func (s *Scaler) beats(ctx context.Context, broker string, expect int) map[strin
 // heartbeat it is, and the sum would move by chance for ever: they lack this witness, as many workers do.
 func (o *observation) addBeats(beats map[string]policy.Beat) {
 	o.seen = policy.Sighting{At: o.at}
-	for _, n := range o.view.heard(o.target) {
+	for _, n := range slices.Concat(o.view.heard(o.target), o.view.own[o.target.Name]) {
 		if b, ok := beats[n.Name]; ok && n.Answers == 1 {
 			o.seen.Heard++
 			o.seen.Processed += b.Processed

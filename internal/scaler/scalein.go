@@ -23,14 +23,29 @@ func ScaleInInput(payload []byte) (Input, error) {
 	return in, nil
 }
 
-// ScaleIn lowers the count of the target if it is, at this very moment, wholly and certainly idle, and has been since
-// previous. It trusts nothing that it was given: it looks again, decides again, and only then acts. A wrong previous can
-// make it hold; it can never make it act on a target that is busy now.
+// ScaleIn lowers the count of the target if, at this very moment, it certainly has more workers than its work asks for, and
+// has had them since previous. It trusts nothing that it was given: it looks again, decides again, and only then acts. A wrong
+// previous can make it hold; it can never make it let a worker go that is busy.
+//
+// ECS has no compare-and-set on the count and chooses itself which tasks to stop. So whoever is let go is first made to fetch
+// nothing more, and then seen to hold nothing; the tasks that stay are protected before the count is lowered. It may die at
+// any line: what it leaves behind is at worst workers that fetch nothing, and protection that expires, and the next sweep goes
+// on from what it sees. docs/design/0008-scale-in.md has the protocol, and why it is safe.
 func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 	t, err := s.target(in.Target)
 	if err != nil {
 		return Change{}, err
 	}
+	lock, free, err := s.lock(ctx, t)
+	if err != nil {
+		return Change{}, err
+	}
+	if !free {
+		change := Change{Status: "held", Target: t.Name, Service: t.Ref.Service, Reasons: []policy.Reason{policy.ReasonOverlap}}
+		s.result(ctx, change)
+		return change, nil
+	}
+	defer lock.unlock(ctx)
 	o := s.observeClosely(ctx, t, in.Previous)
 	if o.serviceErr != nil {
 		return Change{}, o.serviceErr
@@ -41,19 +56,42 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 		Status: "held", Target: t.Name, Service: t.Ref.Service,
 		DesiredCount: o.service.Desired, Previous: o.service.Desired, Reasons: d.Reasons,
 	}
-	if d.Action != policy.ScaleIn {
-		s.result(ctx, change)
+	switch {
+	case d.Action != policy.ScaleIn:
 		// What could not be seen is an error to the state machine, which tries again what is worth it.
-		return change, o.err()
+		err = o.err()
+	case t.Source != SourceInspect:
+		err = s.lowerUnasked(ctx, o, d, &change)
+	default:
+		r := release{Scaler: s, target: t, lock: lock, seen: o, decision: d}
+		err = r.run(ctx, &change)
 	}
-	if age := s.Now().Sub(o.view.at); age > maxLookAge {
-		return Change{}, &policy.Error{Kind: policy.FleetUnavailable, Err: fmt.Errorf(
-			"scale in %s: ECS was slow, and the look at the workers is %v old by now: nothing was done", t.Name, age.Round(time.Second))}
+	if err != nil {
+		return change, err
 	}
-	if err := s.Fleet.SetDesired(ctx, t.Ref, d.Desired); err != nil {
-		return Change{}, err
-	}
-	change.Status, change.DesiredCount = "scaled in", d.Desired
 	s.result(ctx, change)
 	return change, nil
+}
+
+// lowerUnasked lowers the count of a target whose workers cannot be asked, and so cannot be drained either. It is wholly idle,
+// by its counter; or its workers protect themselves while they work, and ECS spares them.
+func (s *Scaler) lowerUnasked(ctx context.Context, o observation, d policy.Decision, change *Change) error {
+	if err := s.fresh(o); err != nil {
+		return err
+	}
+	if err := s.Fleet.SetDesired(ctx, o.target.Ref, d.Desired); err != nil {
+		return err
+	}
+	change.Status, change.DesiredCount = "scaled in", d.Desired
+	return nil
+}
+
+// fresh errs if the look at the broker is too old to lower a count because of it.
+func (s *Scaler) fresh(o observation) error {
+	age := s.Now().Sub(o.view.at)
+	if age <= maxLookAge {
+		return nil
+	}
+	return &policy.Error{Kind: policy.FleetUnavailable, Err: fmt.Errorf(
+		"scale in %s: ECS was slow, and the look at the workers is %v old by now: nothing was done", o.target.Name, age.Round(time.Second))}
 }

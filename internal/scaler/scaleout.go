@@ -36,6 +36,17 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 		return Change{}, o.serviceErr
 	}
 	decision, sig, limits := o.decide(s.Now(), d.ScaleTo)
+	var held lock
+	if decision.Resume > 0 {
+		var free bool
+		if held, free, _ = s.lock(ctx, d.Target); !free {
+			// They are about to be let go, or to be resumed by whoever drains them: only new ones are certain.
+			sig.Drained.Idle = 0
+			decision = policy.Decide(sig, limits, s.Now())
+			decision.Resume = 0
+		}
+		defer held.unlock(ctx)
+	}
 	s.record(ctx, "scale_out", o, sig, decision)
 	change := Change{
 		Status: "unchanged", Target: d.Target.Name, Service: d.Target.Ref.Service,
@@ -46,11 +57,19 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 	}
 	// Workers come up all the same if the floor cannot be kept: that is an error, but not one for work to wait for.
 	kept, floorErr := s.keepFloor(ctx, d, o, decision, sig.Paused, limits)
-	if decision.Action == policy.ScaleOut {
+	if decision.Desired > o.service.Desired {
 		if err := s.Fleet.SetDesired(ctx, d.Target.Ref, decision.Desired); err != nil {
 			return Change{}, err
 		}
 		change.Status, change.DesiredCount = "scaled out", decision.Desired
+	}
+	if decision.Resume > 0 {
+		if err := s.consume(ctx, d.Target, o.resumable(decision.Resume)); err != nil {
+			return Change{}, err
+		}
+		if change.Status == "unchanged" {
+			change.Status = "resumed"
+		}
 	}
 	if floorErr != nil {
 		return Change{}, floorErr
@@ -73,7 +92,7 @@ func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
 	if !ok || d.Direct || !now.Before(last.until) || d.ScaleTo > last.asked {
 		return Change{}, false
 	}
-	view := &brokerView{missing: map[string]int{}, targets: s.sharing[d.Target.Broker]}
+	view := newView(s.sharing[d.Target.Broker])
 	o := observation{target: d.Target, view: view}
 	lookCtx, cancel := context.WithTimeout(ctx, scaleOutLook)
 	defer cancel()

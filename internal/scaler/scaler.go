@@ -102,6 +102,12 @@ func New(o Options) (*Scaler, error) {
 		Options: o, answered: map[string]answer{},
 		byName: map[string]Target{}, byQueue: map[string][]Target{}, sharing: map[string][]Target{},
 	}
+	if s.Sleep == nil {
+		s.Sleep = sleep
+	}
+	if s.Together == nil {
+		s.Together = together
+	}
 	for _, t := range o.Targets {
 		if _, ok := o.Brokers[t.Broker]; !ok {
 			return nil, &policy.Error{
@@ -117,9 +123,32 @@ func New(o Options) (*Scaler, error) {
 	return s, nil
 }
 
+// sleep waits in real time.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// together calls each function in a goroutine of its own.
+func together(calls ...func()) {
+	var wg sync.WaitGroup
+	for _, call := range calls {
+		wg.Go(call)
+	}
+	wg.Wait()
+}
+
 // Change is the answer of a scale-out and of a scale-in.
 type Change struct {
-	Status       string          `json:"status"` // "scaled out", "scaled in", "unchanged" or "held".
+	// Status is "scaled out", "resumed" (only drained workers fetch again) or "unchanged" of a scale-out; "scaled in", "draining"
+	// (workers were told to fetch no more, and are let go by a later sweep), "resumed" (work came) or "held" of a scale-in.
+	Status       string          `json:"status"`
 	Target       string          `json:"target"`
 	Service      string          `json:"service"`
 	DesiredCount int             `json:"desired_count"` // The count as it is now.
@@ -133,6 +162,7 @@ func (s *Scaler) record(ctx context.Context, what string, o observation, sig pol
 	attrs := []any{
 		"use_case", what, "target", o.target.Name, "service", o.target.Ref.Service, "cluster", o.target.Ref.Cluster,
 		"action", d.Action, "current", d.Current, "desired", d.Desired, "wish", d.Wish, "reasons", d.Reasons,
+		"resume", d.Resume, "drained", sig.Drained.Tasks,
 		"backlog", logged(sig.Backlog), "active", logged(sig.Active), "held", logged(sig.Held),
 	}
 	if o.serviceErr == nil && !o.at.IsZero() { // Else ECS did not say, or was not asked.

@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"sluice/internal/policy"
@@ -19,11 +20,14 @@ func (o observation) signals(now time.Time, demand int) (policy.Signals, policy.
 		Floor:       ov.floor.at(now),
 		Seen:        o.seen,
 		Prior:       o.prior,
+		Drained:     o.drained(),
+		Blind:       o.target.Source != SourceInspect,
 	}
 	sig.Backlog, sig.Held = o.waiting()
 	sig.Active = o.active()
 	if o.tasksKnown {
 		sig.Tasks = countTasks(o.tasks, ov.limits.Grace, now)
+		sig.Tasks.Told = o.told()
 	}
 	return sig, ov.limits
 }
@@ -70,11 +74,14 @@ func (o observation) active() policy.Count {
 		return o.counted()
 	}
 	n := policy.Known(0)
-	for _, node := range o.view.heard(o.target) {
+	own := slices.Concat(o.view.heard(o.target), o.view.own[o.target.Name])
+	for _, node := range own {
 		n = n.Add(node.Active)
 	}
 	for _, node := range o.view.drained() {
 		switch {
+		case o.view.missing[o.target.Name] == 0 || slices.ContainsFunc(own, func(o policy.Node) bool { return o.Name == node.Name }):
+			// It has been counted, or is another's: every running task of this target has been heard from without it.
 		case !node.Active.Known: // Nor are its queues: perhaps it is not drained at all.
 			n = n.Add(policy.Unknown(node.Active.Cause))
 		case node.Active.N > 0: // It may finish a task of any target of the broker.
@@ -131,7 +138,9 @@ func countTasks(tasks []policy.Task, grace time.Duration, now time.Time) policy.
 		if t.State == policy.TaskStopping {
 			continue // It is on its way out whatever is decided.
 		}
-		if t.Age(now) < grace {
+		c.Live++
+		// One that is on its way up may begin to work at any moment, however long it has been.
+		if t.State == policy.TaskPending || t.Age(now) < grace {
 			c.Young++
 		}
 		if now.Before(t.ProtectedUntil) {

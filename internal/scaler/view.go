@@ -9,6 +9,11 @@ import (
 	"sluice/internal/policy"
 )
 
+// newView returns the view of a broker that has not been looked at.
+func newView(targets []Target) *brokerView {
+	return &brokerView{missing: map[string]int{}, own: map[string][]policy.Node{}, targets: targets}
+}
+
 // brokerView is one look at one broker, with what is known of the targets that share it.
 type brokerView struct {
 	at      time.Time // When the look began.
@@ -19,6 +24,8 @@ type brokerView struct {
 	// did not answer.
 	missing map[string]int
 	silent  int // Listeners that did not answer.
+	// own are, for each target, the drained workers that are known to be its. It is not in heard.
+	own map[string][]policy.Node
 	// rescuer is the target that brings a worker up for messages that nobody holds any more; "" if none can.
 	rescuer string
 }
@@ -76,6 +83,11 @@ func (v *brokerView) lookAt(ctx context.Context, b Broker, members []*observatio
 		// What is fetched can be told apart only by queues that are asked for, whosever they are.
 		for _, t := range v.targets {
 			queues = append(queues, t.Queues...)
+		}
+	}
+	for _, q := range how.also {
+		if !slices.Contains(queues, q) {
+			queues = append(queues, q)
 		}
 	}
 	v.look, v.err = b.Look(ctx, queues, how.patience)

@@ -1,0 +1,160 @@
+package scaler
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"sluice/internal/policy"
+)
+
+// addTasks looks at the single tasks of the targets for which the counts do not tell enough: where a worker of the broker has been
+// drained, and may be one of theirs, and where more tasks run than were asked for.
+func (s *Scaler) addTasks(ctx context.Context, out []observation) {
+	var calls []func()
+	for i := range out {
+		o := &out[i]
+		if o.tasksKnown || o.tasksErr != nil || o.serviceErr != nil || o.target.Source != SourceInspect {
+			continue
+		}
+		drained := len(o.view.drained()) > 0 && o.view.missing[o.target.Name] > 0
+		if drained || o.service.Running > o.service.Desired {
+			calls = append(calls, func() {
+				o.tasks, o.tasksErr = s.Fleet.Tasks(ctx, o.target.Ref)
+				o.tasksKnown = o.tasksErr == nil
+			})
+		}
+	}
+	s.Together(calls...)
+	for i := range out {
+		if out[i].tasksKnown {
+			out[i].matchWorkers(s.Fleet)
+		}
+	}
+}
+
+// matchWorkers tells in which of the target's tasks each worker runs, and claims those that have been drained: by their queues they
+// are nobody's.
+func (o *observation) matchWorkers(f Fleet) {
+	var names []string
+	for _, n := range o.view.look.Nodes {
+		if n.Answers == 1 { // A name that several workers bear tells of none.
+			names = append(names, n.Name)
+		}
+	}
+	o.match = f.Match(names, o.tasks)
+	for _, n := range o.view.drained() {
+		if o.match[n.Name] != "" || slices.Contains(o.mine, n.Name) {
+			o.view.claim(o.target.Name, n)
+		}
+	}
+	if len(o.match) == 0 || o.target.Source != SourceInspect {
+		return
+	}
+	// The names tell: a running task in which no worker was heard is missing, however many others answered. A worker outside
+	// ECS on the same queues must not stand in for it.
+	missing := 0
+	for _, t := range o.tasks {
+		if t.State == policy.TaskRunning && len(o.workersIn(t.ID)) == 0 {
+			missing++
+		}
+	}
+	o.view.missing[o.target.Name] = missing
+}
+
+// workersIn returns the workers that answered and run in the task.
+func (o observation) workersIn(task string) []policy.Node {
+	var nodes []policy.Node
+	for _, n := range o.view.look.Nodes {
+		if o.match[n.Name] == task {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// told says whether each worker of the target is known to run in a certain task of it. A worker outside ECS on the same queues is
+// enough that it is not: it cannot be told from one whose name does not say where it runs.
+func (o observation) told() bool {
+	for _, n := range slices.Concat(o.view.heard(o.target), o.view.own[o.target.Name]) {
+		if o.match[n.Name] == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// drained sums up the target's workers that fetch nothing.
+func (o observation) drained() policy.Drained {
+	var d policy.Drained
+	counted := map[string]bool{}
+	for _, n := range o.view.own[o.target.Name] {
+		d.Executing += n.Active.N
+		id, told := o.match[n.Name]
+		tasks, workers := n.Answers, []policy.Node{n}
+		if told {
+			if counted[id] {
+				continue
+			}
+			counted[id] = true
+			tasks, workers = 1, o.workersIn(id)
+		}
+		if slices.ContainsFunc(workers, func(n policy.Node) bool { return len(n.Queues) > 0 }) {
+			continue // Another worker in the same task still fetches.
+		}
+		d.Tasks += tasks
+		if !slices.ContainsFunc(workers, func(n policy.Node) bool { return n.Active != policy.Known(0) }) {
+			d.Idle += tasks
+		}
+	}
+	return d
+}
+
+// resumable returns the workers of so many drained tasks, those that are idle first.
+func (o observation) resumable(n int) []policy.Node {
+	own := slices.Clone(o.view.own[o.target.Name])
+	slices.SortStableFunc(own, func(a, b policy.Node) int {
+		return cmp.Or(cmp.Compare(a.Active.N, b.Active.N), cmp.Compare(a.Name, b.Name))
+	})
+	return own[:min(n, len(own))]
+}
+
+// claim notes that a drained worker is the target's.
+func (v *brokerView) claim(target string, n policy.Node) {
+	v.own[target] = append(v.own[target], n)
+	v.missing[target] = max(0, v.missing[target]-n.Answers)
+}
+
+// claimRest gives the drained workers whose names tell nothing to the one target that misses workers, if there is just one and it
+// misses as many.
+func (v *brokerView) claimRest() {
+	rest := v.drained()
+	for _, own := range v.own {
+		rest = slices.DeleteFunc(rest, func(n policy.Node) bool {
+			return slices.ContainsFunc(own, func(o policy.Node) bool { return o.Name == n.Name })
+		})
+	}
+	answers := 0
+	for _, n := range rest {
+		answers += n.Answers
+	}
+	short := ""
+	for _, t := range v.targets {
+		m, ok := v.missing[t.Name]
+		switch {
+		case !ok && t.Source == SourceInspect:
+			return // It could not be described.
+		case m == 0:
+		case short != "":
+			return
+		default:
+			short = t.Name
+		}
+	}
+	if short == "" || answers == 0 || answers > v.missing[short] {
+		return
+	}
+	for _, n := range rest {
+		v.claim(short, n)
+	}
+}

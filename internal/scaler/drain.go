@@ -1,0 +1,341 @@
+package scaler
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"sluice/internal/policy"
+)
+
+// victim is a task, or where its worker's name does not tell its task a worker, that is to be let go.
+type victim struct {
+	task    string        // "" if it is not known.
+	nodes   []policy.Node // Its workers, with the queues that they fetched from when the scale-in began.
+	zone    string
+	empties int // How often in a row all of its workers have been seen drained and with nothing active.
+	// suspects are the messages that were fetched, by whomever, when it was first seen drained: any of them may be its own. It can
+	// have none of those that were fetched later. nil: not seen drained yet.
+	suspects map[string]bool
+	holds    bool // One of the suspects may still be in its hands.
+}
+
+// choose chooses who is to go, and says why not if that cannot be told.
+func (r *release) choose() (why policy.Reason) {
+	o := r.seen
+	if r.all() {
+		return r.chooseAll()
+	}
+	excess := r.live(o) - r.decision.Desired
+	var eligible []*victim
+	for _, t := range o.tasks {
+		nodes := o.workersIn(t.ID)
+		if t.State != policy.TaskRunning || len(nodes) == 0 || r.Now().Before(t.ProtectedUntil) {
+			continue
+		}
+		eligible = append(eligible, &victim{task: t.ID, nodes: nodes, zone: t.Zone})
+	}
+	slices.SortStableFunc(eligible, func(a, b *victim) int {
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), b.began().Compare(a.began()), cmp.Compare(a.task, b.task))
+	})
+	r.victims = r.evenly(eligible, excess)
+	if len(r.victims) == 0 && excess > 0 {
+		return policy.ReasonProtected
+	}
+	return ""
+}
+
+// chooseAll takes every worker of the target. A worker that serves other targets too, and of which it is not known whose it is,
+// rules that out.
+func (r *release) chooseAll() (why policy.Reason) {
+	o := r.seen
+	known := true
+	for _, t := range o.tasks {
+		nodes := o.workersIn(t.ID)
+		known = known && (t.State != policy.TaskRunning || len(nodes) > 0)
+		if len(nodes) > 0 {
+			r.victims = append(r.victims, &victim{task: t.ID, nodes: nodes, zone: t.Zone})
+		}
+	}
+	if known {
+		return "" // Any other worker on its queues is not in a task of this service.
+	}
+	for _, n := range slices.Concat(o.view.heard(r.target), o.view.own[r.target.Name]) {
+		if o.match[n.Name] != "" {
+			continue
+		}
+		if o.view.served(n) > 1 {
+			return policy.ReasonUntold
+		}
+		r.victims = append(r.victims, &victim{nodes: []policy.Node{n}})
+	}
+	return ""
+}
+
+// rank orders the victims: those that fetch nothing and do nothing, then those that do nothing, then those that work. Those that
+// work and fetch nothing come last: the decision has counted them already.
+func (v *victim) rank() int {
+	fetches := slices.ContainsFunc(v.nodes, func(n policy.Node) bool { return len(n.Queues) > 0 })
+	switch {
+	case v.idle() && !fetches:
+		return 0
+	case v.idle():
+		return 1
+	case fetches:
+		return 2
+	}
+	return 3
+}
+
+func (v *victim) idle() bool {
+	return !slices.ContainsFunc(v.nodes, func(n policy.Node) bool { return n.Active != policy.Known(0) })
+}
+
+// began is when the oldest of its running tasks began: the younger that is, the sooner it may be done.
+func (v *victim) began() time.Time {
+	var at time.Time
+	for _, n := range v.nodes {
+		if !n.OldestStart.IsZero() && (at.IsZero() || n.OldestStart.Before(at)) {
+			at = n.OldestStart
+		}
+	}
+	return at
+}
+
+// evenly takes the first n of the victims that leave the Availability Zones as even as they are, where ECS would even them out
+// itself: it would stop any task for that.
+func (r *release) evenly(victims []*victim, n int) []*victim {
+	zones := map[string]int{}
+	for _, t := range r.seen.tasks {
+		if t.State != policy.TaskStopping {
+			zones[t.Zone]++
+		}
+	}
+	spread := func() int {
+		low, high := -1, 0
+		for _, n := range zones {
+			high = max(high, n)
+			if low < 0 || n < low {
+				low = n
+			}
+		}
+		return high - low
+	}
+	var out []*victim
+	rest := slices.Clone(victims)
+	for len(out) < n {
+		allowed := max(1, spread())
+		i := slices.IndexFunc(rest, func(v *victim) bool {
+			zones[v.zone]--
+			ok := !r.seen.service.Rebalancing || spread() <= allowed
+			zones[v.zone]++
+			return ok
+		})
+		if i < 0 {
+			break
+		}
+		zones[rest[i].zone]--
+		out = append(out, rest[i])
+		rest = slices.Delete(rest, i, i+1)
+	}
+	return out
+}
+
+// drain tells the victims to fetch nothing more, and watches them until each has been seen empty often enough, or for as long as it
+// has patience. If meanwhile work comes that needs them, they fetch again.
+func (r *release) drain(ctx context.Context, change *Change) error {
+	deadline := r.Now().Add(drainPatience)
+	for {
+		if err := r.cancel(ctx); err != nil {
+			return err
+		}
+		o := r.lookClosely(ctx, r.target, r.seen, r.queues(), r.names()...)
+		if err := o.err(); err != nil {
+			return err
+		}
+		if d, _, _ := o.decide(r.Now(), 0); d.Action == policy.ScaleOut {
+			if d.Resume > 0 {
+				back := r.victims[max(0, len(r.victims)-d.Resume):] // The first to be chosen are the idlest.
+				if err := r.resume(ctx, back); err != nil {
+					return err
+				}
+				r.victims = r.victims[:len(r.victims)-len(back)]
+			}
+			if len(r.victims) == 0 || d.Desired > r.seen.service.Desired || r.all() {
+				rest := r.victims
+				r.victims = nil
+				change.Status, change.Reasons = "resumed", d.Reasons
+				return r.resume(ctx, rest)
+			}
+		}
+		done := true
+		for _, v := range r.victims {
+			v.watch(o)
+			done = done && v.empties >= emptyLooks
+		}
+		if done || r.Now().After(deadline) {
+			return r.suspect(ctx, o)
+		}
+		if err := r.Sleep(ctx, drainPause); err != nil {
+			return err
+		}
+	}
+}
+
+// cancel tells those of the victims that fetch that they are to fetch no more.
+func (r *release) cancel(ctx context.Context) error {
+	var fetching []policy.Node
+	for _, v := range r.victims {
+		for _, n := range v.nodes {
+			if v.suspects == nil && len(n.Queues) > 0 {
+				fetching = append(fetching, n)
+			}
+		}
+	}
+	if len(fetching) == 0 {
+		return nil
+	}
+	return r.Brokers[r.target.Broker].Cancel(ctx, fetching)
+}
+
+// resume makes victims fetch again from what they fetched from before.
+func (r *release) resume(ctx context.Context, victims []*victim) error {
+	var nodes []policy.Node
+	for _, v := range victims {
+		nodes = append(nodes, v.nodes...)
+	}
+	return r.consume(ctx, r.target, nodes)
+}
+
+// consume makes workers fetch again: those that were found without queues, from all of the target's.
+func (s *Scaler) consume(ctx context.Context, t Target, nodes []policy.Node) error {
+	nodes = slices.Clone(nodes)
+	for i := range nodes {
+		if len(nodes[i].Queues) == 0 {
+			nodes[i].Queues = t.Queues
+		}
+	}
+	if len(nodes) == 0 {
+		return nil
+	}
+	return s.Brokers[t.Broker].Consume(ctx, nodes)
+}
+
+// queues are all that the victims fetched from: what they hold may be of any of them.
+func (r *release) queues() []string {
+	var queues []string
+	for _, v := range r.victims {
+		for _, n := range v.nodes {
+			queues = append(queues, n.Queues...)
+		}
+	}
+	slices.Sort(queues)
+	return slices.Compact(queues)
+}
+
+// names are those of the victims' workers.
+func (r *release) names() []string {
+	var names []string
+	for _, v := range r.victims {
+		for _, n := range v.nodes {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
+// watch takes note of what a look saw of the victim.
+func (v *victim) watch(o observation) {
+	drained, busy := true, false
+	for _, n := range v.nodes {
+		i := slices.IndexFunc(o.view.look.Nodes, func(m policy.Node) bool { return m.Name == n.Name })
+		if i < 0 || len(o.view.look.Nodes[i].Queues) > 0 || o.view.look.Nodes[i].Answers != n.Answers {
+			drained = false
+			break
+		}
+		busy = busy || o.view.look.Nodes[i].Active != policy.Known(0)
+	}
+	if drained && v.suspects == nil {
+		v.suspects = map[string]bool{}
+		for _, f := range o.view.look.Fetched {
+			v.suspects[f.Tag] = true
+		}
+	}
+	if !drained {
+		v.suspects = nil // It fetches after all: a twin of its name, or one that has been restarted.
+	}
+	if !drained || busy {
+		v.empties = 0
+		return
+	}
+	v.empties++
+	v.holds = v.suspected(o, nil)
+}
+
+// suspected says whether a message that was fetched before the victim was drained may still be in its hands. A message that is due
+// would have begun in a worker with nothing active, unless its task's rate is limited; nil limits are not known.
+func (v *victim) suspected(o observation, limited map[string]bool) bool {
+	if !o.view.look.FetchedKnown {
+		return true
+	}
+	return slices.ContainsFunc(o.view.look.Fetched, func(f policy.Fetched) bool {
+		switch {
+		case !v.suspects[f.Tag] || f.Later:
+			return false
+		case f.Due.After(o.view.look.At) || f.Task == "":
+			return true
+		}
+		return limited == nil || limited[f.Task]
+	})
+}
+
+// suspect asks the victims that may hold a message which tasks' rates they limit.
+func (r *release) suspect(ctx context.Context, o observation) error {
+	if r.all() {
+		return nil // It goes to none only if nothing at all is held.
+	}
+	var nodes []policy.Node
+	for _, v := range r.victims {
+		if v.empties >= emptyLooks && v.holds {
+			nodes = append(nodes, v.nodes...)
+		}
+	}
+	if len(nodes) == 0 {
+		return nil
+	}
+	limited, err := r.Brokers[r.target.Broker].RateLimited(ctx, nodes)
+	if err != nil {
+		return err
+	}
+	for _, v := range r.victims {
+		if v.holds {
+			v.holds = v.suspected(o, limited)
+		}
+	}
+	return nil
+}
+
+// leaving are the victims that hold nothing, as many as may go at once.
+func (r *release) leaving() []*victim {
+	var empty []*victim
+	for _, v := range r.victims {
+		if v.empties >= emptyLooks && (!v.holds || r.all()) {
+			empty = append(empty, v)
+		}
+	}
+	if r.all() {
+		if len(empty) < len(r.victims) {
+			return nil // Without knowing the others' tasks ECS would choose among all.
+		}
+		return empty
+	}
+	return r.evenly(empty, len(empty))
+}
+
+// emptyIn says whether a later look saw all workers of the victim drained and with nothing active.
+func (v *victim) emptyIn(o observation) bool {
+	was := v.empties
+	v.watch(o)
+	return v.empties > was
+}

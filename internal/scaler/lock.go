@@ -1,0 +1,43 @@
+package scaler
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+)
+
+// lockTTL is how long a lock outlives whoever took it and died. It is longer than a function lives (see the time-outs in the
+// state machine), and long enough for ECS to have done by then what it was told last.
+const lockTTL = 180 * time.Second
+
+// lock is the right to drain, resume and let go the workers of one service. Two sweeps may be at the same target: without it the
+// one would make a worker fetch again that the other has just found drained and told ECS to stop.
+type lock struct {
+	broker      Broker
+	name, token string
+}
+
+// lock takes the lock of the target; free is false if someone else has it.
+func (s *Scaler) lock(ctx context.Context, t Target) (l lock, free bool, err error) {
+	if t.Source != SourceInspect {
+		return lock{}, true, nil // Its workers are not asked, so they are not drained.
+	}
+	l = lock{broker: s.Brokers[t.Broker], name: t.Ref.Cluster + "/" + t.Ref.Service, token: rand.Text()}
+	free, err = l.take(ctx)
+	return l, free, err
+}
+
+// take takes the lock, or prolongs it; false if it is someone else's.
+func (l lock) take(ctx context.Context) (bool, error) {
+	return l.broker.Lock(ctx, l.name, l.token, lockTTL)
+}
+
+// unlock frees it, also if ctx has ended. If that fails it expires.
+func (l lock) unlock(ctx context.Context) {
+	if l.broker == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = l.broker.Unlock(ctx, l.name, l.token)
+}

@@ -1,0 +1,233 @@
+package scaler
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"sluice/internal/policy"
+)
+
+// The times of a scale-in. Together they stay well below the life of the function.
+const (
+	drainPause = 400 * time.Millisecond // Between two looks at workers that drain.
+	// drainPatience is for how long it waits for workers to finish what they hold. Who has long work is left to a later sweep.
+	drainPatience = 15 * time.Second
+	// emptyLooks is how often in a row a worker has to be seen with nothing active: between two tasks that it has fetched
+	// before, its pool is empty for milliseconds.
+	emptyLooks = 3
+	// protectFor is longer than everything that can happen between protecting the tasks that stay and ECS having stopped the
+	// others, and than the time to the next sweep, which sees to a count that could not be reached.
+	protectFor = 15 * time.Minute
+	// protectMargin is for how long a task has to be protected still, by somebody else, to count as protected.
+	protectMargin = 5 * time.Minute
+	stopPause     = time.Second
+	// stopPatience is for how long it waits for ECS to stop the tasks that were let go: it takes seconds.
+	stopPatience = 30 * time.Second
+)
+
+// release is one scale-in of one target, from the decision on.
+type release struct {
+	*Scaler
+	target   Target
+	lock     lock
+	seen     observation     // What the decision rests on.
+	decision policy.Decision // How many are to stay.
+	victims  []*victim
+}
+
+// run drains workers, lets those go that hold nothing, and says in change what came of it.
+func (r *release) run(ctx context.Context, change *Change) error {
+	if why := r.choose(); why != "" {
+		change.Reasons = []policy.Reason{why}
+		return nil
+	}
+	if err := r.drain(ctx, change); err != nil || change.Status == "resumed" {
+		return err
+	}
+	change.Status = "draining"
+	leaving := r.leaving()
+	if len(leaving) == 0 && len(r.victims) > 0 {
+		return nil
+	}
+	return r.letGo(ctx, leaving, change)
+}
+
+// letGo lowers the count by the victims that are leaving.
+func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) error {
+	n := max(r.decision.Desired, r.live(r.seen)-len(leaving))
+	if r.all() {
+		n = 0
+	}
+	if n >= r.seen.service.Desired {
+		return nil
+	}
+	protected, err := r.protectRest(ctx, leaving)
+	if err != nil {
+		return err
+	}
+	o := r.observeClosely(ctx, r.target, r.seen.prior, r.names()...)
+	if wanted := r.stillIdle(o, leaving, protected, n); wanted != nil {
+		if wanted.Action == policy.ScaleOut {
+			if err := r.resume(ctx, r.victims); err != nil {
+				return err
+			}
+			change.Status = "resumed"
+		}
+		change.Reasons = wanted.Reasons
+		r.unprotect(ctx, protected)
+		return o.err()
+	}
+	// The lock may have been lost to a Redis that failed over.
+	mine, err := r.lock.take(ctx)
+	if err != nil {
+		return err
+	}
+	if !mine {
+		change.Reasons = []policy.Reason{policy.ReasonOverlap}
+		r.unprotect(ctx, protected)
+		return nil
+	}
+	if err := r.fresh(o); err != nil {
+		r.unprotect(ctx, protected)
+		return err
+	}
+	// If this errs, the count may have been lowered all the same. The protection is then left to expire.
+	if err := r.Fleet.SetDesired(ctx, r.target.Ref, n); err != nil {
+		return err
+	}
+	stopped, err := r.awaitStop(ctx, leaving, n)
+	if err != nil {
+		return err
+	}
+	r.unprotect(ctx, protected)
+	if stopped {
+		change.Status, change.DesiredCount = "scaled in", n
+	}
+	return nil
+}
+
+// stillIdle looks at what was seen last, after everything is ready. It returns nil if the victims may go now, else what the
+// target needs instead.
+func (r *release) stillIdle(o observation, leaving []*victim, protected map[string]time.Time, n int) *policy.Decision {
+	d, _, _ := o.decide(r.Now(), 0)
+	held := &policy.Decision{Action: policy.Hold, Reasons: d.Reasons}
+	switch {
+	case d.Action == policy.ScaleOut:
+		return &d
+	case o.err() != nil || o.service.Desired != r.seen.service.Desired || d.Action != policy.ScaleIn || d.Desired > n:
+		return held
+	}
+	for _, v := range leaving {
+		if !v.emptyIn(o) {
+			return held
+		}
+	}
+	if r.all() {
+		return nil // The decision says that every task was heard from and none is new, and each worker has been seen empty.
+	}
+	// Every task that ECS might choose has to be one that was seen drained and empty; all others have to be protected.
+	for _, t := range o.tasks {
+		leaves := slices.ContainsFunc(leaving, func(v *victim) bool { return v.task == t.ID })
+		_, ours := protected[t.ID]
+		if t.State != policy.TaskStopping && !leaves && !ours && !r.shielded(t) {
+			held.Reasons = []policy.Reason{policy.ReasonProtected}
+			return held
+		}
+	}
+	return nil
+}
+
+// all says whether every worker is to go.
+func (r *release) all() bool { return r.decision.Desired == 0 }
+
+// live is how many tasks run or are on their way up.
+func (r *release) live(o observation) int {
+	n := 0
+	for _, t := range o.tasks {
+		if t.State != policy.TaskStopping {
+			n++
+		}
+	}
+	return n
+}
+
+// shielded says whether the application, or whoever, protects the task for long enough.
+func (r *release) shielded(t policy.Task) bool {
+	return t.ProtectedUntil.After(r.Now().Add(protectMargin))
+}
+
+// protectRest protects the tasks that stay, and returns until when it has protected which. It leaves alone what is protected
+// already; if that is about to end, the scale-in has to wait, since it must not be prolonged on somebody else's behalf.
+func (r *release) protectRest(ctx context.Context, leaving []*victim) (map[string]time.Time, error) {
+	if r.all() {
+		return nil, nil
+	}
+	var ids []string
+	for _, t := range r.seen.tasks {
+		leaves := slices.ContainsFunc(leaving, func(v *victim) bool { return v.task == t.ID })
+		switch {
+		case t.State == policy.TaskStopping || leaves || r.shielded(t):
+		case t.ProtectedUntil.After(r.Now()):
+			return nil, nil // The last look will find it without.
+		default:
+			ids = append(ids, t.ID)
+		}
+	}
+	protected, err := r.Fleet.Protect(ctx, r.target.Ref, ids, protectFor)
+	if err != nil {
+		r.unprotect(ctx, protected)
+		return nil, fmt.Errorf("scale in %s: the tasks that stay cannot all be protected: %w", r.target.Name, err)
+	}
+	return protected, nil
+}
+
+// unprotect ends the protection that protectRest began, but for tasks whose protection somebody else has changed since. If it
+// fails, the protection expires.
+func (r *release) unprotect(ctx context.Context, protected map[string]time.Time) {
+	if len(protected) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	tasks, err := r.Fleet.Tasks(ctx, r.target.Ref)
+	if err == nil {
+		var ids []string
+		for _, t := range tasks {
+			if until, ours := protected[t.ID]; ours && t.ProtectedUntil.Equal(until) {
+				ids = append(ids, t.ID)
+			}
+		}
+		if len(ids) > 0 {
+			err = r.Fleet.Release(ctx, r.target.Ref, ids)
+		}
+	}
+	if err != nil {
+		r.Log.WarnContext(ctx, "protection left to expire", "target", r.target.Name, "error", err.Error())
+	}
+}
+
+// awaitStop waits until ECS has begun to stop the tasks that were let go. If it does not, one of them has been protected by
+// somebody else: the count is put back, or ECS would later, when the protection of those that stay is over, stop one of them.
+func (r *release) awaitStop(ctx context.Context, leaving []*victim, n int) (stopped bool, err error) {
+	for deadline := r.Now().Add(stopPatience); ; {
+		tasks, err := r.Fleet.Tasks(ctx, r.target.Ref)
+		if err == nil {
+			if r.live(observation{tasks: tasks}) <= n {
+				return true, nil
+			}
+		}
+		if r.Now().After(deadline) {
+			if err != nil {
+				return false, err // Not known: the protection is left to expire.
+			}
+			back := max(n, r.live(observation{tasks: tasks}))
+			r.Log.WarnContext(ctx, "tasks are not stopped", "target", r.target.Name, "desired_count", back)
+			return false, r.Fleet.SetDesired(ctx, r.target.Ref, back)
+		}
+		if err := r.Sleep(ctx, stopPause); err != nil {
+			return false, err
+		}
+	}
+}
