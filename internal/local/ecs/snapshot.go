@@ -20,6 +20,7 @@ type TaskState struct {
 	PrivateIPv4, Hostname, Zone                 string
 	CreatedAt, StartedAt, StoppingAt, StoppedAt time.Time // Zero if not yet.
 	ProtectedUntil                              time.Time // Zero if never protected.
+	Deployment                                  string    // The id of the deployment that started it.
 	StopCode, Reason                            string
 	Exit                                        *Exit // Nil if its process has not ended, or never began.
 }
@@ -45,7 +46,7 @@ func (m *Model) Snapshot() ([]ServiceState, []TaskState) {
 			ID: t.id, Cluster: t.service.Cluster, Service: t.service.Name, Status: t.status,
 			PrivateIPv4: t.ip, Hostname: m.hostname(t.ip), Zone: t.zone,
 			CreatedAt: t.createdAt, StartedAt: t.startedAt, StoppingAt: t.stoppingAt, StoppedAt: t.stoppedAt,
-			ProtectedUntil: t.protectedUntil, StopCode: t.stopCode, Reason: t.stoppedReason,
+			ProtectedUntil: t.protectedUntil, Deployment: t.deployment, StopCode: t.stopCode, Reason: t.stoppedReason,
 		}
 		if t.exit != nil {
 			exit := *t.exit
