@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,8 +17,8 @@ type fakeWorker struct {
 	keys   keys
 }
 
-// says is what a worker answers to a method: replies as JSON, or whole messages of its own making (see answerAs). Without an
-// entry it says nothing.
+// says is what a worker answers to a method: replies as JSON, whole messages of its own making (see answerAs), or what a
+// function of the command returns. Without an entry it says nothing, nor to commands for others.
 type says map[string]any
 
 // answerAs is an answer that is not an ordinary JSON reply.
@@ -69,8 +70,11 @@ func (w *fakeWorker) handle(t testing.TB, name string, say says, frame []byte) {
 		return
 	}
 	answer, ok := say[c.Method]
-	if !ok {
+	if !ok || len(c.Destination) > 0 && !slices.Contains(c.Destination, name) {
 		return
+	}
+	if of, ok := answer.(func(controlBody) any); ok {
+		answer = of(c)
 	}
 	contentType, body := contentJSON, ""
 	switch a := answer.(type) {

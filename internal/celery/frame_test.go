@@ -14,11 +14,9 @@ import (
 
 // goldenFrame is one command as record_frames.py recorded it from kombu.
 type goldenFrame struct {
-	Method      string         `json:"method"`
-	Arguments   map[string]any `json:"arguments"`
-	Destination []string       `json:"destination"`
-	Channel     string         `json:"channel"`
-	Message     map[string]any `json:"message"`
+	Method  string         `json:"method"`
+	Channel string         `json:"channel"`
+	Message map[string]any `json:"message"`
 }
 
 func goldenFrames(t *testing.T) map[string][]goldenFrame {
@@ -80,16 +78,26 @@ func typed(t *testing.T, in map[string]any, path []string) {
 
 func TestFrameIsKombus(t *testing.T) {
 	k := testKeys()
+	ours := map[string]command{
+		"ping":           {method: "ping", ticket: uuid()},
+		methodQueues:     askQueues(),
+		methodActive:     askActive(),
+		methodRegistered: askRates([]string{"w1@host", "w2@host"}, 2),
+		methodCancel:     consumer(methodCancel, "video", []string{"w1@host", "w2@host"}, 2),
+		methodAdd:        consumer(methodAdd, "video", []string{"w1@host"}, 1),
+	}
 	for file, frames := range goldenFrames(t) {
+		if len(frames) != len(ours) {
+			t.Errorf("%s has %d commands, want %d", file, len(frames), len(ours))
+		}
 		for _, golden := range frames {
 			t.Run(file+"/"+golden.Method, func(t *testing.T) {
-				c := command{method: golden.Method, arguments: golden.Arguments, nodes: golden.Destination, ticket: uuid()}
-				ours, err := k.frame(c, "sluice-1-x", time.Now(), time.Second)
+				frame, err := k.frame(ours[golden.Method], "sluice-1-x", time.Now(), time.Second)
 				if err != nil {
 					t.Fatal(err)
 				}
 				var got map[string]any
-				if err := json.Unmarshal(ours, &got); err != nil {
+				if err := json.Unmarshal(frame, &got); err != nil {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(opened(t, golden.Message), opened(t, got)); diff != "" {
@@ -144,4 +152,11 @@ func TestFrameOmitsNothing(t *testing.T) {
 func testKeys() keys {
 	o := withDefaults(Options{})
 	return keys{sep: o.Separator, steps: o.PrioritySteps, control: o.ControlExchange, events: o.EventExchange}
+}
+
+// Workers take an empty destination for all of them.
+func TestFrameRefusesNobody(t *testing.T) {
+	if _, err := testKeys().frame(consumer(methodCancel, "video", []string{}, 0), "", time.Time{}, 0); err == nil {
+		t.Error("a command to no node was encoded")
+	}
 }

@@ -121,28 +121,7 @@ func TestLookSendsOnlyTheseCommands(t *testing.T) {
 	client, addr := realRedis(t)
 	fill(t, client, "video", taskMessage("a", "video", nil), 3)
 	client.HSet(t.Context(), "unacked", "1", unackedEntry(taskMessage("b", "video", nil), "", "video"))
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err := conn.Write([]byte("MONITOR\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	seen := make(chan []string, 1)
-	go func() {
-		var text strings.Builder
-		buffer := make([]byte, 64<<10)
-		for !strings.Contains(text.String(), "the-end") {
-			n, err := conn.Read(buffer)
-			if err != nil {
-				break
-			}
-			text.Write(buffer[:n])
-		}
-		seen <- strings.Split(text.String(), "\r\n")
-	}()
-	monitored(t, client)
+	seen := monitor(t, client, addr)
 	startFake(t, addr, "w1@a", says{methodQueues: videoOnly, methodActive: noTasks})
 	broker := newBroker(t, lookOptions(addr))
 	if _, err := broker.Look(t.Context(), []string{"video"}, time.Second); err != nil {
@@ -154,7 +133,6 @@ func TestLookSendsOnlyTheseCommands(t *testing.T) {
 	if _, err := broker.Counter(t.Context(), "counter"); err != nil {
 		t.Fatal(err)
 	}
-	client.Echo(t.Context(), "the-end")
 	allowed := []string{
 		"hello", "select", "client", "llen", "hlen", "zcount", "eval", "sadd", "srem", "del", "sscan", "publish", "brpop", "get",
 		"lindex", "hkeys", "hstrlen", "hget", "zscore", // By the script.
@@ -162,7 +140,7 @@ func TestLookSendsOnlyTheseCommands(t *testing.T) {
 		"ping", "echo", "monitor", // By the test.
 	}
 	var used []string
-	for _, line := range <-seen {
+	for _, line := range seen() {
 		_, rest, ok := strings.Cut(line, "] \"")
 		if !ok {
 			continue
@@ -184,9 +162,30 @@ func TestLookSendsOnlyTheseCommands(t *testing.T) {
 	}
 }
 
-// monitored waits until the server has another client that monitors.
-func monitored(t *testing.T, client *redis.Client) {
+// monitor notes what the server is sent from now on, and returns what gives it, as the lines of MONITOR.
+func monitor(t *testing.T, client *redis.Client, addr string) func() []string {
 	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := conn.Write([]byte("MONITOR\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan []string, 1)
+	go func() {
+		var text strings.Builder
+		buffer := make([]byte, 64<<10)
+		for !strings.Contains(text.String(), "the-end") {
+			n, err := conn.Read(buffer)
+			if err != nil {
+				break
+			}
+			text.Write(buffer[:n])
+		}
+		seen <- strings.Split(text.String(), "\r\n")
+	}()
 	if err := testenv.WaitFor(t.Context(), func() error {
 		list, err := client.ClientList(t.Context()).Result()
 		if err != nil {
@@ -198,6 +197,10 @@ func monitored(t *testing.T, client *redis.Client) {
 		return nil
 	}); err != nil {
 		t.Fatal(err)
+	}
+	return func() []string {
+		client.Echo(t.Context(), "the-end")
+		return <-seen
 	}
 }
 
