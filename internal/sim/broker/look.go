@@ -1,0 +1,161 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"sluice/internal/policy"
+)
+
+// What the production adapter reads at most of messages themselves: of one list, and of the unacked hash.
+const (
+	maxListed  = 200
+	maxUnacked = 2000
+)
+
+// Look satisfies scaler.Broker. The keys are read first, then time passes, then the workers are asked.
+func (c *Client) Look(ctx context.Context, queues []string, patience time.Duration) (policy.Look, error) {
+	if err := c.reach(ctx, false); err != nil {
+		return policy.Look{}, failure("look at broker", err)
+	}
+	look := policy.Look{At: c.m.now, Queues: make(map[string]policy.Queue, len(queues)), Loose: policy.Known(0)}
+	for _, name := range queues {
+		look.Queues[name] = c.waiting(name)
+	}
+	held, known := c.held()
+	c.m.mu.Unlock()
+
+	a, err := c.ask(ctx, []command{{}}, [][]string{nil}, -1, patience)
+	if err != nil {
+		return policy.Look{}, failure("look at broker", err)
+	}
+	look.Listeners = policy.Known(a.listeners)
+	started := map[ID]bool{}
+	look.Nodes, started = merge(a.answers)
+	look.FetchedKnown = known
+	c.count(&look, held, known, started)
+	return look, nil
+}
+
+// waiting is what waits in a queue's lists.
+func (c *Client) waiting(name string) policy.Queue {
+	out := policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0)}
+	q := c.m.queues[name]
+	if q == nil {
+		return out
+	}
+	due := c.m.now.Add(c.o.Horizon)
+	for i := range q.lists {
+		all := q.lists[i].all()
+		if len(all) > maxListed {
+			out.Backlog.N += len(all)
+			continue
+		}
+		for _, msg := range all {
+			if msg.eta.After(due) {
+				out = later(out, msg.eta)
+			} else {
+				out.Backlog.N++
+			}
+		}
+	}
+	return out
+}
+
+func later(q policy.Queue, eta time.Time) policy.Queue {
+	q.Later++
+	if q.NextDue.IsZero() || eta.Before(q.NextDue) {
+		q.NextDue = eta
+	}
+	return q
+}
+
+// heldMessage is one entry of the unacked hash as it was read.
+type heldMessage struct {
+	id      ID
+	fetched policy.Fetched
+}
+
+// held reads the unacked hash.
+func (c *Client) held() (held []heldMessage, known bool) {
+	if len(c.m.unacked) > maxUnacked {
+		return make([]heldMessage, len(c.m.unacked)), false
+	}
+	limit := c.m.now.Add(-c.o.VisibilityTimeout)
+	for _, msg := range c.m.unacked {
+		f := policy.Fetched{
+			Tag: "d" + strconv.Itoa(msg.tag), Queue: msg.queue.name, Task: msg.record.task.Name, Due: msg.eta,
+			Expired: !msg.since.After(limit),
+		}
+		if msg.record.task.Routed {
+			f.Queue = ""
+		}
+		held = append(held, heldMessage{msg.record.id, f})
+	}
+	slices.SortFunc(held, func(a, b heldMessage) int { return cmp.Compare(a.fetched.Tag, b.fetched.Tag) })
+	return held, true
+}
+
+// count tells what is held of each queue, and what cannot be told. What executes is not held: with late acknowledgement it is
+// in the hash all the same.
+func (c *Client) count(look *policy.Look, held []heldMessage, known bool, started map[ID]bool) {
+	if !known {
+		look.Loose = policy.Known(len(held))
+		return
+	}
+	due := look.At.Add(c.o.Horizon)
+	for _, h := range held {
+		if started[h.id] {
+			continue
+		}
+		look.Fetched = append(look.Fetched, h.fetched)
+		waits := h.fetched.Due.After(due)
+		if h.fetched.Queue == "" {
+			if !waits {
+				look.Loose.N++
+			}
+			continue
+		}
+		q, asked := look.Queues[h.fetched.Queue]
+		switch {
+		case !asked:
+			continue
+		case waits:
+			q = later(q, h.fetched.Due)
+		case h.fetched.Expired:
+			q.Backlog.N++
+		default:
+			q.Held.N++
+		}
+		look.Queues[h.fetched.Queue] = q
+	}
+}
+
+// merge makes nodes of answers, those of equal names one.
+func merge(answers []answer) (nodes []policy.Node, started map[ID]bool) {
+	started = map[ID]bool{}
+	slices.SortStableFunc(answers, func(a, b answer) int { return cmp.Compare(a.name, b.name) })
+	for _, a := range answers {
+		for _, r := range a.active {
+			started[r.msg.record.id] = true
+		}
+		n := a.node()
+		if last := len(nodes) - 1; last >= 0 && nodes[last].Name == n.Name {
+			o := &nodes[last]
+			o.Answers++
+			o.Active.N += n.Active.N
+			o.Queues = append(o.Queues, n.Queues...)
+			slices.Sort(o.Queues)
+			o.Queues = slices.Compact(o.Queues)
+			if o.OldestStart.IsZero() || !n.OldestStart.IsZero() && n.OldestStart.Before(o.OldestStart) {
+				o.OldestStart = n.OldestStart
+			}
+			continue
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, started
+}

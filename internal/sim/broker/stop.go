@@ -1,0 +1,283 @@
+package broker
+
+import (
+	"slices"
+	"time"
+)
+
+// Terminate is SIGTERM to the main process: a warm stop (section 6.1). The worker answers nobody from now on, finishes what
+// executes (Threads also what it has reserved), then gives back what it has not begun, and exits with 0. One that boots exits at
+// once. A frozen one does so when it is thawed.
+func (w *Worker) Terminate() {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	m := w.m
+	switch {
+	case w.phase >= stopping || w.spec.StopsNot:
+		return
+	case w.phase == booting:
+		m.exit(w, 0)
+		return
+	}
+	m.losesPops(w)
+	w.phase = stopping
+	w.age++
+	w.inbox = nil
+	m.wind(w)
+}
+
+// losesPops decides what becomes of a pop that is outstanding or on its way when a worker stops. kombu reads it and gives it
+// back since 5.3; before, what Redis had popped for it was lost (section 6.3).
+func (m *Model) losesPops(w *Worker) {
+	if w.room() {
+		w.stray()
+	}
+	if w.spec.Version != V52 {
+		w.strayTo = time.Time{}
+		if r := w.flight; r != nil {
+			w.flight = nil
+			m.unfly(r, false)
+		}
+	}
+}
+
+// unfly takes a message that was on its way: back to the front of its list, or lost.
+func (m *Model) unfly(r *request, lost bool) {
+	rec := r.msg.record
+	rec.flying--
+	if !lost {
+		r.delivery().Back = m.now
+		m.push(r.msg, true)
+	}
+	m.drop(rec)
+}
+
+// wind goes on with a warm stop: when nothing executes any more, what has not begun goes back, and the process ends.
+func (m *Model) wind(w *Worker) {
+	if w.frozen {
+		return
+	}
+	if w.spec.Pool == Threads {
+		m.begin(w)
+	}
+	if len(w.running) > 0 {
+		return
+	}
+	for _, r := range slices.Clone(w.fetched) {
+		m.giveBack(r, true)
+	}
+	w.fetched, w.reserved = nil, nil
+	m.exit(w, 0)
+}
+
+// exit ends a worker's process after it has nothing more to do.
+func (m *Model) exit(w *Worker, code int) {
+	w.phase, w.exitCode = exiting, code
+	w.age++
+	m.at(w.spec.ExitAfterStop, workerEnded, w, nil)
+}
+
+// Kill is SIGKILL to the whole task. What executes and was acknowledged early is lost, as is what is on its way; all else stays
+// in unacked (section 6.2).
+func (w *Worker) Kill() { w.end(137, true) }
+
+// Crash ends the main process with a status, and its pool with it: the OOM killer, a fault. Work fares as with Kill.
+func (w *Worker) Crash(code int) { w.end(code, false) }
+
+func (w *Worker) end(code int, killed bool) {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	if w.phase != gone {
+		w.m.gone(w, code, killed)
+	}
+}
+
+func (m *Model) gone(w *Worker, code int, killed bool) {
+	w.phase = gone
+	w.age++
+	m.workers = slices.DeleteFunc(m.workers, func(o *Worker) bool { return o == w })
+	for _, r := range w.running {
+		r.age++
+		r.msg.record.running--
+		if !r.over {
+			r.msg.record.cut++
+		}
+		m.drop(r.msg.record)
+	}
+	held := w.unbegun()
+	w.fetched, w.reserved, w.running = nil, nil, nil
+	for _, r := range held {
+		m.forget(r)
+	}
+	if r := w.flight; r != nil {
+		w.flight = nil
+		m.unfly(r, true)
+	}
+	w.inbox, w.deferred, w.rates = nil, nil, nil
+	if ended := w.spec.Ended; ended != nil {
+		m.ended = append(m.ended, func() { ended(code, killed) })
+	}
+	if !m.watched && len(m.unacked) > 0 {
+		m.age()
+	}
+}
+
+// unbegun are the requests in the worker's memory that have not begun.
+func (w *Worker) unbegun() []*request {
+	var held []*request
+	for _, r := range w.fetched {
+		if !slices.Contains(w.running, r) {
+			held = append(held, r)
+		}
+	}
+	return held
+}
+
+// Freeze is SIGSTOP to the main process: it listens and does nothing, and a pop that is outstanding may take one message more.
+// The children of a Prefork pool go on.
+func (w *Worker) Freeze() {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	if w.frozen || w.phase == gone {
+		return
+	}
+	if w.room() {
+		w.stray()
+	}
+	w.frozen, w.frozenAt = true, w.m.now
+}
+
+// Thaw is SIGCONT: the worker goes on with all that waited for it.
+func (w *Worker) Thaw() {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	if !w.frozen || w.phase == gone {
+		return
+	}
+	m := w.m
+	w.frozen = false
+	if w.spec.Pool != Prefork {
+		for _, r := range w.running {
+			if !r.ends.IsZero() {
+				r.ends = r.ends.Add(m.now.Sub(w.frozenAt))
+				r.age++
+				m.at(r.ends.Sub(m.now), taskEnds, w, r)
+			}
+		}
+	}
+	for _, r := range slices.Clone(w.running) {
+		if r.over {
+			m.noticed(r)
+		}
+	}
+	if w.phase == stopping {
+		m.wind(w)
+		return
+	}
+	m.awake(w)
+}
+
+// Reconnect cuts the worker's connections, as a failover, a proxy or CLIENT KILL does. It is back after Options.Reconnect.
+func (w *Worker) Reconnect() {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	w.m.cut(w)
+}
+
+func (m *Model) cut(w *Worker) {
+	if w.phase != ready {
+		return
+	}
+	w.phase = cut
+	w.age++
+	w.inbox = nil
+	if r := w.flight; r != nil {
+		w.flight = nil
+		m.unfly(r, true)
+	}
+	m.at(m.opts.Reconnect, workerReady, w, nil)
+}
+
+// Wedge leaves the worker deaf: it answers nobody and fetches nothing until its connection is cut; what it has, it executes
+// (section 4.6).
+func (w *Worker) Wedge() {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	w.wedged = true
+	w.inbox = nil
+}
+
+// Starve has the worker fetch nothing, while it answers and claims its queues (kombu #2629), until its connection is cut.
+func (w *Worker) Starve() {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	w.starved = true
+}
+
+// CrashChild ends one child of a Prefork pool; false if none executes. Its task is lost, with late acknowledgement too
+// (section 6.3), and another child takes its place.
+func (w *Worker) CrashChild() bool {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	m := w.m
+	for _, r := range w.running {
+		if r.over {
+			continue
+		}
+		r.over = true
+		r.age++
+		r.msg.record.cut++
+		if w.frozen {
+			return true
+		}
+		m.noticed(r)
+		return true
+	}
+	return false
+}
+
+// Alive tells that the process has not ended.
+func (w *Worker) Alive() bool {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	return w.phase != gone
+}
+
+// Stopping tells that a warm stop is under way, or over.
+func (w *Worker) Stopping() bool {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	return w.phase >= stopping
+}
+
+// Ready tells that the worker has booted and consumes, or would if its connection stood.
+func (w *Worker) Ready() bool {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	return w.phase == ready || w.phase == cut
+}
+
+// Holding tells how many tasks the worker executes, and how many it has that it has not begun and that are due within the
+// horizon: fetched, held by a rate, or on their way to it.
+func (w *Worker) Holding(horizon time.Duration) (executing, held int) {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	due := w.m.now.Add(horizon)
+	if w.phase == gone {
+		return 0, 0
+	}
+	for _, r := range w.running {
+		if !r.over {
+			executing++
+		}
+	}
+	for _, r := range w.unbegun() {
+		if !r.msg.eta.After(due) {
+			held++
+		}
+	}
+	if w.flight != nil && !w.flight.msg.eta.After(due) {
+		held++
+	}
+	return executing, held
+}

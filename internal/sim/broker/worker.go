@@ -1,0 +1,286 @@
+package broker
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Version is a class of Celery versions that behave alike.
+type Version uint8
+
+// The classes, each with its kombu.
+const (
+	V57 Version = iota // 5.7: what was resumed survives a reconnect.
+	V55                // 5.3 to 5.6.
+	V52                // 5.2: loses what is popped while it stops.
+)
+
+func (v Version) String() string { return [...]string{"5.7.0", "5.6.3", "5.2.7"}[v] }
+
+// Pool is what a worker executes its tasks in.
+type Pool uint8
+
+// The pools.
+const (
+	Prefork Pool = iota
+	Threads
+	Solo
+	Gevent
+)
+
+// Spec says what worker to start.
+type Spec struct {
+	Name        string // The node's, such as celery@ip-10-0-0-7.ec2.internal. Several workers may bear one.
+	Queues      []string
+	Version     Version
+	Pool        Pool
+	Concurrency int // 0 is 1. Of Solo it is 1.
+	// Prefetch is the prefetch multiplier: a window of Prefetch x Concurrency messages; 0 is Celery's 4.
+	Prefetch int
+	AcksLate bool // task_acks_late.
+	// Rates limit tasks by name: the time between two starts in this worker.
+	Rates         map[string]time.Duration
+	NoHeartbeats  bool          // --without-heartbeat.
+	NoControl     bool          // worker_enable_remote_control=False.
+	Boot          time.Duration // From the start to being ready. It takes nothing before (section 2.3).
+	NeverReady    bool          // It boots for ever: a broken setting, a dependency that does not answer.
+	StopsNot      bool          // It overhears SIGTERM, as under a shell that does not pass it on.
+	ExitAfterStop time.Duration // From the end of its work to the end of its process.
+	// Ended is called by Tick, once, when the process has ended, with its exit status and whether Kill ended it; nil: nobody
+	// cares.
+	Ended func(code int, killed bool)
+}
+
+// phase is where a worker is in its life.
+type phase uint8
+
+const (
+	booting phase = iota
+	ready         // It has its connection.
+	cut           // It has lost its connection and is about to have it again.
+	stopping
+	exiting // Its work is done, its process still there.
+	gone
+)
+
+// Worker is one Celery worker.
+type Worker struct {
+	m    *Model
+	spec Spec
+	id   int
+	age  int // It changes when events that were made before mean nothing any more.
+
+	phase   phase
+	since   time.Time // When it was ready last: the phase of its sweeps and heartbeats.
+	frozen  bool
+	wedged  bool // Deaf: no connection that is listened to, no loop.
+	starved bool // It answers, claims its queues, and fetches nothing (kombu #2629).
+
+	known     []string // The queues that it was configured with.
+	selection []string // What it consumes after a reconnect.
+	consuming []string // What it consumes; the order is that of its next pop.
+
+	flight   *request   // Popped for it, and not with it yet.
+	strays   []string   // The queues of a pop that is outstanding while nobody reads it,
+	strayTo  time.Time  // and until when Redis keeps it open (section 2.3).
+	fetched  []*request // What it has in unacked by its own reckoning, in order of fetching.
+	etas     int        // How many of them are held for their ETA: the window grows by each.
+	reserved []*request // What waits for room in the pool.
+	running  []*request // What the pool executes.
+	rates    map[string]*rate
+
+	processed int
+	inbox     []command
+	deferred  []event // What has happened while its loop stood still.
+	frozenAt  time.Time
+	exitCode  int
+}
+
+// rate is a token bucket with room for one.
+type rate struct {
+	every time.Duration
+	next  time.Time // When the next may start.
+	held  []*request
+}
+
+// request is a worker's memory of one message.
+type request struct {
+	worker  *Worker
+	msg     *message
+	way     int // Its place among the deliveries of its record.
+	age     int
+	unacked bool // Whether the worker still has to acknowledge it.
+	eta     bool // Held for its ETA.
+	ends    time.Time
+	over    bool // Its execution has ended, and the worker has not noticed yet.
+}
+
+func (r *request) delivery() *Delivery { return &r.msg.record.deliveries[r.way] }
+
+func (r *request) late() bool { return r.worker.spec.AcksLate || r.msg.record.task.AcksLate }
+
+// Start starts a worker.
+func (m *Model) Start(s Spec) *Worker {
+	m.lock()
+	defer m.mu.Unlock()
+	s.Concurrency = max(1, s.Concurrency)
+	if s.Pool == Solo {
+		s.Concurrency = 1
+	}
+	s.Prefetch = cmp.Or(s.Prefetch, 4)
+	m.started++
+	w := &Worker{m: m, spec: s, id: m.started, known: s.Queues, selection: slices.Clone(s.Queues)}
+	for name, every := range s.Rates {
+		if w.rates == nil {
+			w.rates = make(map[string]*rate, len(s.Rates))
+		}
+		w.rates[name] = &rate{every: every}
+	}
+	m.workers = append(m.workers, w)
+	if !s.NeverReady {
+		m.at(s.Boot, workerReady, w, nil)
+	}
+	return w
+}
+
+// Name is the node's name.
+func (w *Worker) Name() string { return w.spec.Name }
+
+// Spec is what the worker was started with.
+func (w *Worker) Spec() Spec { return w.spec }
+
+// connect is a worker's first connection, or a new one after one that was cut. It looks for expired messages first (section
+// 2.4), and consumes what its selection says: what was cancelled stays so, and what was resumed is forgotten up to Celery 5.6
+// (section 5).
+func (m *Model) connect(w *Worker) {
+	if m.fault == down {
+		m.at(m.until.Sub(m.now), workerReady, w, nil)
+		return
+	}
+	w.phase, w.since, w.wedged, w.starved = ready, m.now, false, false
+	w.consuming = append(w.consuming[:0], w.selection...)
+	m.sweep()
+	m.fetch(w)
+}
+
+// loops tells that the worker's loop runs and has a connection: that it answers, fetches, and notices what has happened.
+func (w *Worker) loops() bool { return w.phase == ready && !w.frozen && !w.wedged && !w.blocked() }
+
+// blocked tells that its loop waits for a task: of Solo while it executes, of Gevent while its pool has no room for what it has
+// just fetched.
+func (w *Worker) blocked() bool {
+	switch w.spec.Pool {
+	case Solo:
+		return len(w.running) > 0
+	case Gevent:
+		return len(w.reserved) > 0
+	}
+	return false
+}
+
+// sweeps tells that the worker looks for expired messages from time to time. One without queues does not (kombu's
+// maybe_restore_messages).
+func (w *Worker) sweeps() bool { return w.loops() && len(w.consuming) > 0 }
+
+// sweepEvery is kombu's: each tenth call of a timer of 10 s.
+const sweepEvery = 100 * time.Second
+
+// sweepAfter is when the worker sweeps next, after t.
+func (w *Worker) sweepAfter(t time.Time) time.Time {
+	return w.since.Add((t.Sub(w.since)/sweepEvery + 1) * sweepEvery)
+}
+
+// listens tells that PUBLISH on the control channel counts the worker. A blocked and a frozen one are counted (section 4.4).
+func (w *Worker) listens() bool {
+	return w.phase == ready && !w.spec.NoControl && (!w.wedged || w.spec.Version == V57)
+}
+
+// window is how many messages the worker may have unacknowledged: the ETA messages do not count (section 2.2).
+func (w *Worker) window() int { return w.spec.Prefetch*w.spec.Concurrency + w.etas }
+
+// room tells that the worker has an outstanding pop: room in its window, and a loop that runs.
+func (w *Worker) room() bool {
+	return w.loops() && !w.starved && w.flight == nil && len(w.fetched) < w.window()
+}
+
+// takes tells that a message of the queue that comes now is popped for this worker, and whether it will be read soon.
+func (w *Worker) takes(q string) bool {
+	if w.room() {
+		return slices.Contains(w.consuming, q)
+	}
+	return w.flight == nil && w.strayTo.After(w.m.now) && slices.Contains(w.strays, q)
+}
+
+// stray notes that the worker's pop is left outstanding: Redis keeps it for the rest of its second, and what comes meanwhile
+// lies in the worker's socket.
+func (w *Worker) stray() {
+	w.strays = append(w.strays[:0], w.consuming...)
+	w.strayTo = w.m.now.Add(time.Duration(w.m.opts.Rand.Int64N(int64(time.Second))))
+}
+
+// offer gives what waits in a queue to the workers that wait for it. Which of several Redis serves is chance here: they take
+// turns by when each last asked.
+func (m *Model) offer(q *queue) {
+	if m.fault != well {
+		return
+	}
+	for q.len() > 0 {
+		var taker *Worker
+		n := 0
+		for _, w := range m.workers {
+			if w.takes(q.name) {
+				n++
+				if n == 1 || m.opts.Rand.IntN(n) == 0 {
+					taker = w
+				}
+			}
+		}
+		if taker == nil {
+			return
+		}
+		m.pop(taker, q)
+	}
+}
+
+// fetch pops the next message for a worker that has room. BRPOP asks for the first priority of all queues before the second of
+// any, and the queue that gave one is asked last the next time (kombu's round robin).
+func (m *Model) fetch(w *Worker) {
+	if m.fault != well || !w.room() {
+		return
+	}
+	for step := range steps {
+		for _, name := range w.consuming {
+			if q := m.queues[name]; q != nil && q.lists[step].len() > 0 {
+				m.popFrom(w, q, step)
+				return
+			}
+		}
+	}
+}
+
+func (m *Model) pop(w *Worker, q *queue) {
+	for step := range steps {
+		if q.lists[step].len() > 0 {
+			m.popFrom(w, q, step)
+			return
+		}
+	}
+}
+
+// popFrom takes a message from its list. From now on no key has it, until it reaches its worker (section 2.3).
+func (m *Model) popFrom(w *Worker, q *queue, step int) {
+	msg := q.lists[step].pop()
+	rec := msg.record
+	rec.listed--
+	rec.flying++
+	msg.place = nowhere
+	rec.deliveries = append(rec.deliveries, Delivery{Worker: w, Popped: m.now})
+	w.flight = &request{worker: w, msg: msg, way: len(rec.deliveries) - 1}
+	w.strayTo = time.Time{}
+	if i := slices.Index(w.consuming, q.name); i >= 0 && i < len(w.consuming)-1 {
+		copy(w.consuming[i:], w.consuming[i+1:])
+		w.consuming[len(w.consuming)-1] = q.name
+	}
+	m.at(m.opts.Flight, popArrives, w, nil)
+}
