@@ -335,3 +335,18 @@ func TestControlAtBrokenBroker(t *testing.T) {
 		})
 	}
 }
+
+// A twin that answers when all answers that were due have come is seen as well.
+func TestControlSeesASlowTwin(t *testing.T) {
+	m := miniredis.RunT(t)
+	for _, delay := range []time.Duration{0, controlLinger / 3} {
+		startFake(t, m.Addr(), "w1@a", says{methodCancel: func(controlBody) any {
+			time.Sleep(delay)
+			return map[string]any{"ok": "no longer consuming"}
+		}})
+	}
+	err := newBroker(t, lookOptions(m.Addr())).Cancel(t.Context(), []policy.Node{node("w1@a", "video")})
+	if !errors.Is(err, errEqualNames) || !strings.Contains(err.Error(), "node w1@a: 2 workers answered") {
+		t.Errorf("cancel: %v; want the twin in it", err)
+	}
+}
