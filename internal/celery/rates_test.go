@@ -53,7 +53,7 @@ func FuzzAddLimited(f *testing.F) {
 	f.Add("", " [rate_limit=", []byte(`{"error": "x"}`))
 	f.Fuzz(func(t *testing.T, name, limit string, answer []byte) {
 		_ = addLimited(map[string]bool{}, answer) // It does not panic.
-		if limit == "None" || !utf8.ValidString(name+limit) {
+		if limit == "None" || !utf8.ValidString(name) || !utf8.ValidString(limit) {
 			return
 		}
 		text, err := json.Marshal([]string{name + " [rate_limit=" + limit + "]"})
