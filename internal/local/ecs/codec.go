@@ -117,14 +117,21 @@ func refuse(code, format string, args ...any) error {
 	return &apiError{code: code, message: fmt.Sprintf(format, args...)}
 }
 
-func writeError(w http.ResponseWriter, err error) {
+// asAPIError returns an error as ECS's answer: what is none of the model's own refusals is a fault of the server.
+func asAPIError(err error) apiError {
 	var e *apiError
 	if !errors.As(err, &e) {
-		e = &apiError{code: "ServerException", message: err.Error(), status: http.StatusInternalServerError}
+		return apiError{code: "ServerException", message: err.Error(), status: http.StatusInternalServerError}
 	}
-	if e.status == 0 {
-		e.status = http.StatusBadRequest
+	answer := *e
+	if answer.status == 0 {
+		answer.status = http.StatusBadRequest
 	}
+	return answer
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	e := asAPIError(err)
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	w.Header().Set("X-Amzn-Errortype", e.code)
 	w.WriteHeader(e.status)

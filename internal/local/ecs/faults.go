@@ -70,8 +70,30 @@ func (m *Model) Calls() map[string]int {
 	return maps.Clone(m.calls)
 }
 
+// call makes one call of the API: it counts it, refuses it if it is beyond the rate limit, and has go wrong what Fail has
+// asked for. body returns the request as JSON.
+func (m *Model) call(ctx context.Context, op string, body func() ([]byte, error), do func() error) error {
+	f, err := m.admit(op, body)
+	if err != nil || f == nil {
+		if err == nil {
+			err = do()
+		}
+		return err
+	}
+	if !f.sleep(ctx) {
+		return ctx.Err()
+	}
+	if !f.Applied && f.err() != nil {
+		return f.err()
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return f.err()
+}
+
 // admit counts a call and says what is to go wrong with it; an error if it is beyond the rate limit.
-func (m *Model) admit(op string, body []byte) (*fault, error) {
+func (m *Model) admit(op string, body func() ([]byte, error)) (*fault, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls[op]++
@@ -79,12 +101,22 @@ func (m *Model) admit(op string, body []byte) (*fault, error) {
 		return nil, refuse("ThrottlingException", "Rate exceeded")
 	}
 	for _, f := range m.faults {
-		if f.op == op && f.left != 0 && bytes.Contains(body, []byte(f.Match)) {
-			if f.left > 0 {
-				f.left--
-			}
-			return f, nil
+		if f.op != op || f.left == 0 {
+			continue
 		}
+		if f.Match != "" {
+			request, err := body()
+			if err != nil {
+				return nil, err
+			}
+			if !bytes.Contains(request, []byte(f.Match)) {
+				continue
+			}
+		}
+		if f.left > 0 {
+			f.left--
+		}
+		return f, nil
 	}
 	return nil, nil
 }

@@ -37,17 +37,22 @@ func answer[In any, Out smithy.Serializable](
 		if err != nil {
 			return nil, err
 		}
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.tick()
-		out, err := do(m, in)
-		if err != nil {
-			return nil, err
-		}
-		m.tick()
-		m.poke()
-		return out, nil
+		return perform(m, in, do)
 	}
+}
+
+// perform does one operation, with the model on the present before it and after it.
+func perform[In, Out any](m *Model, in In, do func(*Model, In) (Out, error)) (Out, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tick()
+	out, err := do(m, in)
+	if err != nil {
+		var none Out
+		return none, err
+	}
+	m.tick()
+	return out, nil
 }
 
 // Serves says whether a request is one for ECS, for a server that offers several services on one port.
@@ -67,32 +72,17 @@ func (m *Model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, refuse("SerializationException", "read request: %v", err))
 		return
 	}
-	fault, err := m.admit(name, body)
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	if fault != nil {
-		if !fault.sleep(r.Context()) {
-			return
+	var out smithy.Serializable
+	err = m.call(r.Context(), name, func() ([]byte, error) { return body, nil }, func() (err error) {
+		do, ok := operations[name]
+		if !ok {
+			return refuse("UnknownOperationException", "the local ECS does not offer %s", name)
 		}
-		if !fault.Applied && fault.err() != nil {
-			writeError(w, fault.err())
-			return
-		}
-	}
-	do, ok := operations[name]
-	if !ok {
-		writeError(w, refuse("UnknownOperationException", "the local ECS does not offer %s", name))
-		return
-	}
-	out, err := do(m, body)
+		out, err = do(m, body)
+		return err
+	})
 	if err != nil {
-		writeError(w, err)
-		return
-	}
-	if fault != nil && fault.err() != nil {
-		writeError(w, fault.err())
+		writeError(w, err) // To nobody, if the client has gone meanwhile.
 		return
 	}
 	raw, err := encode(out)

@@ -58,9 +58,14 @@ type Model struct {
 	closed   bool
 	idle     *sync.Cond // Signalled when a task's process has ended.
 
-	watchers map[int]func(Event)
-	watcher  int
-	wake     chan struct{} // Tells Run that something changed.
+	watchers []*func(Event) // In the order in which they came.
+	wake     chan struct{}  // Tells Run that something changed.
+
+	// A tick looks at everything only if something was touched since the last one, or if it is due: most calls of a
+	// simulator find a world at rest.
+	touched bool
+	next    time.Time // See Next.
+	forget  time.Time // When the first of the stopped tasks is to be forgotten; zero if there is none.
 
 	faults  []*fault
 	calls   map[string]int
@@ -86,7 +91,6 @@ func New(o Options) *Model {
 		clusters: map[string]bool{},
 		services: map[serviceKey]*service{},
 		byID:     map[string]*task{},
-		watchers: map[int]func(Event){},
 		wake:     make(chan struct{}, 1),
 		calls:    map[string]int{},
 		buckets:  map[string]*bucket{},
@@ -107,9 +111,14 @@ func (m *Model) Tick() {
 
 func (m *Model) tick() {
 	now := m.opts.Now()
+	due := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
+	if !m.touched && !due(m.next) && !due(m.forget) {
+		return
+	}
+	changed := false
 	// A step may make the next one due (a process that fails at once makes room for another), but never twice the same.
 	for range 8 {
-		changed := false
+		changed = false
 		for _, t := range m.tasks {
 			changed = m.step(t, now) || changed
 		}
@@ -123,7 +132,7 @@ func (m *Model) tick() {
 		}
 	}
 	m.tasks = slices.DeleteFunc(m.tasks, func(t *task) bool {
-		old := t.status == stopped && now.Sub(t.stoppedAt) > time.Hour
+		old := t.status == stopped && now.Sub(t.stoppedAt) >= time.Hour
 		if old {
 			delete(m.byID, t.id)
 		}
@@ -132,30 +141,42 @@ func (m *Model) tick() {
 	for _, s := range m.ordered {
 		m.count(s, now)
 	}
+	m.touched = changed
+	m.plan(now)
+}
+
+// plan notes when tick has something to do again.
+func (m *Model) plan(now time.Time) {
+	m.next, m.forget = time.Time{}, time.Time{}
+	sooner := func(then *time.Time, at time.Time) {
+		if !at.IsZero() && (then.IsZero() || at.Before(*then)) {
+			*then = at
+		}
+	}
+	for _, t := range m.tasks {
+		sooner(&m.next, t.due)
+		if t.desired == running && m.protected(t, now) {
+			sooner(&m.next, t.protectedUntil)
+		}
+		if t.status == stopped {
+			sooner(&m.forget, t.stoppedAt.Add(time.Hour))
+		}
+	}
+	for _, s := range m.ordered {
+		if s.restartAt.After(now) {
+			sooner(&m.next, s.restartAt)
+		}
+	}
 }
 
 // Next is when Tick will next have something to do that no call and no ending process brings about; false if never.
 func (m *Model) Next() (time.Time, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var next time.Time
-	sooner := func(at time.Time) {
-		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
+	if m.touched {
+		m.plan(m.opts.Now())
 	}
-	for _, t := range m.tasks {
-		sooner(t.due)
-		if t.desired == running && m.protected(t, m.opts.Now()) {
-			sooner(t.protectedUntil)
-		}
-	}
-	for _, s := range m.ordered {
-		if s.restartAt.After(m.opts.Now()) {
-			sooner(s.restartAt)
-		}
-	}
-	return next, !next.IsZero()
+	return m.next, !m.next.IsZero()
 }
 
 // Run drives the model in real time until ctx is done. It stops no task: see Close.

@@ -1,6 +1,9 @@
 package ecs
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Runner starts what runs inside tasks.
 type Runner interface {
@@ -63,19 +66,23 @@ type Event struct {
 func (m *Model) Subscribe(watch func(Event)) (cancel func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.watcher++
-	id := m.watcher
-	m.watchers[id] = watch
+	m.watchers = append(m.watchers, &watch)
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		delete(m.watchers, id)
+		m.watchers = slices.DeleteFunc(m.watchers, func(w *func(Event)) bool { return w == &watch })
 	}
 }
 
 func (m *Model) tell(e Event) {
 	for _, watch := range m.watchers {
-		watch(e)
+		(*watch)(e)
 	}
+	m.touch()
+}
+
+// touch has the next tick look at everything, and Run tick at once.
+func (m *Model) touch() {
+	m.touched = true
 	m.poke()
 }

@@ -53,6 +53,10 @@ type service struct {
 
 	failures  int // Tasks that failed in a row.
 	restartAt time.Time
+	balancer  *task // A task beyond the desired count, on its way up to even out the zones.
+
+	startsToFail int // See FailStarts.
+	startFailure string
 
 	history []counts
 }
@@ -129,6 +133,7 @@ func (m *Model) deploy(s *service, now time.Time) {
 		taskDefinition: s.TaskDefinition, state: rolling, createdAt: now, updatedAt: now,
 	}
 	s.deployments = append([]*deployment{d}, s.deployments...)
+	m.touch()
 }
 
 // failed records a task that failed, and puts off its replacement: at once for the first, then later and later.
@@ -193,7 +198,7 @@ func (m *Model) reconcile(s *service, now time.Time) bool {
 		m.note(s, now, "has started %d tasks.", lacking)
 		did = true
 	}
-	return m.reduce(s, now) || m.settle(s, now) || did
+	return m.rebalance(s, now) || m.reduce(s, now) || m.settle(s, now) || did
 }
 
 // reduce stops the tasks that are too many: first those of older deployments whose replacements run, then any.
@@ -211,6 +216,9 @@ func (m *Model) reduce(s *service, now time.Time) bool {
 		}
 	}
 	excess, from := len(all)-s.desired, all
+	if s.balancer != nil {
+		excess--
+	}
 	if len(old) > 0 && excess > 0 {
 		// Tasks of the old deployment go first, and only as far as enough others are up.
 		from = old

@@ -133,6 +133,7 @@ func (m *Model) updateService(in *ecs.UpdateServiceInput) (*ecs.UpdateServiceOut
 		m.setDesired(s, int(*in.DesiredCount))
 	}
 	if in.AvailabilityZoneRebalancing != "" {
+		m.touch()
 		s.Rebalancing = in.AvailabilityZoneRebalancing == types.AvailabilityZoneRebalancingEnabled
 	}
 	if td := aws.ToString(in.TaskDefinition); in.ForceNewDeployment || td != "" && m.definition(td) != m.definition(s.TaskDefinition) {
@@ -198,6 +199,7 @@ func (m *Model) deleteService(in *ecs.DeleteServiceInput) (*ecs.DeleteServiceOut
 		return nil, refuse("InvalidParameterException", "The service cannot be stopped while it is scaled above 0.")
 	}
 	s.status = draining
+	m.touch()
 	m.setDesired(s, 0)
 	// Deletion spares nobody.
 	for _, t := range s.live("") {

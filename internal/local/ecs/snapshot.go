@@ -44,7 +44,7 @@ func (m *Model) Snapshot() ([]ServiceState, []TaskState) {
 	for _, t := range m.tasks {
 		state := TaskState{
 			ID: t.id, Cluster: t.service.Cluster, Service: t.service.Name, Status: t.status,
-			PrivateIPv4: t.ip, Hostname: m.hostname(t.ip), Zone: t.zone,
+			PrivateIPv4: t.ip, Hostname: t.hostname, Zone: t.zone,
 			CreatedAt: t.createdAt, StartedAt: t.startedAt, StoppingAt: t.stoppingAt, StoppedAt: t.stoppedAt,
 			ProtectedUntil: t.protectedUntil, Deployment: t.deployment, StopCode: t.stopCode, Reason: t.stoppedReason,
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,12 +26,14 @@ const (
 
 // task is one task of a service.
 type task struct {
-	id, arn        string
-	service        *service
-	deployment     string // The id of the deployment that started it.
-	taskDefinition string
-	zone, ip       string
-	runtimeID      string
+	id, arn    string
+	service    *service
+	deployment string // The id of the deployment that started it.
+	zone, ip   string
+	hostname   string
+	runtimeID  string
+	// These are made once, since a simulator asks for them all the time.
+	clusterARN, definitionARN, containerARN, group string
 
 	status, desired string
 	due             time.Time // When the next step is due; zero if it waits for something else.
@@ -44,29 +47,34 @@ type task struct {
 }
 
 // launch makes a task; its process starts when the delays have passed.
-func (m *Model) launch(s *service, d *deployment, now time.Time) {
+func (m *Model) launch(s *service, d *deployment, now time.Time) *task {
 	id := fmt.Sprintf("%016x%016x", m.rand.Uint64(), m.rand.Uint64())
 	// The zone with the fewest tasks, as ECS places them.
 	zone := slices.MinFunc(s.Zones, func(a, b string) int { return s.inZone(a) - s.inZone(b) })
 	m.addrs++
 	t := &task{
-		id:             id,
-		arn:            m.arn("task", s.Cluster+"/"+id),
-		service:        s,
-		deployment:     d.id,
-		taskDefinition: d.taskDefinition,
-		zone:           zone,
-		ip:             fmt.Sprintf("10.0.%d.%d", (m.addrs/240)%256, m.addrs%240+10),
-		runtimeID:      fmt.Sprintf("%s-%010d", id, m.rand.Uint32()),
-		status:         provisioning,
-		desired:        running,
-		createdAt:      now,
-		due:            now.Add(m.opts.Provisioning),
+		id:            id,
+		arn:           m.arn("task", s.Cluster+"/"+id),
+		service:       s,
+		deployment:    d.id,
+		zone:          zone,
+		ip:            fmt.Sprintf("10.0.%d.%d", (m.addrs/240)%256, m.addrs%240+10),
+		runtimeID:     fmt.Sprintf("%s-%010d", id, m.rand.Uint32()),
+		clusterARN:    m.arn("cluster", s.Cluster),
+		definitionARN: m.definition(d.taskDefinition),
+		containerARN:  m.arn("container", s.Cluster+"/"+id+"/1"),
+		group:         "service:" + s.Name,
+		status:        provisioning,
+		desired:       running,
+		createdAt:     now,
+		due:           now.Add(m.opts.Provisioning),
 	}
+	t.hostname = m.hostname(t.ip)
 	m.tasks = append(m.tasks, t)
 	m.byID[id] = t
 	s.tasks = append(s.tasks, t)
 	m.changed(t, now, "")
+	return t
 }
 
 func (s *service) inZone(zone string) int {
@@ -116,16 +124,17 @@ func (m *Model) start(t *task, now time.Time) {
 		return
 	}
 	s := t.service
+	if s.startFails() {
+		m.cannotStart(t, now, s.startFailure)
+		return
+	}
 	process, err := m.opts.Runner.Start(Spec{
 		TaskID: t.id, TaskARN: t.arn, Cluster: s.Cluster, Service: s.Name,
-		PrivateIPv4: t.ip, Hostname: m.hostname(t.ip), Zone: t.zone,
+		PrivateIPv4: t.ip, Hostname: t.hostname, Zone: t.zone,
 		Command: s.Command, Env: s.Env, Dir: s.Dir,
 	}, func(e Exit) { m.ended(t, e) })
 	if err != nil {
-		t.containerReason = fmt.Sprintf("CannotStartContainerError: %v", err)
-		t.stopCode, t.stoppedReason = "TaskFailedToStart", "Task failed to start"
-		s.failed(now, m.opts.RestartBackoff)
-		m.wind(t, now)
+		m.cannotStart(t, now, fmt.Sprintf("CannotStartContainerError: %v", err))
 		return
 	}
 	t.process, t.status, t.startedAt = process, running, now
@@ -165,7 +174,6 @@ func (m *Model) ended(t *task, e Exit) {
 	}
 	m.wind(t, now)
 	m.idle.Broadcast()
-	m.poke()
 }
 
 // wind starts the last part of a task's life.
@@ -181,13 +189,7 @@ func (m *Model) protected(t *task, now time.Time) bool { return t.protectedUntil
 
 // hostname is the name that a Fargate task's host has in a VPC with DNS host names.
 func (m *Model) hostname(ip string) string {
-	name := "ip-"
-	for _, c := range ip {
-		if c == '.' {
-			c = '-'
-		}
-		name += string(c)
-	}
+	name := "ip-" + strings.ReplaceAll(ip, ".", "-")
 	if m.opts.Region == "us-east-1" {
 		return name + ".ec2.internal"
 	}

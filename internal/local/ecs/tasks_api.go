@@ -84,7 +84,7 @@ func (m *Model) describeTasks(in *ecs.DescribeTasksInput) (*ecs.DescribeTasksOut
 	if len(in.Tasks) > 100 {
 		return nil, refuse("InvalidParameterException", "Tasks cannot have more than 100 elements.")
 	}
-	out := &ecs.DescribeTasksOutput{Failures: []types.Failure{}, Tasks: []types.Task{}}
+	out := &ecs.DescribeTasksOutput{Failures: []types.Failure{}, Tasks: make([]types.Task, 0, len(in.Tasks))}
 	for _, ref := range in.Tasks {
 		if t := m.task(cluster, ref); t != nil {
 			out.Tasks = append(out.Tasks, m.describeTask(t))
@@ -97,6 +97,12 @@ func (m *Model) describeTasks(in *ecs.DescribeTasksInput) (*ecs.DescribeTasksOut
 
 func (m *Model) describeTask(t *task) types.Task {
 	s := t.service
+	// A description has some twenty strings that it points to: they share one array.
+	words := make([]string, 0, 24)
+	str := func(w string) *string {
+		words = append(words, w)
+		return &words[len(words)-1]
+	}
 	at := func(when time.Time) *time.Time {
 		if when.IsZero() {
 			return nil
@@ -104,39 +110,39 @@ func (m *Model) describeTask(t *task) types.Task {
 		return &when
 	}
 	container := types.Container{
-		ContainerArn: aws.String(m.arn("container", s.Cluster+"/"+t.id+"/1")), TaskArn: aws.String(t.arn),
-		Name: aws.String(s.Name), RuntimeId: aws.String(t.runtimeID), LastStatus: aws.String(pending),
-		NetworkInterfaces: []types.NetworkInterface{{PrivateIpv4Address: aws.String(t.ip)}},
+		ContainerArn: str(t.containerARN), TaskArn: str(t.arn),
+		Name: str(s.Name), RuntimeId: str(t.runtimeID), LastStatus: str(pending),
+		NetworkInterfaces: []types.NetworkInterface{{PrivateIpv4Address: str(t.ip)}},
 	}
 	switch t.status {
 	case running, stopping:
-		container.LastStatus = aws.String(running)
+		container.LastStatus = str(running)
 	case deprovisioning, stopped:
-		container.LastStatus = aws.String(stopped)
+		container.LastStatus = str(stopped)
 	}
 	if t.exit != nil {
 		container.ExitCode = aws.Int32(int32(t.exit.Code))
 	}
 	if t.containerReason != "" {
-		container.Reason = aws.String(t.containerReason)
+		container.Reason = str(t.containerReason)
 	}
 	out := types.Task{
-		TaskArn: aws.String(t.arn), ClusterArn: aws.String(m.arn("cluster", s.Cluster)),
-		Group: aws.String("service:" + s.Name), StartedBy: aws.String(t.deployment),
-		TaskDefinitionArn: aws.String(m.definition(t.taskDefinition)), LaunchType: types.LaunchTypeFargate,
-		LastStatus: aws.String(t.status), DesiredStatus: aws.String(t.desired), AvailabilityZone: aws.String(t.zone),
+		TaskArn: str(t.arn), ClusterArn: str(t.clusterARN),
+		Group: str(t.group), StartedBy: str(t.deployment),
+		TaskDefinitionArn: str(t.definitionARN), LaunchType: types.LaunchTypeFargate,
+		LastStatus: str(t.status), DesiredStatus: str(t.desired), AvailabilityZone: str(t.zone),
 		CreatedAt: at(t.createdAt), StartedAt: at(t.startedAt), StoppingAt: at(t.stoppingAt), StoppedAt: at(t.stoppedAt),
 		Containers: []types.Container{container},
 		Attachments: []types.Attachment{{
-			Type: aws.String("ElasticNetworkInterface"), Status: aws.String("ATTACHED"),
+			Type: str("ElasticNetworkInterface"), Status: str("ATTACHED"),
 			Details: []types.KeyValuePair{
-				{Name: aws.String("privateDnsName"), Value: aws.String(m.hostname(t.ip))},
-				{Name: aws.String("privateIPv4Address"), Value: aws.String(t.ip)},
+				{Name: str("privateDnsName"), Value: str(t.hostname)},
+				{Name: str("privateIPv4Address"), Value: str(t.ip)},
 			},
 		}},
 	}
 	if t.stopCode != "" {
-		out.StopCode, out.StoppedReason = types.TaskStopCode(t.stopCode), aws.String(t.stoppedReason)
+		out.StopCode, out.StoppedReason = types.TaskStopCode(t.stopCode), str(t.stoppedReason)
 	}
 	return out
 }
@@ -168,6 +174,7 @@ func (m *Model) updateTaskProtection(in *ecs.UpdateTaskProtectionInput) (*ecs.Up
 		return nil, refuse("InvalidParameterException", "expiresInMinutes must be between 1 and 2880.")
 	}
 	now := m.opts.Now()
+	m.touch()
 	protected, failures, err := m.protection(in.Cluster, in.Tasks, func(t *task) {
 		t.protectedUntil = time.Time{}
 		if in.ProtectionEnabled {
