@@ -36,6 +36,8 @@ type Target struct {
 	FloorHold Duration `yaml:"floor_hold" default:"0s" min:"0s" max:"24h"`
 	// At most so many tasks fewer in one sweep. 0 is no limit.
 	ScaleInStep int `yaml:"scale_in_step" default:"0" min:"0" max:"5000"`
+	// Whether each sweep also protects the tasks that have worked on one message for over a minute from what Sluice does not decide: deployments and the evening out of Availability Zones. Costs five calls to ECS for each sweep.
+	Shield bool `yaml:"shield" default:"false"`
 }
 
 // Activity says how to know which workers are busy.

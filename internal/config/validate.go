@@ -239,6 +239,9 @@ func (d *decoder) validateNumbers(t *Target, p *path) {
 	case a.Source != ActivityCounter && a.Key != "":
 		d.problemAt(p.field("activity").field("key"), "remove it, or use source: counter", "is given, but the source is %s", a.Source)
 	}
+	if t.Shield && t.Activity.Source != ActivityInspect {
+		d.problemAt(p.field("shield"), "remove it, or use source: inspect", "is on, but the source is %s: only workers that are asked tell how long they work", t.Activity.Source)
+	}
 }
 
 func (d *decoder) validateLocal(l *Local) {

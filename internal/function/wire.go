@@ -58,7 +58,16 @@ func targets(c *config.Config) []scaler.Target {
 			Source:     scaler.Source(t.Activity.Source),
 			CounterKey: t.Activity.Key,
 			FloorHold:  t.FloorHold.Std(),
+			Shield:     shield(t, c.Sweep.Every.Std()),
 		}
 	}
 	return out
+}
+
+// shield is for how long the target's long tasks are protected at a time: until the sweep after the next is surely over.
+func shield(t config.Target, every time.Duration) time.Duration {
+	if !t.Shield {
+		return 0
+	}
+	return 2*every + 5*time.Minute
 }

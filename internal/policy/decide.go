@@ -43,6 +43,9 @@ type Signals struct {
 	Held    Count // Due messages that workers have fetched and not started or not acknowledged.
 
 	Drained Drained
+	// Stuck says that messages wait although no worker has anything to do: they fetch nothing without having been drained.
+	Stuck   bool
+	Unheard int // Running tasks that were not heard from.
 	// Blind says that the workers cannot be asked, so that they cannot be let go one by one either.
 	Blind bool
 
@@ -76,6 +79,7 @@ type Sighting struct {
 	Processed int64     `json:"processed"` // Tasks that the workers have accepted since they started, all together.
 	Heard     int       `json:"heard"`     // How many workers that sum is of; 0 where workers send no heartbeats.
 	Workers   int       `json:"workers"`   // How many workers were to be left then.
+	Stuck     bool      `json:"stuck,omitempty"`
 }
 
 // Decision is what to do about one target, and why.
@@ -115,6 +119,8 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 	// Drained workers are no capacity: they fetch nothing, whatever waits.
 	capacity := max(0, s.Desired-s.Drained.Tasks)
 	switch {
+	case want <= capacity && s.Stuck && s.Drained.Tasks == 0:
+		replace(&d, s, l, now)
 	case want > capacity:
 		fill(&d, s, l, want-capacity, why)
 	case want == capacity && s.Drained.Idle == 0:
@@ -271,6 +277,38 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 		d.Reasons = []Reason{ReasonUnknown}
 	default:
 		d.Action = ScaleIn
+	}
+}
+
+// replace deals with workers that have nothing to do while messages wait: deaf after a lost connection, or broken in another way.
+// Once they have been seen so for the settle time, one of them is let go, and another started in its place. Of one that was not
+// heard from nobody knows whether it works: it is left alone, and another is started beside it.
+func replace(d *Decision, s Signals, l Limits, now time.Time) {
+	d.Reasons = []Reason{ReasonStuck}
+	hold := func(when bool, why Reason) {
+		if when {
+			d.Reasons = append(d.Reasons, why)
+		}
+	}
+	hold(s.BadOverride, ReasonOverride)
+	hold(s.Deploying, ReasonDeployment)
+	hold(s.Tasks.Young > 0, ReasonGrace)
+	hold(s.Prior != nil && moved(*s.Prior, s.Seen), ReasonMoved)
+	settled := s.Prior != nil && s.Prior.Stuck && now.Sub(s.Prior.At) >= l.Settle
+	if settled {
+		hold(!s.Tasks.Known, ReasonUnknown)
+		hold(s.Unheard > 0 && s.Desired >= l.Max, ReasonMax)
+		hold(s.Unheard == 0 && !s.Tasks.Told, ReasonUntold)
+		hold(s.Unheard == 0 && s.Tasks.Protected >= s.Desired, ReasonProtected)
+	}
+	switch {
+	case len(d.Reasons) > 1:
+	case !settled:
+		d.Action, d.Reasons = Candidate, append(d.Reasons, ReasonSettle)
+	case s.Unheard > 0:
+		d.Action, d.Desired = ScaleOut, s.Desired+1
+	default:
+		d.Action, d.Desired = ScaleIn, s.Desired-1
 	}
 }
 

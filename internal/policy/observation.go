@@ -115,6 +115,7 @@ const (
 
 // Task is one task of a service.
 type Task struct {
+	ARN            string
 	ID             string // The last part of the ARN.
 	State          TaskState
 	CreatedAt      time.Time
@@ -122,6 +123,7 @@ type Task struct {
 	ProtectedUntil time.Time // Zero if it is not protected from scale-in.
 	Zone           string    // Availability Zone.
 	PrivateIPv4    string
+	Tags           map[string]string
 	RuntimeIDs     []string // Of its containers: part of the host name on Fargate in some VPCs.
 }
 

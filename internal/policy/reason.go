@@ -45,6 +45,7 @@ const (
 const (
 	ReasonIdle    Reason = "idle"
 	ReasonSurplus Reason = "surplus"
+	ReasonStuck   Reason = "stuck"
 )
 
 // sentences holds the one sentence of each reason. It is also the list of all of them.
@@ -71,6 +72,7 @@ var sentences = map[Reason]string{
 	ReasonOverlap:    "another sweep is letting workers of the target go",
 	ReasonSettle:     "seen idle, but not yet for the settle time",
 	ReasonIdle:       "wholly and certainly idle",
+	ReasonStuck:      "messages wait although workers have nothing to do: one of them has to be replaced",
 	ReasonSurplus:    "there are more workers than the work at hand asks for",
 }
 

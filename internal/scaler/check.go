@@ -62,6 +62,7 @@ type SweepCheck struct {
 func (s *Scaler) CheckAll(ctx context.Context) SweepCheck {
 	observations := s.observe(ctx, s.Targets, budget{look: checkLook, patience: checkPatience})
 	s.addBeatsOfCandidates(ctx, observations)
+	s.shield(ctx, observations)
 	answer := SweepCheck{Checked: len(observations), Targets: []TargetCheck{}}
 	for _, o := range observations {
 		c := s.judge(ctx, "check", o)
@@ -174,10 +175,12 @@ func (o observation) decide(now time.Time, demand int) (policy.Decision, policy.
 func (s *Scaler) judge(ctx context.Context, what string, o observation) TargetCheck {
 	d, sig, limits := o.decide(s.Now(), 0)
 	s.record(ctx, what, o, sig, d)
+	// A worker beside stuck ones is started by the scale-in, which alone is given what was seen before.
+	beside := d.Action == policy.ScaleOut && slices.Contains(d.Reasons, policy.ReasonStuck)
 	c := TargetCheck{
 		Target:         o.target.Name,
-		ShouldScaleIn:  d.Action == policy.Candidate || d.Action == policy.ScaleIn,
-		ShouldScaleOut: d.Action == policy.ScaleOut,
+		ShouldScaleIn:  d.Action == policy.Candidate || d.Action == policy.ScaleIn || beside,
+		ShouldScaleOut: d.Action == policy.ScaleOut && !beside,
 		QueueLen:       orNull(sig.Backlog),
 		ActiveTasks:    orNull(sig.Active),
 		Held:           orNull(sig.Held),
@@ -186,7 +189,7 @@ func (s *Scaler) judge(ctx context.Context, what string, o observation) TargetCh
 		Seen:          o.seen,
 		Decision:      d,
 	}
-	c.Seen.Workers = d.Desired
+	c.Seen.Workers, c.Seen.Stuck = d.Desired, sig.Stuck
 	if o.serviceErr == nil {
 		c.DesiredCount, c.RunningCount = &o.service.Desired, &o.service.Running
 	}

@@ -36,13 +36,7 @@ func (s *Scaler) addTasks(ctx context.Context, out []observation) {
 // matchWorkers tells in which of the target's tasks each worker runs, and claims those that have been drained: by their queues they
 // are nobody's.
 func (o *observation) matchWorkers(f Fleet) {
-	var names []string
-	for _, n := range o.view.look.Nodes {
-		if n.Answers == 1 { // A name that several workers bear tells of none.
-			names = append(names, n.Name)
-		}
-	}
-	o.match = f.Match(names, o.tasks)
+	o.match = f.Match(o.view.names(), o.tasks)
 	for _, n := range o.view.drained() {
 		if o.match[n.Name] != "" || slices.Contains(o.mine, n.Name) {
 			o.view.claim(o.target.Name, n)
@@ -60,6 +54,17 @@ func (o *observation) matchWorkers(f Fleet) {
 		}
 	}
 	o.view.missing[o.target.Name] = missing
+}
+
+// names are those of the workers that answered, without those that several bear: they tell of none.
+func (v *brokerView) names() []string {
+	var names []string
+	for _, n := range v.look.Nodes {
+		if n.Answers == 1 {
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 // workersIn returns the workers that answered and run in the task.

@@ -154,7 +154,7 @@ func (r *release) drain(ctx context.Context, change *Change) error {
 		if err := o.err(); err != nil {
 			return err
 		}
-		if d, _, _ := o.decide(r.Now(), 0); d.Action == policy.ScaleOut {
+		if d, _, _ := o.decide(r.Now(), 0); d.Action == policy.ScaleOut && !r.stuck {
 			if d.Resume > 0 {
 				back := r.victims[max(0, len(r.victims)-d.Resume):] // The first to be chosen are the idlest.
 				if err := r.resume(ctx, back); err != nil {
@@ -181,6 +181,33 @@ func (r *release) drain(ctx context.Context, change *Change) error {
 			return err
 		}
 	}
+}
+
+// mend tells workers that have nothing to do to fetch from their queues again, which those do that have forgotten one over a lost
+// connection, and which means nothing to the others. It says whether one of them then begins to work.
+func (r *release) mend(ctx context.Context) (mended bool, err error) {
+	var names []string
+	workers := r.seen.view.heard(r.target)
+	for _, n := range workers {
+		names = append(names, n.Name)
+	}
+	r.Log.WarnContext(ctx, "workers have nothing to do although messages wait", "target", r.target.Name, "nodes", names)
+	if err := r.consume(ctx, r.target, workers); err != nil {
+		return false, err
+	}
+	for deadline := r.Now().Add(mendPatience); r.Now().Before(deadline); {
+		if err := r.Sleep(ctx, drainPause); err != nil {
+			return false, err
+		}
+		o := r.lookClosely(ctx, r.target, r.seen, nil)
+		if err := o.err(); err != nil {
+			return false, err
+		}
+		if _, sig, _ := o.decide(r.Now(), 0); !sig.Stuck {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // cancel tells those of the victims that fetch that they are to fetch no more.

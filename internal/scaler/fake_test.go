@@ -277,7 +277,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 		broker: &fakeBroker{look: emptyLook("celery")},
 		fleet: &fakeFleet{
 			stops: true, services: map[string]policy.Service{"worker-svc": {ARN: "arn:worker"}},
-			errs:     map[string]error{}, tasks: map[string][]policy.Task{},
+			errs: map[string]error{}, tasks: map[string][]policy.Task{},
 		},
 		now: start,
 	}

@@ -14,6 +14,8 @@ const (
 	drainPause = 400 * time.Millisecond // Between two looks at workers that drain.
 	// drainPatience is for how long it waits for workers to finish what they hold. Who has long work is left to a later sweep.
 	drainPatience = 15 * time.Second
+	// mendPatience is for how long workers that were told to fetch again have time to do so: Celery 5.2 takes up to 2 s.
+	mendPatience = 4 * time.Second
 	// emptyLooks is how often in a row a worker has to be seen with nothing active: between two tasks that it has fetched
 	// before, its pool is empty for milliseconds.
 	emptyLooks = 3
@@ -35,10 +37,18 @@ type release struct {
 	seen     observation     // What the decision rests on.
 	decision policy.Decision // How many are to stay.
 	victims  []*victim
+	// stuck says that the workers have nothing to do although messages wait: one is to be replaced.
+	stuck bool
 }
 
 // run drains workers, lets those go that hold nothing, and says in change what came of it.
 func (r *release) run(ctx context.Context, change *Change) error {
+	if r.stuck {
+		if mended, err := r.mend(ctx); mended || err != nil {
+			change.Status = "resumed"
+			return err
+		}
+	}
 	if why := r.choose(); why != "" {
 		change.Reasons = []policy.Reason{why}
 		return nil
@@ -102,8 +112,13 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 		return err
 	}
 	r.unprotect(ctx, protected)
-	if stopped {
-		change.Status, change.DesiredCount = "scaled in", n
+	if !stopped {
+		return nil
+	}
+	change.Status, change.DesiredCount = "scaled in", n
+	if r.stuck {
+		change.Status, change.DesiredCount = "replaced", change.Previous
+		return r.Fleet.SetDesired(ctx, r.target.Ref, change.Previous)
 	}
 	return nil
 }
@@ -114,6 +129,8 @@ func (r *release) stillIdle(o observation, leaving []*victim, protected map[stri
 	d, _, _ := o.decide(r.Now(), 0)
 	held := &policy.Decision{Action: policy.Hold, Reasons: d.Reasons}
 	switch {
+	case r.stuck && o.err() == nil && o.service.Desired == r.seen.service.Desired && !o.service.Deploying:
+		// That work waits is no reason to have it fetch again.
 	case d.Action == policy.ScaleOut:
 		return &d
 	case o.err() != nil || o.service.Desired != r.seen.service.Desired || d.Action != policy.ScaleIn || d.Desired > n:

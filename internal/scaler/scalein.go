@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"sluice/internal/policy"
@@ -56,14 +57,18 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 		Status: "held", Target: t.Name, Service: t.Ref.Service,
 		DesiredCount: o.service.Desired, Previous: o.service.Desired, Reasons: d.Reasons,
 	}
+	stuck := slices.Contains(d.Reasons, policy.ReasonStuck)
 	switch {
+	case stuck && d.Action == policy.ScaleOut:
+		change.Status, change.DesiredCount = "scaled out", d.Desired
+		err = s.Fleet.SetDesired(ctx, t.Ref, d.Desired)
 	case d.Action != policy.ScaleIn:
 		// What could not be seen is an error to the state machine, which tries again what is worth it.
 		err = o.err()
 	case t.Source != SourceInspect:
 		err = s.lowerUnasked(ctx, o, d, &change)
 	default:
-		r := release{Scaler: s, target: t, lock: lock, seen: o, decision: d}
+		r := release{Scaler: s, target: t, lock: lock, seen: o, decision: d, stuck: stuck}
 		err = r.run(ctx, &change)
 	}
 	if err != nil {

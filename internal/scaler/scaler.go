@@ -41,6 +41,8 @@ type Target struct {
 	Source     Source
 	CounterKey string        // With SourceCounter.
 	FloorHold  time.Duration // How long an event's scale_to is kept as a floor if the event does not say; 0 is not at all.
+	// Shield is for how long each check protects the tasks that have worked on one message for over a minute; 0 is not at all.
+	Shield time.Duration
 }
 
 // Options are what a Scaler is made of.

@@ -25,6 +25,8 @@ func (o observation) signals(now time.Time, demand int) (policy.Signals, policy.
 	}
 	sig.Backlog, sig.Held = o.waiting()
 	sig.Active = o.active()
+	sig.Unheard = o.view.missing[o.target.Name]
+	sig.Stuck = o.stuck(sig)
 	if o.tasksKnown {
 		sig.Tasks = countTasks(o.tasks, ov.limits.Grace, now)
 		sig.Tasks.Told = o.told()
@@ -102,6 +104,19 @@ func (o observation) counted() policy.Count {
 		return policy.AtLeast(seen, fmt.Sprintf("counter %s says %d, and the workers say %d", o.target.CounterKey, o.counter.N, seen))
 	}
 	return o.counter
+}
+
+// stuck says whether messages wait although every worker is up and has nothing to do. A worker takes a waiting message within
+// milliseconds; one whose fetched messages are not told apart from others' may be at its limit.
+func (o observation) stuck(sig policy.Signals) bool {
+	if o.serviceErr != nil || o.view.err != nil || o.view.silent > 0 || o.target.Source != SourceInspect ||
+		!sig.Backlog.Known || sig.Backlog.N == 0 || sig.Held != policy.Known(0) ||
+		o.service.Desired == 0 || o.service.Running < o.service.Desired || o.service.Pending > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
+		return n.Active != policy.Known(0)
+	})
 }
 
 // silence is what is to be thought of the workers that listen and do not answer, and of the running tasks that were not
