@@ -40,6 +40,10 @@ func TestCompat(t *testing.T) {
 				t.Parallel()
 				testContract(t, testenv.PythonWithCelery(t, series), pool, testenv.RedisServer(t))
 			})
+			t.Run(series+"/"+pool+"/drain", func(t *testing.T) {
+				t.Parallel()
+				testDrain(t, testenv.PythonWithCelery(t, series), pool, true)
+			})
 		}
 	}
 }

@@ -2,7 +2,8 @@
 
 A task holds its pool slot until the test lets it go through a Redis list, so that no test depends on how long anything
 takes. SLUICE_CELERY is the application's configuration as JSON; SLUICE_REDIS is the URL of the tests' own keys, which have
-no prefix and are in no way Celery's.
+no prefix and are in no way Celery's. "transport_object" in the configuration puts an object, which no serializer but pickle can
+carry, into the transport options, as a credential provider would be.
 """
 
 import json
@@ -11,8 +12,12 @@ import os
 import redis
 from celery import Celery
 
+conf = json.loads(os.environ["SLUICE_CELERY"])
+if conf.pop("transport_object", False):
+    conf.setdefault("broker_transport_options", {})["object"] = object()
+
 app = Celery("app")
-app.conf.update(json.loads(os.environ["SLUICE_CELERY"]))
+app.conf.update(conf)
 
 # No time-outs: redis-py 8 gives up on a blocking pop after 5 seconds by itself.
 own = redis.Redis.from_url(os.environ["SLUICE_REDIS"], socket_timeout=None)
