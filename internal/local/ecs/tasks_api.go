@@ -175,11 +175,16 @@ func (m *Model) updateTaskProtection(in *ecs.UpdateTaskProtectionInput) (*ecs.Up
 	}
 	now := m.opts.Now()
 	m.touch()
-	protected, failures, err := m.protection(in.Cluster, in.Tasks, func(t *task) {
-		t.protectedUntil = time.Time{}
-		if in.ProtectionEnabled {
-			t.protectedUntil = now.Add(time.Duration(minutes) * time.Minute)
+	protected, failures, err := m.protection(in.Cluster, in.Tasks, func(t *task) (reason string) {
+		if !in.ProtectionEnabled {
+			t.protectedUntil = time.Time{}
+			return ""
 		}
+		if t.service.blocked && len(t.service.deployments) > 1 {
+			return "DEPLOYMENT_BLOCKED" // Protected tasks keep a deployment from its end: no more of them.
+		}
+		t.protectedUntil = now.Add(time.Duration(minutes) * time.Minute)
+		return ""
 	})
 	if err != nil {
 		return nil, err
@@ -188,15 +193,17 @@ func (m *Model) updateTaskProtection(in *ecs.UpdateTaskProtectionInput) (*ecs.Up
 }
 
 func (m *Model) getTaskProtection(in *ecs.GetTaskProtectionInput) (*ecs.GetTaskProtectionOutput, error) {
-	protected, failures, err := m.protection(in.Cluster, in.Tasks, func(*task) {})
+	protected, failures, err := m.protection(in.Cluster, in.Tasks, func(*task) string { return "" })
 	if err != nil {
 		return nil, err
 	}
 	return &ecs.GetTaskProtectionOutput{ProtectedTasks: protected, Failures: failures}, nil
 }
 
+// protection does something to each of at most ten tasks that can be protected, unless set gives a reason why not, and tells
+// of each until when it is protected.
 func (m *Model) protection(
-	ref *string, tasks []string, set func(*task),
+	ref *string, tasks []string, set func(*task) (reason string),
 ) ([]types.ProtectedTask, []types.Failure, error) {
 	cluster, err := m.cluster(ref)
 	if err != nil {
@@ -205,22 +212,26 @@ func (m *Model) protection(
 	if len(tasks) == 0 || len(tasks) > 10 {
 		return nil, nil, refuse("InvalidParameterException", "Tasks must have between 1 and 10 elements.")
 	}
-	protected, failures := []types.ProtectedTask{}, []types.Failure{}
+	protected, failures := make([]types.ProtectedTask, 0, len(tasks)), []types.Failure{}
 	for _, ref := range tasks {
 		t := m.task(cluster, ref)
-		switch {
-		case t == nil:
+		if t == nil {
 			failures = append(failures, m.missingTask(cluster, ref))
-		case t.desired != running || t.service.status != active:
-			failures = append(failures, types.Failure{Arn: aws.String(t.arn), Reason: aws.String("TASK_NOT_VALID")})
-		default:
-			set(t)
-			p := types.ProtectedTask{TaskArn: aws.String(t.arn)}
-			if m.protected(t, m.opts.Now()) {
-				p.ProtectionEnabled, p.ExpirationDate = true, aws.Time(t.protectedUntil)
-			}
-			protected = append(protected, p)
+			continue
 		}
+		reason := "TASK_NOT_VALID"
+		if t.desired == running && t.service.status == active {
+			reason = set(t)
+		}
+		if reason != "" {
+			failures = append(failures, types.Failure{Arn: aws.String(t.arn), Reason: aws.String(reason)})
+			continue
+		}
+		p := types.ProtectedTask{TaskArn: aws.String(t.arn)}
+		if m.protected(t, m.opts.Now()) {
+			p.ProtectionEnabled, p.ExpirationDate = true, aws.Time(t.protectedUntil)
+		}
+		protected = append(protected, p)
 	}
 	return protected, failures, nil
 }
