@@ -192,8 +192,8 @@ func (b *Broker) countHeld(look *policy.Look, unacked hash, due time.Time, start
 	for _, e := range unacked.entries {
 		h, err := parseHeld([]byte(e.value))
 		queue, certain := h.queueOf(func(name string) bool { _, asked := look.Queues[name]; return asked })
-		f := policy.Fetched{Tag: e.tag, Task: h.name, Due: h.eta, Expired: e.expired}
 		waits := h.eta.After(due)
+		f := policy.Fetched{Tag: e.tag, Task: h.name, Due: h.eta, Expired: e.expired, Later: waits}
 		q, asked := look.Queues[queue]
 		switch {
 		case err == nil && started[h.id], certain && !asked:

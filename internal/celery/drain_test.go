@@ -265,6 +265,12 @@ func (d *drain) long(t *testing.T) {
 		return nil
 	})
 	d.cancel(t) // A solo worker does not answer before its task ends, which is no error.
+	opened := 0
+	if d.pool == "gevent" {
+		// Its loop is held up by the third task, for which the pool has no room: nothing changes before one has ended.
+		d.open("long", 1)
+		opened = 1
+	}
 	if d.pool != "solo" {
 		d.consumes(t)
 		look, err := d.look()
@@ -272,7 +278,7 @@ func (d *drain) long(t *testing.T) {
 			t.Errorf("look at a drained worker with a long task: %+v, %v", look, err)
 		}
 	}
-	d.open("long", 3)
+	d.open("long", 3-opened)
 	d.consumes(t)
 	d.empty(t)
 	ended, waiting := d.ended("long"), d.waiting()
@@ -288,7 +294,7 @@ func (d *drain) long(t *testing.T) {
 // While work pours in, a worker that has been seen drained, and then empty three times, begins nothing any more.
 func (d *drain) load(t *testing.T) {
 	sent := 0
-	for range 3 {
+	for range 2 {
 		var stop atomic.Bool
 		var stream sync.WaitGroup
 		stream.Go(func() {
@@ -358,7 +364,7 @@ func (d *drain) stopped(t *testing.T) {
 	for _, f := range look.Fetched {
 		tasks[f.Task]++
 		ahead := time.Until(f.Due)
-		if f.Queue != "video" || f.Tag == "" || f.Expired || f.Task == "quick" && (ahead < 50*time.Minute || ahead > time.Hour) {
+		if f.Queue != "video" || f.Tag == "" || f.Expired || f.Later != (f.Task == "quick") || f.Task == "quick" && (ahead < 50*time.Minute || ahead > time.Hour) {
 			t.Errorf("fetched: %+v", f)
 		}
 	}

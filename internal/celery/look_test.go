@@ -93,7 +93,7 @@ func TestLookAtQueues(t *testing.T) {
 			index:   map[string]float64{"1": young},
 			video:   policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0), Later: 1, NextDue: lateAt},
 			fetched: []policy.Fetched{
-				{Tag: "1", Queue: "video", Task: "tasks.nap", Due: lateAt},
+				{Tag: "1", Queue: "video", Task: "tasks.nap", Due: lateAt, Later: true},
 			},
 		},
 		"held, and nobody knows of which queue": {
@@ -106,7 +106,7 @@ func TestLookAtQueues(t *testing.T) {
 			loose: policy.Known(3),
 			fetched: []policy.Fetched{
 				{Tag: "1", Task: "tasks.nap"},
-				{Tag: "2", Task: "tasks.nap", Due: lateAt},
+				{Tag: "2", Task: "tasks.nap", Due: lateAt, Later: true},
 				{Tag: "3"},
 				{Tag: "4", Task: "tasks.nap"},
 			},
@@ -144,7 +144,7 @@ func TestLookAtQueues(t *testing.T) {
 				{Tag: "1", Queue: "video", Task: "tasks.nap", Expired: true},
 				{Tag: "2", Queue: "video", Task: "tasks.nap"},
 				{Tag: "3", Task: "tasks.nap", Expired: true},
-				{Tag: "4", Queue: "video", Task: "tasks.nap", Due: lateAt, Expired: true},
+				{Tag: "4", Queue: "video", Task: "tasks.nap", Due: lateAt, Expired: true, Later: true},
 			},
 			unread: true,
 		},
