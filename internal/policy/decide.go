@@ -107,15 +107,6 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 		return d
 	}
 	want, why := raise(s, l, d.Wish)
-	if s.Tasks.Known && !s.Deploying && s.Tasks.Protected > 0 && s.Tasks.Live > s.Desired {
-		// Protected tasks keep ECS from going down to a count that was set. Once the protection ends it would, and stop
-		// workers that by then have work.
-		d.Action, d.Desired, d.Reasons = ScaleOut, min(s.Tasks.Live, max(l.Max, s.Desired)), []Reason{ReasonBlocked}
-		if d.Desired > s.Desired {
-			return d
-		}
-		d.Action, d.Reasons = Hold, nil
-	}
 	// Drained workers are no capacity: they fetch nothing, whatever waits.
 	capacity := max(0, s.Desired-s.Drained.Tasks)
 	switch {
@@ -128,7 +119,24 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 	default:
 		lower(&d, s, l, want, now)
 	}
+	unblock(&d, s, l)
 	return d
+}
+
+// unblock raises a count that protected tasks keep ECS from going down to. Once the protection ends it would, and stop workers
+// that by then have work.
+func unblock(d *Decision, s Signals, l Limits) {
+	if !s.Tasks.Known || s.Deploying || s.Tasks.Protected == 0 {
+		return
+	}
+	n := min(s.Tasks.Live, max(l.Max, s.Desired))
+	if n <= max(s.Desired, d.Desired) {
+		return
+	}
+	if d.Action != ScaleOut {
+		d.Reasons = nil
+	}
+	d.Action, d.Desired, d.Reasons = ScaleOut, n, append(d.Reasons, ReasonBlocked)
 }
 
 // wish is how many workers the work asks for: what waits, executes and is held, divided among them. Of what is unknown the
@@ -182,10 +190,11 @@ func steady(why []Reason) []Reason {
 // fill finds the workers that are lacking. Drained ones that are idle fetch again at once, so they come first; then new ones
 // are started; and if max allows no more, drained ones that are still busy have to do.
 func fill(d *Decision, s Signals, l Limits, lacking int, why []Reason) {
-	d.Resume = min(lacking, s.Drained.Idle)
+	staying := min(s.Drained.Tasks, s.Desired) // More than are to run are on their way out.
+	d.Resume = min(lacking, s.Drained.Idle, staying)
 	room := max(0, l.Max-s.Desired)
 	start := min(lacking-d.Resume, room)
-	d.Resume += min(lacking-d.Resume-start, s.Drained.Tasks-s.Drained.Idle)
+	d.Resume += min(lacking-d.Resume-start, staying-d.Resume)
 	if d.Resume == 0 && start == 0 {
 		d.Reasons = append(steady(why), ReasonMax)
 		if slices.Contains(why, ReasonMax) {
@@ -235,6 +244,9 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 			}
 		}
 	}
+	if !idle && keep == 0 {
+		atLeast(1, ReasonWork) // A drained worker executes, in a task whose other worker fetches.
+	}
 	if idle && hurried && keep == 0 {
 		// It has been at work between two looks that found it idle, so it needs a worker.
 		atLeast(1, ReasonMoved)
@@ -244,7 +256,8 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	}
 	// ECS would not go below them: asking for less leaves the service blocked, and a deployment with it.
 	atLeast(s.Tasks.Protected, ReasonProtected)
-	if s.Tasks.Known && !s.Tasks.Told && !s.Blind && keep > 0 {
+	inSteps := l.ScaleInStep > 0 && d.Current-keep > l.ScaleInStep
+	if s.Tasks.Known && !s.Tasks.Told && !s.Blind && (keep > 0 || inSteps) {
 		held = append(held, ReasonUntold)
 	}
 	if s.Blind && hurried && !slices.Contains(held, ReasonMoved) {
@@ -263,7 +276,7 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 		d.Reasons = []Reason{ReasonSurplus}
 	}
 	d.Reasons = append(d.Reasons, bounds...)
-	if l.ScaleInStep > 0 && d.Current-keep > l.ScaleInStep {
+	if inSteps {
 		keep = d.Current - l.ScaleInStep
 		d.Reasons = append(d.Reasons, ReasonStep)
 	}
