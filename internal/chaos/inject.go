@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
+
+	"sluice/internal/local/ecs"
+)
+
+// did writes down what was done, at the time at which it was, until now.
+func (w *world) did(k kind, host string, from time.Time, note string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deeds = append(w.deeds, deed{kind: k, host: host, from: from, until: time.Now(), note: note})
+}
+
+// inject waits for the time of a fault, and does it. What cannot be done, since nobody is there to whom it could be, is
+// left out. It returns when the fault is over.
+func (w *world) inject(ctx context.Context, f fault) error {
+	pause(ctx, time.Until(w.began.Add(f.at)))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	from := time.Now()
+	switch f.kind {
+	case killFunction, stallFunction:
+		return w.strikeFunction(ctx, f)
+	case killWorker, killChild, stopWorker:
+		return w.strikeWorker(ctx, f)
+	case stopRedis:
+		err := w.redis.freeze(ctx, f.lasts)
+		w.did(f.kind, "", from, f.String())
+		return err
+	case restartRedis:
+		err := w.redis.restart(ctx, f.lasts)
+		w.did(f.kind, "", from, f.String())
+		return err
+	case cutClients:
+		err := w.redis.cut(ctx)
+		w.did(f.kind, "", from, f.String())
+		return err
+	case doubleEvents:
+		w.cloud.Events().Double(f.number)
+	case dropEvents:
+		w.cloud.Events().Drop(f.number)
+	case moreSweeps:
+		for range f.number {
+			if _, err := w.cloud.StartSweep(); err != nil {
+				return err
+			}
+		}
+	case deploy:
+		if _, err := w.client().UpdateService(ctx, &awsecs.UpdateServiceInput{
+			Cluster: aws.String(clusterName), Service: aws.String(serviceName), ForceNewDeployment: true,
+		}); err != nil {
+			return fmt.Errorf("begin a deployment: %w", err)
+		}
+	}
+	w.did(f.kind, "", from, f.String())
+	return nil
+}
+
+// patience is how long a fault waits for somebody to whom it can be done.
+const patience = 15 * time.Second
+
+// strikeFunction kills or stalls the processes of a function, some time after a sweep has next called it.
+func (w *world) strikeFunction(ctx context.Context, f fault) error {
+	select {
+	case <-w.witness.nextCall(f.function):
+	case <-time.After(patience):
+		return nil // No sweep has called it.
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	pause(ctx, f.after)
+	pids, err := functionProcesses(w.bootstrap(f.function))
+	if err != nil {
+		return err
+	}
+	from := time.Now()
+	if f.kind == killFunction {
+		if signalAll(pids, syscall.SIGKILL) > 0 {
+			w.did(f.kind, "", from, f.String())
+		}
+		return nil
+	}
+	if signalAll(pids, syscall.SIGSTOP) > 0 {
+		pause(ctx, f.lasts)
+		signalAll(pids, syscall.SIGCONT)
+		w.did(f.kind, "", from, f.String())
+	}
+	return nil
+}
+
+// strikeWorker kills or stops a worker, as soon as there is one.
+func (w *world) strikeWorker(ctx context.Context, f fault) error {
+	var running []ecs.TaskState
+	for deadline := time.Now().Add(patience); len(running) == 0; pause(ctx, 50*time.Millisecond) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if time.Now().After(deadline) {
+			return nil // There is no worker.
+		}
+		_, tasks := w.cloud.ECS().Snapshot()
+		running = slices.DeleteFunc(tasks, func(t ecs.TaskState) bool { return t.Status != "RUNNING" })
+	}
+	host := running[f.number%len(running)].Hostname
+	main, others, err := workerProcesses(w.mark(), host)
+	if err != nil || main == 0 {
+		return err
+	}
+	from := time.Now()
+	switch f.kind {
+	case killWorker:
+		signalAll([]int{main}, syscall.SIGKILL) // Its supervisor then kills the others.
+	case killChild:
+		if len(others) == 0 {
+			return nil
+		}
+		signalAll(others[f.number%len(others):][:1], syscall.SIGKILL)
+	case stopWorker:
+		all := append([]int{main}, others...)
+		signalAll(all, syscall.SIGSTOP)
+		pause(ctx, f.lasts)
+		signalAll(all, syscall.SIGCONT)
+	}
+	w.did(f.kind, host, from, f.String())
+	return nil
+}
