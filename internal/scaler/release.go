@@ -79,7 +79,8 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	}
 	o := r.observeClosely(ctx, r.target, r.seen.prior, r.names()...)
 	if wanted := r.stillIdle(o, leaving, protected, n); wanted != nil {
-		if wanted.Action == policy.ScaleOut {
+		// If work came they are needed; and if all were to go and may not, they are all that there is.
+		if wanted.Action == policy.ScaleOut || r.all() {
 			if err := r.resume(ctx, r.victims); err != nil {
 				return err
 			}

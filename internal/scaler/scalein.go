@@ -42,9 +42,15 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 		return Change{}, err
 	}
 	if !free {
-		change := Change{Status: "held", Target: t.Name, Service: t.Ref.Service, Reasons: []policy.Reason{policy.ReasonOverlap}}
-		s.result(ctx, change)
-		return change, nil
+		service := s.describe(ctx, []Target{t})[t.Ref]
+		change := Change{
+			Status: "held", Target: t.Name, Service: t.Ref.Service, DesiredCount: service.Service.Desired,
+			Previous: service.Service.Desired, Reasons: []policy.Reason{policy.ReasonOverlap},
+		}
+		if service.Err == nil {
+			s.result(ctx, change)
+		}
+		return change, service.Err
 	}
 	defer lock.unlock(ctx)
 	o := s.observeClosely(ctx, t, in.Previous)
