@@ -1,0 +1,14 @@
+package broker
+
+import "slices"
+
+// Consumes returns the queues that the worker fetches from: none if it has been drained, is deaf, or is on its way up or out. One
+// that is frozen or blocked, or whose window is full, fetches from them when it is free again.
+func (w *Worker) Consumes() []string {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	if w.phase != ready || w.wedged || w.starved {
+		return nil
+	}
+	return slices.Clone(w.consuming)
+}

@@ -1,0 +1,341 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sluice/internal/fleet"
+	"sluice/internal/local/asl"
+	"sluice/internal/local/ecs"
+	"sluice/internal/policy"
+	"sluice/internal/scaler"
+	"sluice/internal/sim/broker"
+)
+
+// world is one history while it runs.
+type world struct {
+	plan   *plan
+	loop   *loop
+	draw   draw
+	trace  trace
+	tally  *tally
+	faults *faults
+	judge  *judge
+
+	ecs       *ecs.Model
+	direct    *ecs.DirectClient
+	fleet     *fleet.Fleet
+	brokers   []*broker.Model
+	targets   []*target
+	byRef     map[policy.ServiceRef]*target
+	byTask    map[string]*task
+	functions map[string]*function
+	machine   *asl.Machine
+	specs     []scaler.Target
+
+	invocations int
+	first       *Breach // The invariant that was broken; nil if none was.
+}
+
+// target is one target of the world, with its service.
+type target struct {
+	index  int
+	plan   targetPlan
+	ref    policy.ServiceRef
+	broker *broker.Model
+	// desired is the count as it is, and ours how many of the tasks that are beyond it are so because we lowered it.
+	desired, ours int
+	generation    int // Of deployments.
+	tags          map[string]string
+	live          []*task // That are meant to run, in order of their start.
+	unfinished    []broker.ID
+	placement     time.Duration // What new tasks take longer at this time.
+	state         targetJudgement
+}
+
+// task is one ECS task with its worker.
+type task struct {
+	id         string
+	target     *target
+	worker     *broker.Worker // Nil until it is up.
+	zone       string
+	generation int
+	started    time.Time
+	start      func() // Starts its worker, or another one in its place.
+	executing  int    // What it executed and held when it was told to stop.
+	held       int
+}
+
+const cluster = "prod"
+
+// newWorld builds the world of a plan, at its beginning.
+func newWorld(p *plan, keep bool) *world {
+	w := &world{
+		plan: p, loop: newLoop(), draw: stream(p.Seed, "run"), trace: newTrace(keep), tally: newTally(),
+		byRef: map[policy.ServiceRef]*target{}, byTask: map[string]*task{}, functions: newFunctions(), machine: machine(),
+	}
+	w.faults = newFaults(p.Faults, w.tally)
+	w.judge = newJudge(w)
+	now := func() time.Time { return w.loop.now }
+	for i, b := range p.Brokers {
+		w.brokers = append(w.brokers, broker.New(broker.Options{
+			Now: now, Rand: stream(p.Seed, fmt.Sprint("broker", i)).Rand, VisibilityTimeout: b.Visibility,
+		}))
+	}
+	w.ecs = ecs.New(ecs.Options{
+		Now: now, Runner: runner{w}, Seed: p.Seed, Clusters: []string{cluster}, CountLag: p.CountLag,
+		Provisioning: p.Provisioning, Deprovisioning: p.Deprovisioning,
+	})
+	w.direct = ecs.Direct(w.ecs)
+	w.fleet = fleet.New(w.direct, fleet.Options{Now: now, Attempts: 1})
+	w.ecs.Subscribe(w.watch)
+	for i := range p.Targets {
+		w.addTarget(i)
+	}
+	return w
+}
+
+func (w *world) addTarget(i int) {
+	p := w.plan.Targets[i]
+	t := &target{
+		index: i, plan: p, ref: policy.ServiceRef{Cluster: cluster, Service: p.Name}, broker: w.brokers[p.Broker],
+		tags: map[string]string{}, desired: p.Initial,
+	}
+	w.targets = append(w.targets, t)
+	w.byRef[t.ref] = t
+	w.specs = append(w.specs, scaler.Target{
+		Name: p.Name, Ref: t.ref, Broker: brokerName(p.Broker), Queues: p.Queues, Limits: p.Limits,
+		Source: scaler.SourceInspect, FloorHold: p.Floor,
+	})
+	zones := []string{"us-east-1a", "us-east-1b", "us-east-1c"}[:p.Zones]
+	if err := w.ecs.CreateService(ecs.ServiceConfig{
+		Cluster: cluster, Name: p.Name, Desired: p.Initial, StopTimeout: p.StopTimeout, Pending: p.Pending, Zones: zones,
+		Rebalancing: p.Rebalances,
+	}); err != nil {
+		panic(err) // The plan makes no sense.
+	}
+}
+
+func brokerName(i int) string { return fmt.Sprint("redis", i) }
+
+// newScaler is a Lambda function's own scaler, as it makes one when its process starts.
+func (w *world) newScaler() *scaler.Scaler {
+	brokers := map[string]scaler.Broker{}
+	for i, m := range w.brokers {
+		brokers[brokerName(i)] = brokerPort{w: w, client: m.Client(broker.ClientOptions{
+			Horizon: w.plan.Brokers[i].Horizon, Pause: w.wait,
+		})}
+	}
+	s, err := scaler.New(scaler.Options{
+		Targets: w.specs, Brokers: brokers, Fleet: fleetPort{w}, Log: slog.New(listener{w}),
+		Now: w.now, Sleep: clock{w.loop}.Sleep, Together: w.loop.together,
+		EventSource: eventSource, EventDetailType: eventType, Coalesce: w.plan.Coalesce,
+	})
+	if err != nil {
+		panic(err) // The plan makes no sense.
+	}
+	return s
+}
+
+func (w *world) now() time.Time { return w.loop.now }
+
+func (w *world) index(name string) int {
+	for _, t := range w.targets {
+		if t.plan.Name == name {
+			return t.index
+		}
+	}
+	return -1
+}
+
+// run lets the history happen, until its end or until an invariant is broken.
+func (w *world) run() {
+	defer w.loop.close()
+	w.prepare()
+	end := epoch.Add(w.plan.Length)
+	for w.first == nil {
+		at, ok := w.loop.next()
+		who := -1 // The loop's own.
+		for i, b := range w.brokers {
+			if next, has := b.Next(); has && (!ok || next.Before(at)) {
+				at, ok, who = next, true, i
+			}
+		}
+		if next, has := w.ecs.Next(); has && (!ok || next.Before(at)) {
+			at, ok, who = next, true, len(w.brokers)
+		}
+		if !ok || at.After(end) {
+			break
+		}
+		w.tally.steps++
+		if who < 0 {
+			w.loop.step()
+			continue
+		}
+		if at.After(w.loop.now) {
+			w.loop.now = at
+		}
+		if who == len(w.brokers) {
+			w.ecs.Tick()
+		} else {
+			w.brokers[who].Tick()
+		}
+	}
+	if w.first == nil {
+		w.loop.now = end
+		w.judge.end()
+	}
+	w.tally.histories++
+	w.tally.virtual += w.loop.now.Sub(epoch)
+	w.judge.sum()
+}
+
+// runner makes each ECS task a worker of the broker's model.
+type runner struct{ w *world }
+
+// Start starts a worker.
+func (r runner) Start(spec ecs.Spec, ended func(ecs.Exit)) (ecs.Process, error) {
+	w := r.w
+	t := w.byRef[policy.ServiceRef{Cluster: spec.Cluster, Service: spec.Service}]
+	k := w.byTask[spec.TaskID]
+	k.started = w.loop.now
+	s := t.plan.Worker
+	switch t.plan.Naming {
+	case byHost:
+		s.Name = "celery@" + spec.Hostname
+	case byTask:
+		s.Name = "celery@" + spec.TaskID
+	default:
+		s.Name = "worker@prod"
+	}
+	s.Boot += t.placement
+	k.start = func() {
+		var me *broker.Worker
+		s.Ended = func(code int, killed bool) {
+			if k.worker != me {
+				return // Another one has taken its place in the task.
+			}
+			w.note(noteTask, t.index, "worker %s has ended with %d", short(k.id), code)
+			ended(ecs.Exit{Code: code, Killed: killed})
+		}
+		me = t.broker.Start(s)
+		k.worker = me
+	}
+	k.start()
+	return processOf{w, k}, nil
+}
+
+// processOf is a worker as ECS holds it.
+type processOf struct {
+	w *world
+	k *task
+}
+
+// Terminate notes what the worker holds at the moment at which it is told to stop, and tells it.
+func (p processOf) Terminate() {
+	p.k.executing, p.k.held = p.k.worker.Holding(p.w.plan.Brokers[p.k.target.plan.Broker].Horizon)
+	p.k.worker.Terminate()
+}
+
+// Kill is SIGKILL.
+func (p processOf) Kill() { p.k.worker.Kill() }
+
+// watch hears of every change in ECS, while its model is locked.
+func (w *world) watch(e ecs.Event) {
+	t := w.byRef[policy.ServiceRef{Cluster: e.Cluster, Service: e.Service}]
+	if t == nil {
+		return
+	}
+	if e.Task == "" {
+		if e.Desired != e.Previous {
+			w.note(noteCount, t.index, "count of %s: %d -> %d", t.plan.Name, e.Previous, e.Desired)
+		}
+		return
+	}
+	k := w.byTask[e.Task]
+	switch e.Status {
+	case "PROVISIONING":
+		k = &task{id: e.Task, target: t, generation: t.generation}
+		w.byTask[e.Task] = k
+		t.live = append(t.live, k)
+	case "RUNNING":
+		w.note(noteTask, t.index, "task %s of %s runs", short(k.id), t.plan.Name)
+	case "STOPPING":
+		w.note(noteTask, t.index, "task %s of %s is told to stop (%s), executing %d and holding %d",
+			short(k.id), t.plan.Name, e.Reason, k.executing, k.held)
+		w.judge.stops(k, e.Reason)
+		w.gone(k)
+	case "DEPROVISIONING":
+		w.gone(k)
+	case "STOPPED":
+		delete(w.byTask, k.id)
+	}
+}
+
+// gone takes a task from those that are meant to run.
+func (w *world) gone(k *task) {
+	t := k.target
+	for i, o := range t.live {
+		if o == k {
+			t.live = append(t.live[:i], t.live[i+1:]...)
+			break
+		}
+	}
+	t.ours = min(t.ours, max(0, len(t.live)-t.desired))
+}
+
+func short(id string) string { return id[:min(len(id), 6)] }
+
+// setDesired is how the count is set, by whomever; inv is nil if it was not we.
+func (w *world) setDesired(t *target, inv *invocation, n int) error {
+	before, excess := t.desired, max(0, len(t.live)-t.desired)
+	if inv != nil {
+		w.judge.sets(t, inv, n)
+	}
+	t.desired = n
+	if now := max(0, len(t.live)-n); now < excess {
+		t.ours = min(t.ours, now)
+	} else if inv != nil {
+		t.ours += now - excess
+	}
+	if err := w.fleet.SetDesired(context.Background(), t.ref, n); err != nil {
+		t.desired = before
+		return err
+	}
+	return nil
+}
+
+// setTag sets a tag of a service, as an operator does.
+func (w *world) setTag(t *target, name, value string) {
+	arn := "arn:aws:ecs:us-east-1:000000000000:service/" + cluster + "/" + t.plan.Name
+	if err := w.fleet.SetTags(context.Background(), arn, map[string]string{name: value}); err != nil {
+		panic(err) // The service exists.
+	}
+}
+
+// drained notes that workers were told to fetch nothing more, or to fetch again.
+func (w *world) drained(nodes []policy.Node, on bool) {
+	word := "resumed"
+	if on {
+		word = "drained"
+	}
+	w.tally.add("workers "+word, len(nodes))
+	names := ""
+	if w.trace.keep {
+		for _, n := range nodes {
+			names += " " + n.Name
+		}
+	}
+	w.note(noteDrain, -1, "%d workers are to be %s:%s", len(nodes), word, names)
+}
+
+func lastPart(arn string) string {
+	for i := len(arn) - 1; i >= 0; i-- {
+		if arn[i] == ':' || arn[i] == '/' {
+			return arn[i+1:]
+		}
+	}
+	return arn
+}
