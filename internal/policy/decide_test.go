@@ -16,12 +16,13 @@ var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 // limits are those of most rows: 0 to 10 workers, 10 messages each.
 var limits = Limits{Min: 0, Max: 10, MessagesPerWorker: 10, Grace: 90 * time.Second, Settle: time.Minute}
 
-// idle is a target with two workers and nothing at all to do, seen so a minute ago with its tasks looked at.
+// idle is a target with two workers and nothing at all to do, seen so a minute ago with its tasks looked at. Each worker's name
+// tells its task.
 func idle() Signals {
 	return Signals{
 		Desired: 2,
 		Backlog: Known(0), Active: Known(0), Held: Known(0),
-		Tasks: TaskCounts{Known: true},
+		Tasks: TaskCounts{Known: true, Live: 2, Told: true},
 		Seen:  Sighting{At: now, Processed: 7, Heard: 2},
 		Prior: &Sighting{At: now.Add(-time.Minute), Processed: 7, Heard: 2},
 	}
@@ -71,9 +72,9 @@ func TestDecide(t *testing.T) {
 			Decision{ScaleOut, 0, 4, 4, []Reason{ReasonBacklog}, 0},
 		},
 		{
-			"a demand below the count never lowers it",
-			func(s *Signals, _ *Limits) { s.Demand, s.Backlog = 1, Known(1) },
-			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}, 0},
+			"a demand below the count keeps as many, and lets go who is too many",
+			func(s *Signals, _ *Limits) { s.Demand, s.Desired, s.Tasks.Live = 2, 3, 3 },
+			Decision{ScaleIn, 3, 2, 0, []Reason{ReasonIdle}, 0},
 		},
 		{
 			"a floor is kept",
@@ -151,16 +152,6 @@ func TestDecide(t *testing.T) {
 
 		// What holds a scale-in back.
 		{
-			"fewer would do, but there is work, and ECS would not ask who is busy",
-			func(s *Signals, _ *Limits) { s.Active = Known(1) },
-			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}, 0},
-		},
-		{
-			"held work is work",
-			func(s *Signals, _ *Limits) { s.Held = Known(1) },
-			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}, 0},
-		},
-		{
 			"unknown backlog",
 			func(s *Signals, _ *Limits) { s.Backlog = Unknown("WRONGTYPE") },
 			Decision{Hold, 2, 2, 0, []Reason{ReasonUnknown}, 0},
@@ -196,23 +187,33 @@ func TestDecide(t *testing.T) {
 			Decision{Hold, 2, 2, 0, []Reason{ReasonProtected}, 0},
 		},
 		{
-			"a task was taken on since, though it looks idle at both instants",
-			func(s *Signals, _ *Limits) { s.Seen.Processed++ },
+			"one was needed at the first look, though two are too many for the work at hand",
+			func(s *Signals, _ *Limits) { s.Prior.Workers = 2 },
 			Decision{Hold, 2, 2, 0, []Reason{ReasonMoved}, 0},
 		},
 		{
-			"a worker that sent heartbeats is no longer heard",
-			func(s *Signals, _ *Limits) { s.Seen.Heard = 1 },
+			"a worker whose name does not tell its task, and work for one of two",
+			func(s *Signals, _ *Limits) { s.Active, s.Tasks.Told = Known(1), false },
+			Decision{Hold, 2, 2, 1, []Reason{ReasonUntold}, 0},
+		},
+		{
+			"workers that cannot be asked, and work for one of two",
+			func(s *Signals, _ *Limits) { s.Backlog, s.Blind, s.Tasks.Told = Known(1), true, false },
+			Decision{Hold, 2, 2, 1, []Reason{ReasonWork}, 0},
+		},
+		{
+			"workers that cannot be asked, and a task taken on since",
+			func(s *Signals, _ *Limits) { s.Seen.Processed, s.Blind = 9, true },
 			Decision{Hold, 2, 2, 0, []Reason{ReasonMoved}, 0},
 		},
 		{
 			"everything at once is named in order",
 			func(s *Signals, _ *Limits) {
 				s.Active, s.Held, s.BadOverride, s.Deploying = Unknown("x"), Known(1), true, true
-				s.Tasks.Young, s.Tasks.Protected, s.Seen.Processed = 1, 2, 9
+				s.Tasks.Young, s.Tasks.Protected, s.Tasks.Told = 1, 2, false
 			},
 			Decision{Hold, 2, 2, 1, []Reason{
-				ReasonUnknown, ReasonOverride, ReasonDeployment, ReasonGrace, ReasonWork, ReasonProtected, ReasonMoved,
+				ReasonUnknown, ReasonOverride, ReasonDeployment, ReasonGrace, ReasonProtected, ReasonUntold,
 			}, 0},
 		},
 
@@ -249,7 +250,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			"idle, by steps",
-			func(s *Signals, l *Limits) { s.Desired, l.ScaleInStep = 9, 3 },
+			func(s *Signals, l *Limits) { s.Desired, s.Tasks.Live, l.ScaleInStep = 9, 9, 3 },
 			Decision{ScaleIn, 9, 6, 0, []Reason{ReasonIdle, ReasonStep}, 0},
 		},
 		{
@@ -264,13 +265,209 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			"idle and above a max that was lowered",
-			func(s *Signals, l *Limits) { s.Desired, l.Min, l.Max = 20, 2, 4 },
+			func(s *Signals, l *Limits) { s.Desired, s.Tasks.Live, l.Min, l.Max = 20, 20, 2, 4 },
 			Decision{ScaleIn, 20, 2, 0, []Reason{ReasonIdle}, 0},
+		},
+		{
+			"idle, by steps, and their names tell nothing: all or none",
+			func(s *Signals, l *Limits) { s.Tasks.Told, l.ScaleInStep = false, 1 },
+			Decision{Hold, 2, 2, 0, []Reason{ReasonUntold}, 0},
+		},
+		{
+			"a drained worker executes in a task whose other worker fetches: never to none",
+			func(s *Signals, _ *Limits) { s.Active, s.Drained = Known(1), Drained{Executing: 1} },
+			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonSurplus, ReasonWork}, 0},
+		},
+		{
+			"idle, and their names tell nothing: all or none",
+			func(s *Signals, _ *Limits) { s.Tasks.Told = false },
+			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}, 0},
+		},
+		{
+			"a task was taken on since: idle at both instants, but one stays for the next",
+			func(s *Signals, _ *Limits) { s.Seen.Processed++ },
+			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle, ReasonMoved}, 0},
+		},
+		{
+			"a worker that sent heartbeats is no longer heard: it may have worked",
+			func(s *Signals, _ *Limits) { s.Seen.Heard = 1 },
+			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle, ReasonMoved}, 0},
+		},
+		{
+			"a task was taken on since, by the only worker",
+			func(s *Signals, _ *Limits) { s.Desired, s.Tasks.Live, s.Seen.Processed = 1, 1, 9 },
+			Decision{Hold, 1, 1, 0, []Reason{ReasonMoved}, 0},
+		},
+		{
+			"one executes, and the other is too many",
+			func(s *Signals, _ *Limits) { s.Active = Known(1) },
+			Decision{ScaleIn, 2, 1, 1, []Reason{ReasonSurplus}, 0},
+		},
+		{
+			"one holds a message, and the other is too many",
+			func(s *Signals, _ *Limits) { s.Held = Known(1) },
+			Decision{ScaleIn, 2, 1, 1, []Reason{ReasonSurplus}, 0},
+		},
+		{
+			"one too many at the first sight",
+			func(s *Signals, _ *Limits) { s.Backlog, s.Prior, s.Tasks = Known(10), nil, TaskCounts{} },
+			Decision{Candidate, 2, 1, 1, []Reason{ReasonSurplus, ReasonSettle}, 0},
+		},
+		{
+			"to what was needed at the first look, though less will do now",
+			func(s *Signals, _ *Limits) { s.Desired, s.Tasks.Live, s.Prior.Workers = 5, 5, 3 },
+			Decision{ScaleIn, 5, 3, 0, []Reason{ReasonIdle, ReasonMoved}, 0},
+		},
+		{
+			"workers that cannot be asked, idle, to min",
+			func(s *Signals, l *Limits) { s.Blind, s.Tasks.Told, l.Min = true, false, 1 },
+			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle}, 0},
 		},
 		{
 			"workers without heartbeats",
 			func(s *Signals, _ *Limits) { s.Prior.Heard, s.Prior.Processed, s.Seen = 0, 0, Sighting{At: now} },
 			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}, 0},
+		},
+
+		// Workers that fetch nothing any more.
+		{
+			"drained and idle workers are no capacity: they fetch again for work that comes",
+			func(s *Signals, _ *Limits) { s.Backlog, s.Drained = Known(1), Drained{Tasks: 2, Idle: 2} },
+			Decision{ScaleOut, 2, 2, 1, []Reason{ReasonBacklog, ReasonResume}, 1},
+		},
+		{
+			"they come first, and then new ones",
+			func(s *Signals, _ *Limits) { s.Backlog, s.Drained = Known(35), Drained{Tasks: 1, Idle: 1} },
+			Decision{ScaleOut, 2, 4, 4, []Reason{ReasonBacklog, ReasonResume}, 1},
+		},
+		{
+			"a drained worker that is still busy is replaced by a new one",
+			func(s *Signals, _ *Limits) {
+				s.Backlog, s.Active, s.Drained = Known(11), Known(1), Drained{Tasks: 1, Executing: 1}
+			},
+			Decision{ScaleOut, 2, 3, 2, []Reason{ReasonBacklog}, 0},
+		},
+		{
+			"where max allows no new one, the busy one has to fetch again",
+			func(s *Signals, l *Limits) {
+				s.Backlog, s.Active, s.Drained, l.Max = Known(11), Known(1), Drained{Tasks: 1, Executing: 1}, 2
+			},
+			Decision{ScaleOut, 2, 2, 2, []Reason{ReasonBacklog, ReasonResume}, 1},
+		},
+		{
+			"what a drained worker executes asks for nobody",
+			func(s *Signals, _ *Limits) { s.Active, s.Drained = Known(40), Drained{Tasks: 2, Executing: 40} },
+			Decision{Hold, 2, 2, 0, []Reason{ReasonSteady}, 0},
+		},
+		{
+			"one drained worker is busy and stays until it is done, the other goes",
+			func(s *Signals, _ *Limits) {
+				s.Active, s.Drained = Known(1), Drained{Tasks: 2, Idle: 1, Executing: 1}
+			},
+			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonSurplus}, 0},
+		},
+		{
+			"a drained and idle worker goes, though the others are just enough",
+			func(s *Signals, _ *Limits) { s.Active, s.Drained = Known(3), Drained{Tasks: 1, Idle: 1} },
+			Decision{ScaleIn, 2, 1, 1, []Reason{ReasonSurplus}, 0},
+		},
+		{
+			"min asks for workers that fetch",
+			func(s *Signals, l *Limits) { s.Drained, l.Min = Drained{Tasks: 2, Idle: 2}, 1 },
+			Decision{ScaleOut, 2, 2, 0, []Reason{ReasonMin, ReasonResume}, 1},
+		},
+		{
+			"all drained workers are busy, and max is reached: they have to do",
+			func(s *Signals, l *Limits) {
+				s.Backlog, s.Active, s.Drained, l.Max = Known(90), Known(2), Drained{Tasks: 2, Executing: 2}, 2
+			},
+			Decision{ScaleOut, 2, 2, 9, []Reason{ReasonBacklog, ReasonMax, ReasonResume}, 2},
+		},
+		{
+			"drained workers of a service of which none is to run are on their way out: new ones come",
+			func(s *Signals, _ *Limits) {
+				s.Desired, s.Backlog, s.Drained, s.Tasks.Live = 0, Known(1), Drained{Tasks: 2, Idle: 2}, 0
+			},
+			Decision{ScaleOut, 0, 1, 1, []Reason{ReasonBacklog}, 0},
+		},
+
+		// Workers that have nothing to do while messages wait.
+		{
+			"messages wait beside a worker with nothing to do: it is told to fetch again, or replaced, once that has been seen for long",
+			func(s *Signals, _ *Limits) { s.Desired, s.Backlog, s.Stuck, s.Prior = 1, Known(3), true, nil },
+			Decision{Candidate, 1, 1, 1, []Reason{ReasonStuck, ReasonSettle}, 0},
+		},
+		{
+			"that was seen for the settle time",
+			func(s *Signals, _ *Limits) { s.Desired, s.Backlog, s.Stuck, s.Prior.Stuck = 1, Known(3), true, true },
+			Decision{ScaleIn, 1, 0, 1, []Reason{ReasonStuck}, 0},
+		},
+		{
+			"now, but not at the first look",
+			func(s *Signals, _ *Limits) { s.Desired, s.Backlog, s.Stuck = 1, Known(3), true },
+			Decision{Candidate, 1, 1, 1, []Reason{ReasonStuck, ReasonSettle}, 0},
+		},
+		{
+			"one of two is not heard from: it may be at work, so another is started beside it",
+			func(s *Signals, _ *Limits) {
+				s.Backlog, s.Active, s.Unheard, s.Stuck, s.Prior.Stuck = Known(3), Unknown("1 of 2"), 1, true, true
+			},
+			Decision{ScaleOut, 2, 3, 1, []Reason{ReasonStuck}, 0},
+		},
+		{
+			"and max allows none",
+			func(s *Signals, l *Limits) {
+				s.Backlog, s.Active, s.Unheard, s.Stuck, s.Prior.Stuck = Known(3), Unknown("1 of 2"), 1, true, true
+				l.Max = 2
+			},
+			Decision{Hold, 2, 2, 1, []Reason{ReasonStuck, ReasonMax}, 0},
+		},
+		{
+			"they are drained: they fetch again at once",
+			func(s *Signals, _ *Limits) {
+				s.Backlog, s.Stuck, s.Prior.Stuck, s.Drained = Known(3), true, true, Drained{Tasks: 2, Idle: 2}
+			},
+			Decision{ScaleOut, 2, 2, 1, []Reason{ReasonBacklog, ReasonResume}, 1},
+		},
+		{
+			"more is wanted than they are: new ones may do better",
+			func(s *Signals, _ *Limits) { s.Backlog, s.Stuck, s.Prior.Stuck = Known(30), true, true },
+			Decision{ScaleOut, 2, 3, 3, []Reason{ReasonBacklog}, 0},
+		},
+		{
+			"everything that keeps it from being replaced is named in order",
+			func(s *Signals, _ *Limits) {
+				s.Backlog, s.Stuck, s.Prior.Stuck, s.BadOverride, s.Deploying = Known(3), true, true, true, true
+				s.Tasks = TaskCounts{Known: true, Young: 1, Protected: 2, Live: 2}
+				s.Seen.Processed++
+			},
+			Decision{Hold, 2, 2, 1, []Reason{
+				ReasonStuck, ReasonOverride, ReasonDeployment, ReasonGrace, ReasonMoved, ReasonUntold, ReasonProtected,
+			}, 0},
+		},
+
+		// A count that protected tasks keep from being reached.
+		{
+			"protected tasks keep more alive than are asked for: the count is put back",
+			func(s *Signals, _ *Limits) { s.Desired, s.Tasks.Live, s.Tasks.Protected = 1, 3, 2 },
+			Decision{ScaleOut, 1, 3, 0, []Reason{ReasonBlocked}, 0},
+		},
+		{
+			"not during a deployment: it has more alive by itself",
+			func(s *Signals, _ *Limits) {
+				s.Desired, s.Tasks.Live, s.Tasks.Protected, s.Deploying, s.Active = 1, 3, 2, true, Known(1)
+			},
+			Decision{Hold, 1, 1, 1, []Reason{ReasonSteady}, 0},
+		},
+		{
+			"not beyond max",
+			func(s *Signals, l *Limits) { s.Desired, s.Tasks.Live, s.Tasks.Protected, l.Max = 1, 5, 4, 3 },
+			Decision{ScaleOut, 1, 3, 0, []Reason{ReasonBlocked}, 0},
+		},
+		{
+			"what is asked for is more than the blocked count",
+			func(s *Signals, _ *Limits) { s.Desired, s.Demand, s.Tasks.Live, s.Tasks.Protected = 1, 5, 2, 1 },
+			Decision{ScaleOut, 1, 5, 0, []Reason{ReasonDemand}, 0},
 		},
 	}
 	for _, tt := range tests {
