@@ -244,7 +244,7 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 			}
 		}
 	}
-	if !idle && keep == 0 {
+	if work.Known && !idle && keep == 0 {
 		atLeast(1, ReasonWork) // A drained worker executes, in a task whose other worker fetches.
 	}
 	if idle && hurried && keep == 0 {
