@@ -51,6 +51,18 @@ test-race: build test-deps ## The same with the race detector (slower).
 test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -parallel 4 -run 'TestCompat|TestOthersWedge' ./internal/celery
 
+.PHONY: sim
+sim: ## SEEDS (default 20000) histories in virtual time, of the production code among faults: what broke, and what was covered.
+	go run ./internal/sim/run -seeds $${SEEDS:-20000}
+
+.PHONY: sim-mutants
+sim-mutants: ## Plant faults in the production code, one at a time: the simulator has to find each.
+	go run ./internal/sim/mutants
+
+.PHONY: chaos
+chaos: build test-deps build/venv-celery-5.2 ## ROUNDS (default 20) of real Celery under faults from SEED (default 1), then beside the usual ways to scale to zero.
+	go run ./internal/chaos -rounds $${ROUNDS:-20} -seed $${SEED:-1}
+
 .PHONY: bench
 bench: build lambdas build/venv redis-server ## Speed and size: figures, ratios and bounds. BENCHFLAGS="-only cold" for a part.
 	go run ./internal/bench $(BENCHFLAGS)
