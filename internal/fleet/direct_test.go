@@ -17,44 +17,40 @@ var _ fleet.API = (*ecs.DirectClient)(nil)
 // TestDirectErrors holds that the fleet tells the kinds of errors of a model that it calls without HTTP, as the simulator
 // does, in the same way as those of ECS.
 func TestDirectErrors(t *testing.T) {
-	for code, want := range map[string]policy.Kind{
-		"ThrottlingException": policy.FleetThrottled, "ServerException": policy.FleetUnavailable,
-		"AccessDeniedException": policy.FleetDenied, "UnsupportedFeatureException": policy.InvalidConfig,
-		"ExpiredTokenException": policy.FleetDenied, "ClientException": policy.FleetUnavailable,
+	for _, c := range []struct {
+		code  string
+		count policy.Kind // Of an error of setting the count.
+		batch policy.Kind // Of an error of describing two services; empty if each is asked for alone then, and described.
+	}{
+		{"ThrottlingException", policy.FleetThrottled, policy.FleetThrottled},
+		{"ServerException", policy.FleetUnavailable, policy.FleetUnavailable},
+		{"ClusterNotFoundException", policy.ServiceMissing, policy.ServiceMissing},
+		{"AccessDeniedException", policy.FleetDenied, ""},
+		{"ExpiredTokenException", policy.FleetDenied, ""},
+		{"UnsupportedFeatureException", policy.InvalidConfig, ""},
+		{"ClientException", policy.FleetUnavailable, ""},
 	} {
-		m := ecs.New(ecs.Options{})
-		defer m.Close()
-		if err := m.CreateService(ecs.ServiceConfig{Name: "a"}); err != nil {
-			t.Fatal(err)
-		}
-		f := fleet.New(ecs.Direct(m), fleet.Options{})
-		m.Fail("UpdateService", 1, ecs.Fault{Code: code})
-		if err := f.SetDesired(t.Context(), a, 1); kind(err) != want {
-			t.Errorf("%s: got %q, %v, want %q", code, kind(err), err, want)
-		}
-		m.Fail("DescribeServices", 1, ecs.Fault{Code: code})
-		missing := policy.ServiceRef{Cluster: "default", Service: "b"}
-		got := f.Describe(t.Context(), []policy.ServiceRef{a, missing})
-		switch want {
-		case policy.FleetDenied, policy.InvalidConfig, policy.FleetUnavailable:
-			if code == "ServerException" {
-				if kind(got[a].Err) != want {
-					t.Errorf("%s of a batch: got %v", code, got[a].Err)
-				}
-				break
+		t.Run(c.code, func(t *testing.T) {
+			m := ecs.New(ecs.Options{})
+			defer m.Close()
+			if err := m.CreateService(ecs.ServiceConfig{Name: "a"}); err != nil {
+				t.Fatal(err)
 			}
-			// The batch was refused as such, so each is asked for alone, and that is not refused.
-			if got[a].Err != nil || kind(got[missing].Err) != policy.ServiceMissing {
-				t.Errorf("%s of a batch: got %v and %v", code, got[a].Err, got[missing].Err)
+			f := fleet.New(ecs.Direct(m), fleet.Options{})
+			m.Fail("UpdateService", 1, ecs.Fault{Code: c.code})
+			if err := f.SetDesired(t.Context(), a, 1); kind(err) != c.count {
+				t.Errorf("set the count: got %q, %v, want %q", kind(err), err, c.count)
 			}
-		default:
-			if kind(got[a].Err) != want {
-				t.Errorf("%s of a batch: got %v", code, got[a].Err)
+			missing := policy.ServiceRef{Cluster: "default", Service: "b"}
+			if err := f.SetDesired(t.Context(), missing, 1); kind(err) != policy.ServiceMissing {
+				t.Errorf("set the count of no service: got %v", err)
 			}
-		}
-		if err := f.SetDesired(t.Context(), missing, 1); kind(err) != policy.ServiceMissing {
-			t.Errorf("no such service: got %v", err)
-		}
+			m.Fail("DescribeServices", 1, ecs.Fault{Code: c.code})
+			got := f.Describe(t.Context(), []policy.ServiceRef{a, missing})
+			if kind(got[a].Err) != c.batch || (got[a].Err == nil) != (c.batch == "") {
+				t.Errorf("describe: got %q, %v, want %q", kind(got[a].Err), got[a].Err, c.batch)
+			}
+		})
 	}
 }
 

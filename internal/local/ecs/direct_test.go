@@ -96,6 +96,7 @@ func TestDirectIsLikeHTTP(t *testing.T) {
 		name   string
 		before func()
 		call   func(api) (any, error)
+		code   string // Of the error; empty if there is none.
 	}{
 		{name: "describe", call: describe("a", "b", "x")},
 		{name: "list", call: list},
@@ -114,50 +115,56 @@ func TestDirectIsLikeHTTP(t *testing.T) {
 			})
 		}},
 		{name: "what has been tagged", call: describe("a")},
-		{name: "no such service", call: service("x", 1)},
-		{name: "a negative count", call: service("a", -1)},
+		{name: "no such service", call: service("x", 1), code: "ServiceNotFoundException"},
+		{name: "a negative count", call: service("a", -1), code: "InvalidParameterException"},
 		{name: "no such cluster", call: func(c api) (any, error) {
 			return c.ListTasks(ctx, &awsecs.ListTasksInput{Cluster: aws.String("x")})
-		}},
-		{name: "eleven services", call: describe("a", "a", "a", "a", "a", "a", "a", "a", "a", "a", "a")},
+		}, code: "ClusterNotFoundException"},
+		{name: "eleven services", call: describe("a", "a", "a", "a", "a", "a", "a", "a", "a", "a", "a"), code: "InvalidParameterException"},
 		{name: "no such resource", call: func(c api) (any, error) {
 			return c.TagResource(ctx, &awsecs.TagResourceInput{ResourceArn: aws.String(arn + "x"), Tags: []types.Tag{}})
-		}},
+		}, code: "ResourceNotFoundException"},
 		{
 			name:   "denied",
 			before: func() { fault("ListTasks", ecs.Fault{Code: "AccessDeniedException", Message: "no"}) }, call: list,
+			code: "AccessDeniedException",
 		},
 		{
 			name:   "unsupported",
 			before: func() { fault("ListTasks", ecs.Fault{Code: "UnsupportedFeatureException"}) }, call: list,
+			code: "UnsupportedFeatureException",
 		},
 		{
 			name: "a client error", before: func() { fault("ListTasks", ecs.Fault{Code: "ClientException"}) }, call: list,
+			code: "ClientException",
 		},
 		{
 			name: "throttled", before: func() { fault("ListTasks", ecs.Fault{Code: "ThrottlingException", Message: "Rate exceeded"}) }, call: list,
+			code: "ThrottlingException",
 		},
 		{
 			name: "its own fault", before: func() { fault("ListTasks", ecs.Fault{Code: "ServerException"}) }, call: list,
+			code: "ServerException",
 		},
 		{
 			name: "done, and the answer is lost", call: service("a", 3),
 			before: func() { fault("UpdateService", ecs.Fault{Code: "ServerException", Applied: true}) },
+			code:   "ServerException",
 		},
 		{name: "it was done", call: list},
 		{
 			name: "only what matches fails", before: func() { fault("UpdateService", ecs.Fault{Code: "ServerException", Match: `"b"`}) },
 			call: service("a", 3),
 		},
-		{name: "what matches fails", call: service("b", 1)},
+		{name: "what matches fails", call: service("b", 1), code: "ServerException"},
 	} {
 		if row.before != nil {
 			row.before()
 		}
 		want, wantErr := row.call(client)
 		got, err := row.call(ecs.Direct(inProcess))
-		if (err != nil) != (wantErr != nil) || err != nil && saidBy(err) != saidBy(wantErr) {
-			t.Errorf("%s: got %+v, want %+v", row.name, saidBy(err), saidBy(wantErr))
+		if saidBy(err) != saidBy(wantErr) || saidBy(err).Code != row.code {
+			t.Errorf("%s: got %+v, want %+v with the code %q", row.name, saidBy(err), saidBy(wantErr), row.code)
 		}
 		if err != nil {
 			continue

@@ -85,6 +85,14 @@ func TestNoRebalancingUnasked(t *testing.T) {
 	}
 }
 
+func TestUnevenByOneIsEvenEnough(t *testing.T) {
+	s := newStage(t, Options{}, ServiceConfig{Name: "a", Desired: 5, Zones: []string{"x", "y"}, Rebalancing: true})
+	s.pass(time.Minute)
+	if diff := cmp.Diff(map[string]int{"x": 3, "y": 2}, s.zones()); diff != "" || len(s.tasks) != 5 {
+		t.Errorf("%d tasks were started, zones (-want +got):\n%s", len(s.tasks), diff)
+	}
+}
+
 // TestRebalancingGivesWay tells what becomes of the task that is to even out the zones when something else comes first.
 func TestRebalancingGivesWay(t *testing.T) {
 	for _, c := range []struct {
