@@ -256,10 +256,12 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	}
 	// ECS would not go below them: asking for less leaves the service blocked, and a deployment with it.
 	atLeast(s.Tasks.Protected, ReasonProtected)
-	inSteps := l.ScaleInStep > 0 && d.Current-keep > l.ScaleInStep
-	if s.Tasks.Known && !s.Tasks.Told && !s.Blind && (keep > 0 || inSteps) {
+	untold := s.Tasks.Known && !s.Tasks.Told && !s.Blind
+	if untold && keep > 0 {
 		held = append(held, ReasonUntold)
 	}
+	// Where it is all or none, a step would make it none for ever.
+	inSteps := l.ScaleInStep > 0 && d.Current-keep > l.ScaleInStep && !untold
 	if s.Blind && hurried && !slices.Contains(held, ReasonMoved) {
 		held = append(held, ReasonMoved)
 	}

@@ -37,8 +37,20 @@ func (s *Scaler) addTasks(ctx context.Context, out []observation) {
 // are nobody's.
 func (o *observation) matchWorkers(f Fleet) {
 	o.match = f.Match(o.view.names(), o.tasks)
+	stopping := map[string]bool{}
+	for _, t := range o.tasks {
+		if t.State == policy.TaskStopping {
+			stopping[t.ID] = true
+		}
+	}
+	o.view.stopping[o.target.Name] = len(stopping)
 	for _, n := range o.view.drained() {
-		if o.match[n.Name] != "" || slices.Contains(o.mine, n.Name) {
+		id := o.match[n.Name]
+		if id != "" {
+			o.view.placed[n.Name] = true
+		}
+		// A worker that still answers in a task that is being stopped is on its way out, whatever it is told.
+		if id != "" && !stopping[id] || slices.Contains(o.mine, n.Name) {
 			o.view.claim(o.target.Name, n)
 		}
 	}
@@ -130,10 +142,10 @@ func (v *brokerView) claim(target string, n policy.Node) {
 	v.missing[target] = max(0, v.missing[target]-n.Answers)
 }
 
-// claimRest gives the drained workers whose names tell nothing to the one target that misses workers, if there is just one and it
-// misses as many.
+// claimRest gives the drained workers whose names tell nothing to the one target that misses workers, if there is just one, it
+// misses as many, and it is known that none of its tasks is being stopped: that worker, too, would answer for a moment.
 func (v *brokerView) claimRest() {
-	rest := v.drained()
+	rest := slices.DeleteFunc(v.drained(), func(n policy.Node) bool { return v.placed[n.Name] })
 	for _, own := range v.own {
 		rest = slices.DeleteFunc(rest, func(n policy.Node) bool {
 			return slices.ContainsFunc(own, func(o policy.Node) bool { return o.Name == n.Name })
@@ -156,7 +168,8 @@ func (v *brokerView) claimRest() {
 			short = t.Name
 		}
 	}
-	if short == "" || answers == 0 || answers > v.missing[short] {
+	stopping, known := v.stopping[short]
+	if answers == 0 || answers > v.missing[short] || !known || stopping > 0 {
 		return
 	}
 	for _, n := range rest {

@@ -52,8 +52,11 @@ func (r *release) chooseAll() (why policy.Reason) {
 	o := r.seen
 	known := true
 	for _, t := range o.tasks {
+		if t.State != policy.TaskRunning {
+			continue
+		}
 		nodes := o.workersIn(t.ID)
-		known = known && (t.State != policy.TaskRunning || len(nodes) > 0)
+		known = known && len(nodes) > 0
 		if len(nodes) > 0 {
 			r.victims = append(r.victims, &victim{task: t.ID, nodes: nodes, zone: t.Zone})
 		}

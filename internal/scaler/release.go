@@ -93,6 +93,7 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	// The lock may have been lost to a Redis that failed over.
 	mine, err := r.lock.take(ctx)
 	if err != nil {
+		r.unprotect(ctx, protected)
 		return err
 	}
 	if !mine {

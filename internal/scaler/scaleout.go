@@ -36,16 +36,22 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 		return Change{}, o.serviceErr
 	}
 	decision, sig, limits := o.decide(s.Now(), d.ScaleTo)
-	var held lock
 	if decision.Resume > 0 {
-		var free bool
-		if held, free, _ = s.lock(ctx, d.Target); !free {
+		held, free, _ := s.lock(ctx, d.Target)
+		defer held.unlock(ctx)
+		if free {
+			// What was seen before the lock was ours may be about workers that have been let go since.
+			o = s.observe(ctx, []Target{d.Target}, b)[0]
+			if o.serviceErr != nil {
+				return Change{}, o.serviceErr
+			}
+			decision, sig, limits = o.decide(s.Now(), d.ScaleTo)
+		} else {
 			// They are about to be let go, or to be resumed by whoever drains them: only new ones are certain.
 			sig.Drained.Idle = 0
 			decision = policy.Decide(sig, limits, s.Now())
 			decision.Resume = 0
 		}
-		defer held.unlock(ctx)
 	}
 	s.record(ctx, "scale_out", o, sig, decision)
 	change := Change{

@@ -11,7 +11,10 @@ import (
 
 // newView returns the view of a broker that has not been looked at.
 func newView(targets []Target) *brokerView {
-	return &brokerView{missing: map[string]int{}, own: map[string][]policy.Node{}, targets: targets}
+	return &brokerView{
+		missing: map[string]int{}, own: map[string][]policy.Node{},
+		placed: map[string]bool{}, stopping: map[string]int{}, targets: targets,
+	}
 }
 
 // brokerView is one look at one broker, with what is known of the targets that share it.
@@ -26,6 +29,10 @@ type brokerView struct {
 	silent  int // Listeners that did not answer.
 	// own are, for each target, the drained workers that are known to be its. It is not in heard.
 	own map[string][]policy.Node
+	// placed are the drained workers whose names tell a task; stopping is how many tasks of a target are being stopped, where
+	// its tasks have been looked at.
+	placed   map[string]bool
+	stopping map[string]int
 	// rescuer is the target that brings a worker up for messages that nobody holds any more; "" if none can.
 	rescuer string
 }
