@@ -6,17 +6,17 @@ import "time"
 type happening uint8
 
 const (
-	workerReady  happening = iota // A worker has booted, or has its connection again.
-	workerEnded                   // A worker's process is gone.
-	popArrives                    // A popped message reaches its worker.
-	putBack                       // A worker gives back a message of a queue that it no longer consumes.
-	etaComes                      // A message that a worker holds becomes due.
-	rateAllows                    // A worker may start the next task of a limited rate.
-	taskEnds                      // A task has taken its time.
-	controlDone                   // A command takes effect after it was answered.
-	messageAges                   // The oldest unacked message may be past the visibility timeout.
-	sweepComes                    // A worker looks for messages past the visibility timeout.
-	serverBack                    // Redis answers again.
+	workerReady happening = iota // A worker has booted, or has its connection again.
+	workerEnded                  // A worker's process is gone.
+	popArrives                   // A popped message reaches its worker.
+	putBack                      // A worker gives back a message of a queue that it no longer consumes.
+	etaComes                     // A message that a worker holds becomes due.
+	rateAllows                   // A worker may start the next task of a limited rate.
+	taskEnds                     // A task has taken its time.
+	controlDone                  // A command takes effect after it was answered.
+	messageAges                  // The oldest unacked message may be past the visibility timeout.
+	sweepComes                   // A worker looks for messages past the visibility timeout.
+	serverBack                   // Redis answers again.
 )
 
 // event is something that will happen. An event whose subject has changed meanwhile finds that out by itself: by the

@@ -50,16 +50,25 @@ func (m *Model) toLoop(e event) {
 	case putBack:
 		m.giveBack(e.request, false)
 	case etaComes:
+		m.leavesPop(w)
 		r := e.request
 		r.eta = false
 		w.etas--
 		m.admit(r)
 	case rateAllows:
+		m.leavesPop(w)
 		m.allow(w, e.request)
 	case controlDone:
 		m.obey(w, e)
 	}
 	m.fetch(w)
+}
+
+// leavesPop notes that a Solo worker is about to execute what it did not just pop: its pop is left outstanding (section 2.3).
+func (m *Model) leavesPop(w *Worker) {
+	if w.spec.Pool == Solo && w.room() {
+		w.stray()
+	}
 }
 
 // arrive is a popped message's arrival.
@@ -162,9 +171,6 @@ func (m *Model) begin(w *Worker) {
 		if !r.late() && w.spec.Pool != Solo {
 			m.settle(r)
 		}
-		if w.spec.Pool == Solo {
-			w.stray()
-		}
 		if d := rec.task.Duration; d >= 0 {
 			r.ends = m.now.Add(d)
 			m.at(d, taskEnds, w, r)
@@ -206,21 +212,21 @@ func (m *Model) giveBack(r *request, front bool) {
 	m.forget(r)
 }
 
-// End ends a task that executes now, on all workers that execute it; false if none does. It is for tasks of Duration Forever.
+// End ends a task that executes now, in the worker that began it first; false if none executes it. It is for tasks of Duration
+// Forever.
 func (m *Model) End(id ID) bool {
 	m.lock()
 	defer m.mu.Unlock()
-	found := false
-	for _, w := range m.workers {
-		for _, r := range slices.Clone(w.running) {
+	for _, d := range m.records[id].deliveries {
+		for _, r := range d.Worker.running {
 			if r.msg.record.id == id && !r.over {
 				r.age++
-				m.taskEnds(event{at: m.now, what: taskEnds, worker: w, request: r, age: r.age})
-				found = true
+				m.taskEnds(event{at: m.now, what: taskEnds, worker: r.worker, request: r, age: r.age})
+				return true
 			}
 		}
 	}
-	return found
+	return false
 }
 
 // taskEnds is the end of an execution. A prefork child ends its task also while its parent is frozen, which then notices it
@@ -269,28 +275,32 @@ func (m *Model) noticed(r *request) {
 		m.wind(w)
 		return
 	}
+	if w.told && w.spec.Pool != Gevent {
+		m.stop(w)
+		return
+	}
 	m.begin(w)
+	m.stop(w)
 	m.awake(w)
 }
 
-// awake has a worker's loop do what it could not while it stood still.
+// awake has a worker do what it could not while it stood still.
 func (m *Model) awake(w *Worker) {
-	for w.phase == ready && !w.frozen && !w.blocked() {
-		if len(w.deferred) > 0 {
+	for {
+		switch {
+		case len(w.deferred) > 0 && w.phase == ready && !w.frozen && !w.blocked():
 			e := w.deferred[0]
 			w.deferred = slices.Delete(w.deferred, 0, 1)
 			m.happen(e)
-			continue
-		}
-		if len(w.inbox) > 0 && !w.wedged {
+		case len(w.inbox) > 0 && w.speaks():
 			c := w.inbox[0]
 			w.inbox = slices.Delete(w.inbox, 0, 1)
 			m.serve(w, c)
-			continue
+		default:
+			m.fetch(w)
+			return
 		}
-		break
 	}
-	m.fetch(w)
 }
 
 // durations that were measured.

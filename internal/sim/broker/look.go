@@ -25,7 +25,7 @@ func (c *Client) Look(ctx context.Context, queues []string, patience time.Durati
 	for _, name := range queues {
 		look.Queues[name] = c.waiting(name)
 	}
-	held, known := c.held()
+	held, read := c.held()
 	c.m.mu.Unlock()
 
 	a, err := c.ask(ctx, []command{{}}, [][]string{nil}, -1, patience)
@@ -35,8 +35,7 @@ func (c *Client) Look(ctx context.Context, queues []string, patience time.Durati
 	look.Listeners = policy.Known(a.listeners)
 	started := map[ID]bool{}
 	look.Nodes, started = merge(a.answers)
-	look.FetchedKnown = known
-	c.count(&look, held, known, started)
+	c.count(&look, held, read, started)
 	return look, nil
 }
 
@@ -80,58 +79,58 @@ type heldMessage struct {
 }
 
 // held reads the unacked hash.
-func (c *Client) held() (held []heldMessage, known bool) {
+func (c *Client) held() (held []heldMessage, read bool) {
 	if len(c.m.unacked) > maxUnacked {
 		return make([]heldMessage, len(c.m.unacked)), false
 	}
 	limit := c.m.now.Add(-c.o.VisibilityTimeout)
+	due := c.m.now.Add(c.o.Horizon)
 	for _, msg := range c.m.unacked {
 		f := policy.Fetched{
 			Tag: "d" + strconv.Itoa(msg.tag), Queue: msg.queue.name, Task: msg.record.task.Name, Due: msg.eta,
-			Expired: !msg.since.After(limit),
+			Later: msg.eta.After(due), Expired: !msg.since.After(limit),
 		}
 		if msg.record.task.Routed {
 			f.Queue = ""
 		}
 		held = append(held, heldMessage{msg.record.id, f})
 	}
-	slices.SortFunc(held, func(a, b heldMessage) int { return cmp.Compare(a.fetched.Tag, b.fetched.Tag) })
 	return held, true
 }
 
 // count tells what is held of each queue, and what cannot be told. What executes is not held: with late acknowledgement it is
 // in the hash all the same.
-func (c *Client) count(look *policy.Look, held []heldMessage, known bool, started map[ID]bool) {
-	if !known {
+func (c *Client) count(look *policy.Look, held []heldMessage, read bool, started map[ID]bool) {
+	if !read {
 		look.Loose = policy.Known(len(held))
+		look.FetchedKnown = false
 		return
 	}
-	due := look.At.Add(c.o.Horizon)
+	look.FetchedKnown = true
 	for _, h := range held {
-		if started[h.id] {
+		f := h.fetched
+		q, asked := look.Queues[f.Queue]
+		switch {
+		case started[h.id], f.Queue != "" && !asked:
 			continue
-		}
-		look.Fetched = append(look.Fetched, h.fetched)
-		waits := h.fetched.Due.After(due)
-		if h.fetched.Queue == "" {
-			if !waits {
+		case f.Queue == "":
+			if !f.Later {
 				look.Loose.N++
 			}
-			continue
-		}
-		q, asked := look.Queues[h.fetched.Queue]
-		switch {
-		case !asked:
-			continue
-		case waits:
-			q = later(q, h.fetched.Due)
-		case h.fetched.Expired:
+			look.FetchedKnown = false
+		case f.Later:
+			q = later(q, f.Due)
+		case f.Expired:
 			q.Backlog.N++
 		default:
 			q.Held.N++
 		}
-		look.Queues[h.fetched.Queue] = q
+		if asked {
+			look.Queues[f.Queue] = q
+		}
+		look.Fetched = append(look.Fetched, f)
 	}
+	slices.SortFunc(look.Fetched, func(a, b policy.Fetched) int { return cmp.Compare(a.Tag, b.Tag) })
 }
 
 // merge makes nodes of answers, those of equal names one.

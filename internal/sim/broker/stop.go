@@ -5,15 +5,23 @@ import (
 	"time"
 )
 
-// Terminate is SIGTERM to the main process: a warm stop (section 6.1). The worker answers nobody from now on, finishes what
-// executes (Threads also what it has reserved), then gives back what it has not begun, and exits with 0. One that boots exits at
-// once. A frozen one does so when it is thawed.
+// Terminate is SIGTERM to the main process: a warm stop (section 6.1). The worker answers nobody from then on, finishes what
+// executes (Threads up to Celery 5.6 also what it has reserved), then gives back what it has not begun, and exits with 0. One
+// that boots exits at once. One whose loop stands still, frozen or blocked, begins with it when that is over, and listens until
+// then.
 func (w *Worker) Terminate() {
 	w.m.lock()
 	defer w.m.mu.Unlock()
-	m := w.m
+	if w.phase < stopping && !w.spec.StopsNot {
+		w.told = true
+		w.m.stop(w)
+	}
+}
+
+// stop begins a warm stop that the worker was told, if its loop can notice.
+func (m *Model) stop(w *Worker) {
 	switch {
-	case w.phase >= stopping || w.spec.StopsNot:
+	case !w.told || w.phase >= stopping || w.frozen || w.blocked():
 		return
 	case w.phase == booting:
 		m.exit(w, 0)
@@ -57,7 +65,7 @@ func (m *Model) wind(w *Worker) {
 	if w.frozen {
 		return
 	}
-	if w.spec.Pool == Threads {
+	if w.spec.Pool == Threads && w.spec.Version != V57 {
 		m.begin(w)
 	}
 	if len(w.running) > 0 {
@@ -174,10 +182,13 @@ func (w *Worker) Thaw() {
 		m.wind(w)
 		return
 	}
+	m.stop(w)
 	m.awake(w)
 }
 
-// Reconnect cuts the worker's connections, as a failover, a proxy or CLIENT KILL does. It is back after Options.Reconnect.
+// Reconnect cuts the worker's connections, as a failover, a proxy or CLIENT KILL does. It is back after Options.Reconnect. What it
+// had fetched it then gives back, what executes with late acknowledgement included, which so runs twice (section 2.4), and
+// forgets what it had not begun.
 func (w *Worker) Reconnect() {
 	w.m.lock()
 	defer w.m.mu.Unlock()
@@ -190,7 +201,22 @@ func (m *Model) cut(w *Worker) {
 	}
 	w.phase = cut
 	w.age++
-	w.inbox = nil
+	w.inbox, w.deferred = nil, nil
+	for _, r := range w.unbegun() {
+		if !slices.Contains(w.reserved, r) || w.spec.Pool == Prefork {
+			m.forget(r)
+		}
+	}
+	if w.spec.Pool == Prefork {
+		w.reserved = nil
+	}
+	for _, r := range w.fetched {
+		w.orphans = append(w.orphans, r.msg)
+	}
+	w.fetched, w.etas = nil, 0
+	for _, b := range w.rates {
+		b.held = nil
+	}
 	if r := w.flight; r != nil {
 		w.flight = nil
 		m.unfly(r, true)

@@ -73,6 +73,7 @@ type Worker struct {
 
 	phase   phase
 	since   time.Time // When it was ready last: the phase of its sweeps and heartbeats.
+	told    bool      // It was told to stop.
 	frozen  bool
 	wedged  bool // Deaf: no connection that is listened to, no loop.
 	starved bool // It answers, claims its queues, and fetches nothing (kombu #2629).
@@ -90,6 +91,7 @@ type Worker struct {
 	running  []*request // What the pool executes.
 	rates    map[string]*rate
 
+	orphans   []*message // What it had fetched when its connection was cut.
 	processed int
 	inbox     []command
 	deferred  []event // What has happened while its loop stood still.
@@ -158,14 +160,25 @@ func (m *Model) connect(w *Worker) {
 		m.at(m.until.Sub(m.now), workerReady, w, nil)
 		return
 	}
+	for _, msg := range w.orphans {
+		if msg.holder == w {
+			m.restore(msg, true)
+		}
+	}
+	w.orphans = nil
+	m.sweep()
 	w.phase, w.since, w.wedged, w.starved = ready, m.now, false, false
 	w.consuming = append(w.consuming[:0], w.selection...)
-	m.sweep()
 	m.fetch(w)
 }
 
-// loops tells that the worker's loop runs and has a connection: that it answers, fetches, and notices what has happened.
+// loops tells that the worker's loop runs and has a connection: that it fetches, and notices what has happened.
 func (w *Worker) loops() bool { return w.phase == ready && !w.frozen && !w.wedged && !w.blocked() }
+
+// speaks tells that the worker answers what it is asked. Gevent does so beside its loop (section 4.4).
+func (w *Worker) speaks() bool {
+	return w.phase == ready && !w.frozen && !w.wedged && (w.spec.Pool == Gevent || !w.blocked())
+}
 
 // blocked tells that its loop waits for a task: of Solo while it executes, of Gevent while its pool has no room for what it has
 // just fetched.
