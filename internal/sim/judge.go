@@ -35,6 +35,8 @@ const (
 	// Sane: nothing panics, the state machine never meets an answer that it does not understand, no lock is taken for longer than
 	// maxLock.
 	Sane Invariant = "sane"
+	// Same: two runs of one seed are identical, event by event.
+	Same Invariant = "same"
 )
 
 const invariantPanic = Sane
@@ -296,6 +298,8 @@ func (j *judge) live(t *target) {
 		executing, held := k.worker.Holding(horizon)
 		work += executing + held
 	}
+	// A message that a worker still has and that was restored behind its back is there twice.
+	work = min(work, len(t.left()))
 	f := t.inForce()
 	need := min((work+t.plan.MessagesPerWorker-1)/t.plan.MessagesPerWorker, f.max)
 	t.state.short = j.since(t.state.short, backlog > 0 && up < need && !f.paused)

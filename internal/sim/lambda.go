@@ -92,7 +92,7 @@ type invocation struct {
 
 // invoke begins an invocation. It is refused if the function has as many as it may, or while Lambda throttles.
 func (w *world) invoke(f *function, payload []byte) (*invocation, *asl.TaskError) {
-	throttled := w.faults.during(lambdaThrottle, 0, w.loop.now) != nil
+	throttled := w.faults.during(lambdaThrottle, -1, w.loop.now) != nil
 	if throttled || f.reserved > 0 && f.running >= f.reserved {
 		w.tally.count("lambda throttled")
 		return nil, &asl.TaskError{Name: "Lambda.TooManyRequestsException", Cause: "Rate Exceeded."}
@@ -100,7 +100,7 @@ func (w *world) invoke(f *function, payload []byte) (*invocation, *asl.TaskError
 	w.invocations++
 	f.running++
 	inv := &invocation{number: w.invocations, function: f, payload: payload, began: w.loop.now}
-	inv.death = w.faults.take(lambdaDeath, 0, w.loop.now)
+	inv.death = w.faults.once(lambdaDeath, -1, w.loop.now)
 	w.tally.invocations[f.name]++
 	deadline := w.loop.now.Add(f.timeout)
 	ctx := newContext(context.Background(), w.loop)
@@ -158,7 +158,7 @@ func (w *world) end(inv *invocation, name string) {
 	if inv.ended {
 		return
 	}
-	for p := range w.loop.alive {
+	for _, p := range w.loop.living() {
 		if p.owner == inv {
 			p.kill()
 		}

@@ -14,7 +14,7 @@ func drawLoad(d draw, p *plan, i, room int) []sendPlan {
 	if room < 2 || d.chance(0.07) {
 		return nil // Idle.
 	}
-	events := one(d, 0.0, 0.05, 0.3, 1.0)
+	events := one(d, 0.0, 0.03, 0.1, 0.5)
 	add := func(at time.Duration, length time.Duration) {
 		s := sendPlan{At: at, Target: i, Task: broker.Task{
 			Name: "work", Queue: one(d, t.Queues...), Priority: one(d, 0, 0, 0, 3, 6, 9), Duration: length,

@@ -16,7 +16,9 @@ type loop struct {
 	seq     uint64
 	queue   []*event
 	current *process // The one that runs, if it is a process that runs.
-	alive   map[*process]bool
+	pool    *coroutines
+	alive   []*process // And some that have ended: see living.
+	buried  int        // How many of them have.
 }
 
 // event is something that is to happen.
@@ -26,7 +28,7 @@ type event struct {
 	do  func() // Nil if it has been cancelled.
 }
 
-func newLoop() *loop { return &loop{now: epoch, alive: map[*process]bool{}} }
+func newLoop(pool *coroutines) *loop { return &loop{now: epoch, pool: pool} }
 
 // at plans something. What lies in the past happens now.
 func (l *loop) at(t time.Time, do func()) *event {

@@ -12,15 +12,52 @@ import (
 // goes on when it waits again. Code that is to run as a process must start no goroutine that outlives a call.
 type process struct {
 	loop    *loop
-	next    func() (struct{}, bool)
-	stop    func()
-	yield   func(struct{}) bool
+	on      *coroutine  // What it runs on; nil before it begins and after it has ended.
 	turn    uint64      // How often it has waited; see waker.
 	owner   *invocation // The Lambda invocation that it is part of; nil if of none.
+	run     func()
+	onEnd   func(*process)
 	dying   bool
 	ended   bool
 	crashed string // The panic that ended it, with its stack; empty if none did.
-	onEnd   func()
+}
+
+// coroutine runs one process after the other. They are kept for the next history, since each has grown a stack.
+type coroutine struct {
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
+	job   *process
+}
+
+// coroutines are those that have nothing to do.
+type coroutines struct{ idle []*coroutine }
+
+func (c *coroutines) take() *coroutine {
+	if n := len(c.idle); n > 0 {
+		one := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		return one
+	}
+	one := &coroutine{}
+	one.next, one.stop = iter.Pull(func(yield func(struct{}) bool) {
+		one.yield = yield
+		for {
+			one.job.do()
+			if !yield(struct{}{}) {
+				return
+			}
+		}
+	})
+	return one
+}
+
+// close ends the coroutines that have nothing to do.
+func (c *coroutines) close() {
+	for _, one := range c.idle {
+		one.stop()
+	}
+	c.idle = nil
 }
 
 // killed unwinds a process that is ended from outside.
@@ -29,34 +66,28 @@ type killed struct{}
 // spawn starts a process in the present, after the step that runs. onEnd hears when it has returned or panicked, not when
 // it was killed; it may be nil.
 func (l *loop) spawn(owner *invocation, run func(), onEnd func(*process)) *process {
-	p := &process{loop: l, owner: owner}
-	p.onEnd = func() {
-		if onEnd != nil {
-			onEnd(p)
-		}
-	}
-	p.next, p.stop = iter.Pull(func(yield func(struct{}) bool) {
-		p.yield = yield
-		defer p.finish()
-		run()
-	})
-	l.alive[p] = true
+	p := &process{loop: l, owner: owner, run: run, onEnd: onEnd}
+	l.alive = append(l.living(), p)
 	l.at(l.now, p.resume)
 	return p
 }
 
-// finish ends the process, whatever it ended with.
-func (p *process) finish() {
-	p.ended = true
-	delete(p.loop.alive, p)
-	r := recover()
-	if _, ok := r.(killed); ok || p.dying {
-		return
-	}
-	if r != nil {
-		p.crashed = fmt.Sprintf("panic: %v\n%s", r, debug.Stack())
-	}
-	p.onEnd()
+// do runs the process to its end, whatever that is.
+func (p *process) do() {
+	defer func() {
+		p.ended = true
+		r := recover()
+		if _, ok := r.(killed); ok || p.dying {
+			return
+		}
+		if r != nil {
+			p.crashed = fmt.Sprintf("panic: %v\n%s", r, debug.Stack())
+		}
+		if p.onEnd != nil {
+			p.onEnd(p)
+		}
+	}()
+	p.run()
 }
 
 // resume lets the process run until it waits. It is called by the loop only.
@@ -64,9 +95,20 @@ func (p *process) resume() {
 	if p.ended {
 		return
 	}
+	if p.on == nil {
+		p.on = p.loop.pool.take()
+		p.on.job = p
+	}
+	before := p.loop.current
 	p.loop.current = p
-	p.next()
-	p.loop.current = nil
+	p.on.next()
+	p.loop.current = before
+	if p.ended {
+		p.on.job = nil
+		p.loop.pool.idle = append(p.loop.pool.idle, p.on)
+		p.on = nil
+		p.loop.buried++
+	}
 }
 
 // kill ends the process at once, without a word to anybody: what it deferred runs, and reaches nothing any more. It must not
@@ -76,12 +118,12 @@ func (p *process) kill() {
 		return
 	}
 	p.dying = true
-	before := p.loop.current
-	p.loop.current = p
-	p.stop()
-	p.loop.current = before
-	p.ended = true // Also if it never began.
-	delete(p.loop.alive, p)
+	if p.on == nil { // It never began.
+		p.ended = true
+		p.loop.buried++
+		return
+	}
+	p.resume()
 }
 
 // waker returns what resumes the process from the wait that it is about to begin, and from no other: of several that are made
@@ -98,10 +140,9 @@ func (p *process) waker() func() {
 // park waits until a waker is called.
 func (p *process) park() {
 	p.live()
-	if !p.yield(struct{}{}) {
-		panic(killed{})
-	}
+	p.on.yield(struct{}{})
 	p.turn++
+	p.live()
 }
 
 // live unwinds a dying process further: what it deferred must reach nothing.
@@ -148,11 +189,24 @@ func (l *loop) together(calls ...func()) {
 	}
 }
 
+// living returns the processes that have not ended, in the order of their start.
+func (l *loop) living() []*process {
+	if l.buried > 8 && l.buried > len(l.alive)/2 {
+		kept := l.alive[:0]
+		for _, p := range l.alive {
+			if !p.ended {
+				kept = append(kept, p)
+			}
+		}
+		clear(l.alive[len(kept):])
+		l.alive, l.buried = kept, 0
+	}
+	return l.alive
+}
+
 // close ends all processes that still run, so that nothing of a history outlives it.
 func (l *loop) close() {
-	for len(l.alive) > 0 {
-		for p := range l.alive {
-			p.kill()
-		}
+	for _, p := range l.alive {
+		p.kill()
 	}
 }

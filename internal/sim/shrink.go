@@ -7,14 +7,14 @@ import (
 
 // shrink makes the plan of a broken history shorter for as long as the same invariant is still broken: it leaves out faults, messages
 // and targets, and makes what is left plainer. tries bounds how many histories it may run for that.
-func shrink(p *plan, b *Breach, tries int) (*plan, *Breach) {
+func (c *coroutines) shrink(p *plan, b *Breach, tries int) (*plan, *Breach) {
 	best, breach := p, b
 	try := func(q *plan) bool {
 		if tries <= 0 {
 			return false
 		}
 		tries--
-		r := run(q, false)
+		r := c.run(q, false)
 		if r.Breach == nil || r.Breach.Invariant != b.Invariant {
 			return false
 		}

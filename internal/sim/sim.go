@@ -13,11 +13,15 @@ type Result struct {
 }
 
 // Run runs the history of a seed.
-func Run(seed uint64) Result { return run(newPlan(seed), false) }
+func Run(seed uint64) Result {
+	var pool coroutines
+	defer pool.close()
+	return pool.run(newPlan(seed), false)
+}
 
 // run runs the history of a plan; keep keeps what happened in words.
-func run(p *plan, keep bool) Result {
-	w := newWorld(p, keep)
+func (c *coroutines) run(p *plan, keep bool) Result {
+	w := newWorld(p, c, keep)
 	w.run()
 	return Result{Seed: p.Seed, Hash: w.trace.hash, Breach: w.first, tally: w.tally, notes: w.trace.notes}
 }

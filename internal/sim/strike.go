@@ -26,6 +26,10 @@ func drawFaults(d draw, p *plan) []faultPlan {
 		f.After = d.chance(0.5)
 		f.Length = d.spread(time.Second, 40*time.Second)
 		switch f.Kind {
+		case lambdaDeath, lambdaStall, lambdaThrottle, sweepLost, sweepLate, sweepDouble:
+			f.Subject = -1
+		}
+		switch f.Kind {
 		case lambdaDeath:
 			// So that all the calls of a long scale-in come into question, and the few of a check too.
 			f.N = one(d, d.count(1, 4), d.count(1, 14), d.count(1, 40))

@@ -71,9 +71,9 @@ type task struct {
 const cluster = "prod"
 
 // newWorld builds the world of a plan, at its beginning.
-func newWorld(p *plan, keep bool) *world {
+func newWorld(p *plan, pool *coroutines, keep bool) *world {
 	w := &world{
-		plan: p, loop: newLoop(), draw: stream(p.Seed, "run"), trace: newTrace(keep), tally: newTally(),
+		plan: p, loop: newLoop(pool), draw: stream(p.Seed, "run"), trace: newTrace(keep), tally: newTally(),
 		byRef: map[policy.ServiceRef]*target{}, byTask: map[string]*task{}, functions: newFunctions(), machine: machine(),
 	}
 	w.faults = newFaults(p.Faults, w.tally)

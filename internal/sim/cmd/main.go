@@ -1,0 +1,71 @@
+// Command cmd runs seeded histories of Sluice in virtual time, and exits with 1 if an invariant is broken in one of them: see
+// package sim.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+
+	"sluice/internal/sim"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	var o sim.Options
+	flag.IntVar(&o.Seeds, "seeds", 1000, "how many histories to run")
+	flag.Uint64Var(&o.From, "from", 1, "the first seed")
+	flag.BoolVar(&o.StopAtFirst, "stop-at-first", false, "begin no further history once an invariant has been broken")
+	flag.IntVar(&o.Workers, "workers", runtime.GOMAXPROCS(0), "how many run at the same time")
+	flag.Uint64Var(&o.Again, "again", 50, "run every history whose seed this divides twice, and compare; 0 is none")
+	flag.IntVar(&o.Story, "story", 400, "how many histories may be run to make a broken one shorter; 0 tells none")
+	asJSON := flag.Bool("json", false, "print the report as JSON")
+	tell := flag.Uint64("tell", 0, "tell the story of this seed instead, made short if an invariant is broken in it")
+	all := flag.Bool("all", false, "with -tell: all that happened, not made short")
+	profile := flag.String("cpuprofile", "", "write a profile of the processor's time to this file")
+	flag.Parse()
+	if *tell > 0 {
+		for _, line := range sim.Tell(*tell, *all, o.Story) {
+			fmt.Println(line)
+		}
+		return 0
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return fail(err)
+		}
+		defer func() { _ = f.Close() }()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return fail(err)
+		}
+		defer pprof.StopCPUProfile()
+	}
+	report := sim.RunAll(o)
+	var err error
+	if *asJSON {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(report.Summary())
+	} else {
+		err = report.Write(os.Stdout)
+	}
+	switch {
+	case err != nil:
+		return fail(err)
+	case len(report.Broken) > 0:
+		return 1
+	}
+	return 0
+}
+
+func fail(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	return 2
+}
