@@ -66,7 +66,11 @@ func TestOneAnswerStandsForOneTask(t *testing.T) {
 			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
 		}, "held"},
 		{"both are heard", func(*world) {}, "scaled in"},
-		{"both are heard, and a cannot be described", func(w *world) {
+		{"both are heard, each name tells its task, and a cannot be described", func(w *world) {
+			w.fleet.errs["a-svc"] = broken(policy.FleetUnavailable, "503")
+		}, "scaled in"},
+		{"both are heard, no name tells its task, and a cannot be described", func(w *world) {
+			w.fleet.change("b-svc", "b0", func(t *policy.Task) { t.ID = "task" })
 			w.fleet.errs["a-svc"] = broken(policy.FleetUnavailable, "503")
 		}, "held"},
 	}

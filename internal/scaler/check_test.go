@@ -47,11 +47,15 @@ func TestCheck(t *testing.T) {
 		{"a busy worker", func(w *world) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Nodes[1].Active = policy.Known(1)
-		}, policy.Hold, []policy.Reason{policy.ReasonWork}, "1", ""},
+		}, policy.Candidate, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}, "1", ""},
 		{"held work", func(w *world) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Queues["celery"] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(3)}
-		}, policy.Hold, []policy.Reason{policy.ReasonWork}, "0", ""},
+		}, policy.Candidate, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}, "0", ""},
+		{"as much held work as two workers are meant to have", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Queues["celery"] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(11)}
+		}, policy.Hold, []policy.Reason{policy.ReasonSteady}, "0", ""},
 		{"held work that cannot be told apart holds, and calls nobody: it may be due in days", func(w *world) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Loose = policy.Known(5000)
@@ -62,7 +66,12 @@ func TestCheck(t *testing.T) {
 		{"a worker that listens and does not answer is busy", func(w *world) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Nodes = w.broker.look.Nodes[:1]
-		}, policy.Hold, []policy.Reason{policy.ReasonWork}, "1", ""},
+		}, policy.Candidate, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}, "1", ""},
+		{"none of two that listen answers", func(w *world) {
+			w.run("worker", 2, "celery")
+			w.broker.look.Nodes = nil
+			w.Targets[0].Limits.MessagesPerWorker = 1
+		}, policy.Candidate, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}, "2", ""},
 		{"a running task that nobody hears from", func(w *world) {
 			w.run("worker", 2, "celery")
 			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
@@ -95,8 +104,22 @@ func TestCheck(t *testing.T) {
 			w.run("worker", 1, "celery")
 			w.broker.look.Nodes[0].Active = policy.Unknown("pickle")
 		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "null", ""},
-		{"a drained worker stands for no running task", func(w *world) {
+		{"a drained worker that is idle is let go", func(w *world) {
 			w.run("worker", 1)
+		}, policy.Candidate, []policy.Reason{policy.ReasonIdle, policy.ReasonSettle}, "0", ""},
+		{"a drained worker that is busy is left to finish", func(w *world) {
+			w.run("worker", 1)
+			w.broker.look.Nodes[0].Active = policy.Known(1)
+		}, policy.Hold, []policy.Reason{policy.ReasonSteady}, "1", ""},
+		{"a drained worker is no capacity", func(w *world) {
+			w.run("worker", 1)
+			w.setBacklog("celery", 1)
+		}, policy.ScaleOut, []policy.Reason{policy.ReasonBacklog, policy.ReasonResume}, "0", ""},
+		{"two drained workers whose names tell nothing cannot both be in the one running task", func(w *world) {
+			w.run("worker", 1)
+			w.fleet.tasks["worker-svc"][0].ID = "task"
+			w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "other", Answers: 1, Active: policy.Known(0)})
+			w.broker.look.Listeners.N++
 		}, policy.Hold, []policy.Reason{policy.ReasonUnknown}, "null", ""},
 		{"a foreign worker's tasks are not ours", func(w *world) {
 			w.run("worker", 1, "celery")
@@ -240,18 +263,28 @@ func TestSilenceIsAttributed(t *testing.T) {
 	if got := actions(w, t); got != "scale_out hold" {
 		t.Errorf("500 loose messages and no worker: %s", got)
 	}
-	// A drained worker that is busy may be either's.
+	// A drained worker that is busy, and whose name tells nothing, is neither's while each task has been heard from without it.
 	w = setUp(t)
 	w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "old", Answers: 1, Active: policy.Known(1)})
 	w.broker.look.Listeners = policy.Known(3)
+	if got := actions(w, t); got != "candidate candidate" {
+		t.Errorf("a drained worker of nobody is busy: %s", got)
+	}
+	// Where one task each has not been heard from, it may be either's.
+	for _, service := range []string{"worker-svc", "video-svc"} {
+		w.fleet.changeService(service, func(s *policy.Service) { s.Desired, s.Running = 2, 2 })
+		w.fleet.tasks[service] = append(w.fleet.tasks[service], policy.Task{ID: "x", State: policy.TaskRunning, StartedAt: start.Add(-time.Hour)})
+	}
 	if got := actions(w, t); got != "hold hold" {
-		t.Errorf("a drained worker is busy: %s", got)
+		t.Errorf("a drained worker of either is busy: %s", got)
 	}
 }
 
 func TestOneBrokenBrokerSpoilsNoOther(t *testing.T) {
 	t.Parallel()
-	bad := &fakeBroker{err: broken(policy.BrokerRefused, "look at broker: WRONGPASS")}
+	bad := &fakeBroker{
+		ports: &ports{}, now: time.Now, err: broken(policy.BrokerRefused, "look at broker: WRONGPASS"),
+	}
 	w := newWorld(t, func(o *Options) {
 		other := target("video", "video")
 		other.Broker = "bad"
@@ -344,7 +377,7 @@ func TestTheAnswerOfTheOriginalCheck(t *testing.T) {
 	}
 	want := `{"target":"worker","should_scale_in":true,"should_scale_out":false,"queue_len":0,"active_tasks":0,"held":0,` +
 		`"desired_count":2,"running_count":2,"error":null,"failed":false,"settle_seconds":61,` +
-		`"seen":{"at":"2026-11-21T12:00:00Z","processed":10,"heard":2},` +
+		`"seen":{"at":"2026-11-21T12:00:00Z","processed":10,"heard":2,"workers":0},` +
 		`"decision":{"action":"candidate","current":2,"desired":0,"wish":0,"reasons":["idle","settle"]}}`
 	if diff := cmp.Diff(want, string(raw)); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
@@ -388,138 +421,6 @@ func TestTheRecordComesBeforeTheEffect(t *testing.T) {
 	_, err = w.ScaleOut(t.Context(), Demand{Target: w.Targets[0], Direct: true})
 	if err != nil || !strings.Contains(log.String(), `"msg":"result","status":"scaled out","target":"worker","service":"worker-svc","desired_count":1`) {
 		t.Errorf("error %v, and the result is not logged: %s", err, log.String())
-	}
-}
-
-// TestTheStoryOfAScaleIn goes the whole way: candidate, confirm, scale in; with what may come between.
-func TestTheStoryOfAScaleIn(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name    string
-		between func(w *world)
-		confirm policy.Action
-		status  string
-		kind    policy.Kind
-		desired int
-	}{
-		{"nothing happens", func(*world) {}, policy.ScaleIn, "scaled in", "", 0},
-		{"a message comes", func(w *world) { w.setBacklog("celery", 1) }, policy.Hold, "held", "", 2},
-		{"a worker becomes busy", func(w *world) { w.broker.look.Nodes[0].Active = policy.Known(1) }, policy.Hold, "held", "", 2},
-		{"a task came and went", func(w *world) {
-			w.broker.beats["celery@worker0"] = policy.Beat{Processed: 6}
-		}, policy.Hold, "held", "", 2},
-		{"a worker is silent now", func(w *world) { w.broker.look.Nodes = w.broker.look.Nodes[:1] }, policy.Hold, "held", "", 2},
-		{"heartbeats stop", func(w *world) { delete(w.broker.beats, "celery@worker1") }, policy.Hold, "held", "", 2},
-		{"the broker fails", func(w *world) {
-			w.broker.err = broken(policy.BrokerUnavailable, "refused")
-		}, policy.Hold, "held", policy.BrokerUnavailable, 2},
-		{"a deployment begins", func(w *world) {
-			svc := w.fleet.services["worker-svc"]
-			svc.Deploying = true
-			w.fleet.services["worker-svc"] = svc
-		}, policy.Hold, "held", "", 2},
-		{"a new task appears", func(w *world) {
-			w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{State: policy.TaskPending, CreatedAt: w.now})
-		}, policy.Hold, "held", "", 2},
-		{"more tasks run than the service counts", func(w *world) {
-			old := policy.Task{State: policy.TaskRunning, CreatedAt: start.Add(-time.Hour), StartedAt: start.Add(-time.Hour)}
-			w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], old)
-		}, policy.Hold, "held", "", 2},
-		{"the tasks cannot be listed", func(w *world) {
-			w.fleet.tasksErr = broken(policy.FleetThrottled, "slow down")
-		}, policy.Hold, "held", policy.FleetThrottled, 2},
-		{"one task is protected", func(w *world) {
-			w.fleet.tasks["worker-svc"][0].ProtectedUntil = w.now.Add(time.Hour)
-		}, policy.ScaleIn, "scaled in", "", 1},
-		{"a protection that has expired", func(w *world) {
-			w.fleet.tasks["worker-svc"][0].ProtectedUntil = w.now
-		}, policy.ScaleIn, "scaled in", "", 0},
-		{"a protected task is stopping already", func(w *world) {
-			w.fleet.tasks["worker-svc"][0].ProtectedUntil = w.now.Add(time.Hour)
-			w.fleet.tasks["worker-svc"][0].State = policy.TaskStopping
-		}, policy.ScaleIn, "scaled in", "", 0},
-		{"the service vanishes", func(w *world) {
-			w.fleet.errs["worker-svc"] = broken(policy.ServiceMissing, "gone")
-		}, policy.Hold, "", policy.ServiceMissing, 2},
-		{"the update fails", func(w *world) {
-			w.fleet.setErr = broken(policy.FleetUnavailable, "503")
-		}, policy.ScaleIn, "", policy.FleetUnavailable, 2},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			w.run("worker", 2, "celery")
-			first := w.one(t)
-			if !first.ShouldScaleIn {
-				t.Fatalf("no candidate: %+v", first.Decision)
-			}
-			w.now = w.now.Add(time.Duration(first.SettleSeconds) * time.Second)
-			tt.between(w)
-			confirm, err := w.CheckOne(t.Context(), Input{Target: "worker", Previous: &first.Seen})
-			if err != nil || confirm.Decision.Action != tt.confirm {
-				t.Errorf("confirm: %+v, %v; want %s", confirm.Decision, err, tt.confirm)
-			}
-			// ScaleIn is called whatever the confirmation said: it has to find out by itself.
-			change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: &first.Seen})
-			if change.Status != tt.status || kindOf(err) != tt.kind {
-				t.Errorf("scale-in: %+v, %v; want %q, kind %q", change, err, tt.status, tt.kind)
-			}
-			if got := w.desired("worker"); got != tt.desired {
-				t.Errorf("the count is %d, want %d", got, tt.desired)
-			}
-		})
-	}
-}
-
-// Of workers of one name it is chance whose heartbeat is heard: they would never be let go if it counted.
-func TestHeartbeatsOfTwinsAreNoWitness(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.run("worker", 2, "celery")
-	w.broker.look.Nodes = w.broker.look.Nodes[:1]
-	w.broker.look.Nodes[0].Answers = 2
-	first := w.one(t)
-	w.now = w.now.Add(time.Duration(first.SettleSeconds) * time.Second)
-	w.broker.beats["celery@worker0"] = policy.Beat{Processed: 3} // The other twin's.
-	change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: &first.Seen})
-	if err != nil || change.Status != "scaled in" || w.desired("worker") != 0 {
-		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
-	}
-	// Where they had names of their own at first, it can no longer be told what they did since.
-	w = newWorld(t)
-	w.run("worker", 2, "celery")
-	first = w.one(t)
-	w.now = w.now.Add(time.Duration(first.SettleSeconds) * time.Second)
-	w.broker.look.Nodes = w.broker.look.Nodes[:1]
-	w.broker.look.Nodes[0].Answers = 2
-	if change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: &first.Seen}); err != nil || change.Status != "held" {
-		t.Errorf("twins where there were none: %+v, %v", change, err)
-	}
-}
-
-func TestScaleInTooEarlyHolds(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.run("worker", 2, "celery")
-	first := w.one(t)
-	w.now = w.now.Add(59 * time.Second)
-	change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: &first.Seen})
-	if err != nil || change.Status != "held" || w.desired("worker") != 2 {
-		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
-	}
-}
-
-func TestScaleInInput(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	for _, payload := range []string{``, `[]`, `{}`, `{"target":"worker"}`, `{"previous":{}}`, `{"target":3,"previous":{}}`} {
-		if _, err := ScaleInInput([]byte(payload)); kindOf(err) != policy.InvalidEvent {
-			t.Errorf("%q: error %v", payload, err)
-		}
-	}
-	if _, err := w.ScaleIn(t.Context(), Input{Target: "gone", Previous: &policy.Sighting{}}); kindOf(err) != policy.UnknownTarget {
-		t.Errorf("unknown target: %v", err)
 	}
 }
 

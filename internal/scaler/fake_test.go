@@ -102,6 +102,10 @@ func (w *world) setBacklog(queue string, n int) {
 	w.broker.look.Queues[queue] = policy.Queue{Backlog: policy.Known(n), Held: policy.Known(0)}
 }
 
+func (w *world) setHeld(queue string, n int) {
+	w.broker.look.Queues[queue] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(n)}
+}
+
 func (w *world) desired(name string) int { return w.fleet.services[name+"-svc"].Desired }
 
 // kindOf is the kind of the error, or "" if it has none.
