@@ -12,21 +12,27 @@ local function hash()
   local n = redis.pcall('HLEN', KEYS[1])
   if type(n) ~= 'number' then return {} end
   if n > mostHeld then return {n, 0} end
-  local part = {n, 1}
-  local tags = redis.call('HKEYS', KEYS[1])
-  for _, tag in ipairs(tags) do
-    local score = redis.pcall('ZSCORE', KEYS[2], tag)
-    local expired = 0
-    if type(score) == 'string' and tonumber(score) <= expiry then expired = 1 end
-    local size = redis.call('HSTRLEN', KEYS[1], tag)
-    local value = ''
-    if size <= budget - kept then
-      value = redis.call('HGET', KEYS[1], tag)
-      budget = budget - size
+  local late = redis.pcall('ZCOUNT', KEYS[2], '-inf', expiry)
+  local part, room, fits, at = {n, 1}, budget - kept, {}, {}
+  for _, tag in ipairs(redis.call('HKEYS', KEYS[1])) do
+    local expired, size = 0, redis.call('HSTRLEN', KEYS[1], tag)
+    if type(late) == 'number' and late > 0 then
+      local score = redis.call('ZSCORE', KEYS[2], tag)
+      if score and tonumber(score) <= expiry then expired = 1 end
     end
     part[#part + 1] = tag
     part[#part + 1] = expired
-    part[#part + 1] = value
+    part[#part + 1] = ''
+    if size <= room then
+      room = room - size
+      fits[#fits + 1] = tag
+      at[#at + 1] = #part
+    end
+  end
+  budget = room + kept
+  for first = 1, #fits, 500 do -- All in one would be too many for Lua's stack.
+    local values = redis.call('HMGET', KEYS[1], unpack(fits, first, math.min(first + 499, #fits)))
+    for i, value in ipairs(values) do part[at[first + i - 1]] = value end
   end
   return part
 end

@@ -135,7 +135,7 @@ func TestLookSendsOnlyTheseCommands(t *testing.T) {
 	}
 	allowed := []string{
 		"hello", "select", "client", "llen", "hlen", "zcount", "eval", "sadd", "srem", "del", "sscan", "publish", "brpop", "get",
-		"lindex", "hkeys", "hstrlen", "hget", "zscore", // By the script.
+		"lindex", "hkeys", "hstrlen", "hmget", "zscore", // By the script.
 		"psubscribe", "smembers", "lpush", // By the worker.
 		"ping", "echo", "monitor", // By the test.
 	}
