@@ -27,35 +27,24 @@ func (m *Model) stop(w *Worker) {
 		m.exit(w, 0)
 		return
 	}
-	m.losesPops(w)
+	if w.room() {
+		w.stray()
+	}
+	// Celery 5.2 sometimes gives nothing back if it was fetching as it was told to stop (section 6.3).
+	w.keeps = w.spec.Version == V52 && w.flight != nil && m.opts.Rand.IntN(3) == 0
 	w.phase = stopping
-	w.age++
+	w.age++ // Its pop does not arrive any more.
 	w.inbox = nil
 	m.wind(w)
 }
 
-// losesPops decides what becomes of a pop that is outstanding or on its way when a worker stops. kombu reads it and gives it
-// back since 5.3; before, what Redis had popped for it was lost (section 6.3).
-func (m *Model) losesPops(w *Worker) {
-	if w.room() {
-		w.stray()
-	}
-	if w.spec.Version != V52 {
-		w.strayTo = time.Time{}
-		if r := w.flight; r != nil {
-			w.flight = nil
-			m.unfly(r, false)
-		}
-	}
-}
-
-// unfly takes a message that was on its way: back to the front of its list, or lost.
+// unfly takes a message that was on its way: to the back of its list, or lost.
 func (m *Model) unfly(r *request, lost bool) {
 	rec := r.msg.record
 	rec.flying--
 	if !lost {
 		r.delivery().Back = m.now
-		m.push(r.msg, true)
+		m.push(r.msg, false)
 	}
 	m.drop(rec)
 }
@@ -71,8 +60,18 @@ func (m *Model) wind(w *Worker) {
 	if len(w.running) > 0 {
 		return
 	}
+	w.strayTo = time.Time{}
+	if r := w.flight; r != nil {
+		// What its last pop brought has been in its socket since: kombu reads it now and gives it back, before 5.3 it was lost.
+		w.flight = nil
+		m.unfly(r, w.spec.Version == V52)
+	}
 	for _, r := range slices.Clone(w.fetched) {
-		m.giveBack(r, true)
+		if w.keeps {
+			m.forget(r)
+		} else {
+			m.giveBack(r, true)
+		}
 	}
 	w.fetched, w.reserved = nil, nil
 	m.exit(w, 0)
@@ -284,7 +283,8 @@ func (w *Worker) Ready() bool {
 }
 
 // Holding tells how many tasks the worker executes, and how many it has that it has not begun and that are due within the
-// horizon: fetched, held by a rate, or on their way to it.
+// horizon: fetched, held by a rate, or on their way to it. A message that was restored behind its back since, past the visibility
+// timeout, is elsewhere: to stop this worker costs it nothing.
 func (w *Worker) Holding(horizon time.Duration) (executing, held int) {
 	w.m.lock()
 	defer w.m.mu.Unlock()
@@ -298,7 +298,7 @@ func (w *Worker) Holding(horizon time.Duration) (executing, held int) {
 		}
 	}
 	for _, r := range w.unbegun() {
-		if !r.msg.eta.After(due) {
+		if !r.msg.eta.After(due) && r.msg.place == unacked && r.msg.holder == w {
 			held++
 		}
 	}
