@@ -5,28 +5,30 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
-// comparePlan is the load under which the ways to scale are compared: the one with long tasks and pauses, with the defaults of
-// Celery, on the newest one.
+// comparePlan is the load under which the ways to scale are compared, with the defaults of Celery, on the newest one.
 func comparePlan(seed uint64) plan {
-	p := newPlan(seed, 0)
-	p.pool, p.version, p.late, p.prefetch, p.min, p.max, p.concurrency = "prefork", newest, false, 4, 0, 4, 2
-	p.sameName, p.quiet, p.faults = false, false, nil
+	p := plan{
+		seed: seed, version: newest, pool: "prefork", concurrency: 2, max: 4, perWorker: 4, prefetch: 4,
+		settle: 2 * time.Second, grace: time.Second, load: everyday, window: 36 * time.Second,
+	}
+	p.batches = p.load.batches(newRand(seed, 0), p)
 	return p
 }
 
-// compare runs the same load under each of the ways, one after the other, so that none disturbs another.
+// arms are the ways to scale that are compared.
+var arms = []arm{emptyList, checkThenReduce, sluice}
+
+// compare runs the same load under each of the ways.
 func compare(ctx context.Context, o options) ([]*result, error) {
-	p := comparePlan(o.seed)
-	var results []*result
-	for _, a := range []arm{emptyList, checkThenReduce, sluice} {
-		dir := fmt.Sprintf("seed-%d-compare-%s", o.seed, strings.ReplaceAll(string(a), " ", "-"))
-		r, err := perform(ctx, p, a, o.lambdas, filepath.Join(o.dir, dir))
+	return side(ctx, len(arms), o.parallel, func(ctx context.Context, i int) (*result, error) {
+		dir := fmt.Sprintf("seed-%d-compare-%s", o.seed, strings.ReplaceAll(string(arms[i]), " ", "-"))
+		r, err := perform(ctx, comparePlan(o.seed), arms[i], o.lambdas, filepath.Join(o.dir, dir))
 		if err != nil {
-			return nil, fmt.Errorf("scaled by %s: %w", a, err)
+			return nil, fmt.Errorf("scaled by %s: %w", arms[i], err)
 		}
-		results = append(results, r)
-	}
-	return results, nil
+		return r, nil
+	})
 }

@@ -95,9 +95,9 @@ func judge(f *facts) verdict {
 			if first.IsZero() || m.sent.Before(first) {
 				first = m.sent
 			}
-		}
-		if m.finished() {
-			v.done++
+			if m.finished() {
+				v.done++
+			}
 		}
 		v.findings = append(v.findings, f.harmTo(m)...)
 		for _, a := range m.attempts {
@@ -161,7 +161,7 @@ func (f *facts) harmTo(m *message) []finding {
 	switch {
 	case a.left != "":
 		add(left, byNobody, "", f.ended, fmt.Sprintf("it is %s in the broker since %s", a.left, clock(a.since())))
-	case len(a.runs) > 0 && a.runs[len(a.runs)-1].outcome == cut && f.alive(a.runs[len(a.runs)-1].host):
+	case f.executes(a):
 		r := a.runs[len(a.runs)-1]
 		add(left, byNobody, r.host, f.ended, fmt.Sprintf("%s executes it since %s and has not ended it", short(r.host), clock(r.start)))
 	default:
@@ -201,6 +201,15 @@ func (f *facts) interruptions() []finding {
 		}
 	}
 	return found
+}
+
+// executes says whether the newest run of an attempt still goes on, or stands still.
+func (f *facts) executes(a *attempt) bool {
+	if len(a.runs) == 0 {
+		return false
+	}
+	r := a.runs[len(a.runs)-1]
+	return r.outcome == cut && f.alive(r.host) && !f.childKilled(r)
 }
 
 // alive says whether a worker had not stopped by the end.

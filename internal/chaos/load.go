@@ -16,6 +16,7 @@ const (
 	saturated load = "saturated" // More than the workers can do, all the time.
 	tail      load = "tail"      // Many short tasks and a few long ones, which go on when most workers have nothing to do any more.
 	mixed     load = "mixed"     // All of that, and tasks with an ETA, with retries, and with a limited rate.
+	everyday  load = "everyday"  // For the comparison: bursts with long tasks among them, pauses, tasks with an ETA and with retries.
 )
 
 // batches makes the load of a plan.
@@ -24,8 +25,8 @@ func (l load) batches(r *rand.Rand, p plan) []batch {
 	slots := p.max * p.concurrency // Tasks that can be executed at a time.
 	switch l {
 	case idleLoad:
-		for at := 0.5; at < p.window.Seconds(); at += 6 + 6*r.Float64() {
-			s.send(at, true, s.work(0.01, 0.5))
+		for at := 0.5; at < p.window.Seconds(); at += 3 + 7*r.Float64() {
+			s.send(at, true, s.some(1+r.IntN(3), 0.01, 1)...)
 		}
 	case trickle:
 		for at := 0.5; at < p.window.Seconds(); at += 0.1 + 0.9*r.Float64() {
@@ -48,6 +49,15 @@ func (l load) batches(r *rand.Rand, p plan) []batch {
 			s.send(at, false, s.work(0.05, 1))
 		}
 		s.send(0.7*p.window.Seconds(), true, append(s.some(3*slots, 0.05, 0.3), s.long(0.5))...)
+	case everyday:
+		for at := 0.5; at < p.window.Seconds(); at += 9 + 3*r.Float64() {
+			later, again := s.work(0.1, 0.5), s.work(0.1, 0.5)
+			later.countdown, again.retries = 3+3*r.Float64(), 1
+			s.send(at, true, append(s.some(3*slots, 0.02, 0.4), s.long(0.5), later, again)...)
+			for i := range 4 {
+				s.send(at+1+float64(i)+r.Float64(), i == 0, s.some(1+r.IntN(3), 0.02, 0.4)...)
+			}
+		}
 	case mixed:
 		s.send(0.5, true, append(s.some(2*slots, 0.01, 1), s.long(0.5))...)
 		for at := 2.0; at < p.window.Seconds(); at += 1 + 3*r.Float64() {

@@ -23,6 +23,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/redis/go-redis/v9"
+
 	"sluice/internal/testenv"
 )
 
@@ -46,6 +48,7 @@ func main() {
 	flag.StringVar(&o.lambdas, "functions", filepath.Join(testenv.Root(), "build", "local"), "the `folder` with the Lambda functions")
 	flag.Parse()
 	o.dir = filepath.Join(testenv.Root(), "build", "chaos")
+	redis.SetLogger(silent{})        // That a broker which was killed does not answer is no news.
 	_ = os.Unsetenv("AWS_CA_BUNDLE") // A certificate bundle of the machine's own must not reach the clients of the local cloud.
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -61,6 +64,11 @@ func main() {
 	os.Exit(status)
 }
 
+// silent is a logger for the Redis client.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 // conduct does all rounds and the comparison, prints what came of them, and returns the exit status.
 func conduct(ctx context.Context, o options, out io.Writer) int {
 	plans := make([]plan, o.rounds)
@@ -68,13 +76,22 @@ func conduct(ctx context.Context, o options, out io.Writer) int {
 		plans[i] = newPlan(o.seed, o.first+i)
 		_, _ = fmt.Fprintln(out, plans[i])
 	}
-	results, err := performAll(ctx, plans, o)
+	results, err := side(ctx, len(plans), o.parallel, func(ctx context.Context, i int) (*result, error) {
+		p := plans[i]
+		r, err := perform(ctx, p, sluice, o.lambdas, filepath.Join(o.dir, fmt.Sprintf("seed-%d-round-%d", p.seed, p.number)))
+		if err != nil {
+			return nil, fmt.Errorf("round %d: %w", p.number, err)
+		}
+		return r, nil
+	})
 	if err != nil {
 		_, _ = fmt.Fprintf(out, "\nchaos: %v\n", err)
 		return 1
 	}
-	_, _ = fmt.Fprintln(out)
-	table(out, results)
+	if len(results) > 0 {
+		_, _ = fmt.Fprintln(out)
+		table(out, results)
+	}
 	broken := reproaches(results)
 	if o.compare {
 		compared, err := compare(ctx, o)
@@ -82,7 +99,8 @@ func conduct(ctx context.Context, o options, out io.Writer) int {
 			_, _ = fmt.Fprintf(out, "\nchaos: compare: %v\n", err)
 			return 1
 		}
-		_, _ = fmt.Fprintf(out, "\n  The same load without faults: %v\n\n", compared[0].plan)
+		p := compared[0].plan
+		_, _ = fmt.Fprintf(out, "\n  The same load without faults: %s; %d messages, a look each %v\n\n", p.label(), p.jobs(), sweepEvery)
 		comparison(out, compared)
 		for _, r := range compared {
 			if r.arm == sluice {
@@ -111,24 +129,23 @@ func conduct(ctx context.Context, o options, out io.Writer) int {
 	return 1
 }
 
-// performAll performs the rounds, some side by side. The first error ends them all.
-func performAll(ctx context.Context, plans []plan, o options) ([]*result, error) {
+// side does n things, so many side by side, and returns what came of them in order. The first error ends them all.
+func side(ctx context.Context, n, parallel int, do func(context.Context, int) (*result, error)) ([]*result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	results := make([]*result, len(plans))
-	places := make(chan struct{}, max(1, o.parallel))
+	results := make([]*result, n)
+	places := make(chan struct{}, max(1, parallel))
 	var wg sync.WaitGroup
-	for i, p := range plans {
+	for i := range n {
 		places <- struct{}{}
 		if ctx.Err() != nil {
 			break
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			r, err := perform(ctx, p, sluice, o.lambdas, filepath.Join(o.dir, fmt.Sprintf("seed-%d-round-%d", p.seed, p.number)))
+			r, err := do(ctx, i)
 			if err != nil {
-				cancel(fmt.Errorf("round %d: %w", p.number, err))
-				return
+				cancel(err)
 			}
 			results[i] = r
 		})

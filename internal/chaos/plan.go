@@ -66,7 +66,7 @@ type job struct {
 
 // newPlan makes the plan of round number of a run with that seed. It depends on nothing else.
 func newPlan(seed uint64, number int) plan {
-	r := rand.New(rand.NewPCG(seed, uint64(number)))
+	r := newRand(seed, number)
 	p := plan{
 		number: number, seed: seed,
 		version: versions[(number+number/len(pools))%len(versions)], pool: pools[number%len(pools)],
@@ -92,6 +92,9 @@ func newPlan(seed uint64, number int) plan {
 	return p
 }
 
+// newRand is the chance of a round.
+func newRand(seed uint64, number int) *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(number))) }
+
 // pick returns one of the values by chance.
 func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
 
@@ -108,7 +111,10 @@ func (p plan) jobs() int {
 // after the visibility timeout takes that long; a function that died may hold the lock for a scale-in for as long as it could
 // have lived, two minutes and some.
 func (p plan) bound() time.Duration {
-	bound := 90*time.Second + visibility
+	bound := 30*time.Second + visibility
+	if len(p.faults) > 0 {
+		bound += time.Minute
+	}
 	if slices.ContainsFunc(p.faults, func(f fault) bool { return f.kind == killFunction || f.kind == stallFunction }) {
 		bound += 150 * time.Second
 	}
