@@ -25,12 +25,18 @@ const (
 // An error of kind policy.BrokerUnavailable or policy.BrokerRefused is the broker's, and the nodes may have been told or not.
 // Any other error says that nothing was sent (a node without a name or queues, or listed twice), that a worker answered
 // with an error, or that more workers answered under a name than the node's Answers: the command has reached them all.
+//
+// A worker carries out a command after it has answered: within milliseconds where its pool is prefork, threads or solo, within
+// 2 s where it is gevent or eventlet, and there not before a task ends if the worker has fetched one that has no room in its
+// pool. Commands that it has not carried out yet have no order: gevent and eventlet of Celery 5.2 to 5.6 take the last first.
+// So nothing opposite may be sent, and no worker be taken for drained for good, before a look has shown the effect of the
+// last command. Source: celery.worker.consumer.Consumer.call_soon.
 func (b *Broker) Cancel(ctx context.Context, nodes []policy.Node) error {
 	return b.control(ctx, methodCancel, "stop fetching", nodes)
 }
 
 // Consume satisfies scaler.Broker: it sends add_consumer for each queue to the nodes that have it. Everything else is as with
-// Cancel. A worker of Celery 5.2 to 5.6 consumes until its connection to the broker breaks, and is then deaf on the queue,
+// Cancel: a worker may still look drained for 2 s and then fetch, so it must not be let go meanwhile. A worker of Celery 5.2 to 5.6 consumes until its connection to the broker breaks, and is then deaf on the queue,
 // until it is told again.
 func (b *Broker) Consume(ctx context.Context, nodes []policy.Node) error {
 	return b.control(ctx, methodAdd, "fetch again", nodes)

@@ -184,13 +184,19 @@ func (d *drain) idle(t *testing.T) {
 	if got := d.waiting(); got != 3 || d.ended("idle") != 0 {
 		t.Errorf("%d of 3 messages wait, %d have ended", got, d.ended("idle"))
 	}
-	d.cancel(t) // What is drained may be told again.
+	d.cancel(t) // What is drained may be told again. Its log alone tells that it has been carried out.
+	for _, queue := range drainQueues {
+		d.until("the worker has cancelled again", func() error {
+			if n := strings.Count(d.worker.log.String(), "Canceling queue "+queue); n != 2 {
+				return fmt.Errorf("it has cancelled %s %d times", queue, n)
+			}
+			return nil
+		})
+	}
 	d.consumes(t)
 	d.consume(t)
 	d.consumes(t, drainQueues...)
 	d.ends("idle", 3)
-	d.consume(t) // So may what consumes.
-	d.consumes(t, drainQueues...)
 }
 
 // A drained worker stays so when it connects anew. A resumed one of Celery before 5.7 is deaf then, until it is told again.
@@ -342,9 +348,9 @@ func (d *drain) stopped(t *testing.T) {
 	d.video("seldom", "seldom", 3, nil)
 	d.ends("seldom", 1)
 	var fetched []policy.Fetched
-	d.until("four messages are held", func() error {
+	d.until("all have been fetched, and four are held", func() error {
 		look, err := d.look()
-		if err != nil || len(look.Fetched) != 4 || !look.FetchedKnown {
+		if err != nil || look.Queues["video"].Backlog != policy.Known(0) || len(look.Fetched) != 4 || !look.FetchedKnown {
 			return fmt.Errorf("look %+v, %w", look, err)
 		}
 		fetched = look.Fetched
@@ -389,4 +395,37 @@ func (d *drain) stopped(t *testing.T) {
 	if err != nil || look.Queues["video"].Backlog != policy.Known(2) || look.Queues["video"].Later != 2 || !look.FetchedKnown {
 		t.Errorf("look after the worker has ended: %+v, %v", look, err)
 	}
+}
+
+// Two workers under one name: what one of them is told, both are. The error says so, and what has to be done about it.
+func TestDrainEqualNames(t *testing.T) {
+	addr := testenv.RedisServer(t)
+	lab := newLab(t, testenv.Python(t), addr, nil)
+	lab.start(drainWorker, "-P", "solo", "-Q", "video,mail")
+	lab.start(drainWorker, "-P", "solo", "-Q", "video,mail")
+	broker := newBroker(t, Options{Addrs: []string{addr}})
+	are := func(what string, queues ...string) {
+		t.Helper()
+		lab.until(what, func() error {
+			look, err := broker.Look(t.Context(), drainQueues, testPatience)
+			want := []policy.Node{{Name: drainWorker, Answers: 2, Queues: queues, Active: policy.Known(0)}}
+			if err != nil || !cmp.Equal(want, look.Nodes) {
+				return fmt.Errorf("look %+v, %w", look, err)
+			}
+			return nil
+		})
+	}
+	are("both consume", drainQueues...)
+	one := node(drainWorker, drainQueues...)
+	err := broker.Cancel(t.Context(), []policy.Node{one})
+	if !errors.Is(err, errEqualNames) || !strings.Contains(err.Error(), "node "+drainWorker+": 2 workers answered under this name, 1 known") {
+		t.Errorf("cancel: %v", err)
+	}
+	are("both are drained")
+	both := one
+	both.Answers = 2
+	if err := broker.Consume(t.Context(), []policy.Node{both}); err != nil {
+		t.Errorf("consume of both: %v", err)
+	}
+	are("both consume again", drainQueues...)
 }
