@@ -322,7 +322,7 @@ func (v *victim) suspected(o observation, limited map[string]bool) bool {
 
 // suspect asks the victims that may hold a message which tasks' rates they limit.
 func (r *release) suspect(ctx context.Context, o observation) error {
-	if r.all() {
+	if r.all() && !r.stuck {
 		return nil // It goes to none only if nothing at all is held.
 	}
 	var nodes []policy.Node
@@ -350,7 +350,7 @@ func (r *release) suspect(ctx context.Context, o observation) error {
 func (r *release) leaving() []*victim {
 	var empty []*victim
 	for _, v := range r.victims {
-		if v.empties >= emptyLooks && (!v.holds || r.all()) {
+		if v.empties >= emptyLooks && (!v.holds || r.all() && !r.stuck) {
 			empty = append(empty, v)
 		}
 	}

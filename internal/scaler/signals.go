@@ -114,6 +114,16 @@ func (o observation) stuck(sig policy.Signals) bool {
 		o.service.Desired == 0 || o.service.Running < o.service.Desired || o.service.Pending > 0 {
 		return false
 	}
+	// What was fetched too long ago is backlog as well, but no proof: the very worker may hold it, until it is due.
+	waiting := sig.Backlog.N
+	for _, f := range o.view.look.Fetched {
+		if f.Expired && !f.Later {
+			waiting--
+		}
+	}
+	if waiting <= 0 || !o.view.look.FetchedKnown {
+		return false
+	}
 	return !slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
 		return n.Active != policy.Known(0)
 	})
