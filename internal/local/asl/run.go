@@ -114,6 +114,40 @@ func fits(raw []byte, what string) *failure {
 	return &failure{name: DataLimit, cause: fmt.Sprintf("the %s has %d bytes, and %d are the limit", what, len(raw), maxData)}
 }
 
+// small says that a value is so small that it surely fits, without writing it: a simulator runs many states.
+func small(v any) bool { return bound(v, maxData) > 0 }
+
+// bound returns what is left of a number of bytes when the value has been written, as far as that can be told cheaply: a text
+// may take six bytes for each of its own, and white space is none. It is 0 or less if that is more than there were.
+func bound(v any, left int) int {
+	switch v := v.(type) {
+	case string:
+		return left - 6*len(v) - 3
+	case json.Number:
+		return left - len(v) - 1
+	case []any:
+		left -= 2
+		for _, item := range v {
+			if left = bound(item, left); left <= 0 {
+				return left
+			}
+		}
+		return left
+	case map[string]any:
+		left -= 2
+		for name, item := range v {
+			if left = bound(item, left-6*len(name)-4); left <= 0 {
+				return left
+			}
+		}
+		return left
+	case json.RawMessage:
+		return left - len(v) - 1
+	default: // A boolean or null.
+		return left - 6
+	}
+}
+
 // walk runs the states of a graph from its start to an end, and returns the last output.
 func (x *execution) walk(ctx context.Context, g *graph, l *lane, input any) (any, *failure) {
 	name := g.start
@@ -128,7 +162,7 @@ func (x *execution) walk(ctx context.Context, g *graph, l *lane, input any) (any
 		if f == nil {
 			f = x.record()
 		}
-		if f == nil {
+		if f == nil && !small(output) {
 			f = fits(encode(output), "output of "+name)
 		}
 		if f != nil {
