@@ -253,7 +253,7 @@ func (j *judge) watch() {
 		j.bounds(t)
 		t.state.count = -1
 	}
-	look := 20 * time.Second
+	look := 40 * time.Second
 	j.w.loop.every(epoch.Add(j.w.plan.Calm+look), func() time.Duration { return look }, func() bool {
 		for _, t := range j.w.targets {
 			j.live(t)
@@ -288,18 +288,22 @@ func (j *judge) liveBound(t *target) time.Duration {
 // than its window, and the policy gives each worker as many messages as it is meant to have: so long nobody waits in vain.
 func (j *judge) live(t *target) {
 	backlog := j.backlog(t)
-	work, up := backlog, 0
+	work, up, drained := backlog, 0, 0
 	horizon := j.w.plan.Brokers[t.plan.Broker].Horizon
 	for _, k := range t.live {
-		if k.worker == nil || !k.worker.Ready() || !fetches(k.worker, t.plan.Queues) {
+		if k.worker == nil || !k.worker.Ready() {
+			continue
+		}
+		executing, held := k.worker.Holding(horizon)
+		if !fetches(k.worker, t.plan.Queues) {
+			drained += executing
 			continue
 		}
 		up++
-		executing, held := k.worker.Holding(horizon)
 		work += executing + held
 	}
 	// A message that a worker still has and that was restored behind its back is there twice.
-	work = min(work, len(t.left()))
+	work = min(work, len(t.left())-drained)
 	f := t.inForce()
 	need := min((work+t.plan.MessagesPerWorker-1)/t.plan.MessagesPerWorker, f.max)
 	t.state.short = j.since(t.state.short, backlog > 0 && up < need && !f.paused)
@@ -340,7 +344,19 @@ func (j *judge) backlog(t *target) int {
 // candidate, one that was held by a young task; and what each waits for.
 func (j *judge) frugalBound(t *target) time.Duration {
 	p := j.w.plan
-	return 3*p.SweepEvery + 2*p.SweepJitter + t.plan.Settle + t.plan.Grace + t.plan.Floor + 4*time.Minute + 180*time.Second + 4*time.Minute
+	held := max(t.plan.Floor, p.longestHold(t.index))
+	return 3*p.SweepEvery + 2*p.SweepJitter + t.plan.Settle + t.plan.Grace + held + 180*time.Second + 2*time.Minute
+}
+
+// longestHold is how long an event asks at most to keep workers of the target.
+func (p *plan) longestHold(target int) time.Duration {
+	var hold time.Duration
+	for _, s := range p.Sends {
+		if s.Target == target {
+			hold = max(hold, s.Hold)
+		}
+	}
+	return hold
 }
 
 // frugal judges whether a target without work goes down.

@@ -77,17 +77,17 @@ type sendPlan struct {
 func newPlan(seed uint64) *plan {
 	d := stream(seed, "world")
 	p := &plan{Seed: seed, SweepEvery: 5 * time.Minute}
-	if d.chance(0.15) {
+	if d.chance(0.12) {
 		p.SweepEvery = time.Minute
 	}
-	active := d.between(8*time.Minute, 40*time.Minute)
-	if d.chance(0.08) {
+	active := d.between(5*time.Minute, 30*time.Minute)
+	if d.chance(0.04) {
 		active = d.between(time.Hour, 4*time.Hour)
 	}
 	p.Calm = active
 	p.Quiet = active
 	// Time for everything that was begun to come to rest: see bounds.
-	p.Length = active + 7*p.SweepEvery + 8*time.Minute
+	p.Length = active + 6*p.SweepEvery + 8*time.Minute
 	if d.chance(0.2) {
 		p.Quiet = p.Length
 	}
