@@ -9,7 +9,9 @@
 //
 // Reads are tried again within the caller's deadline. A write is tried again only where ECS has surely not done it (it was
 // throttled): a time-out or a 5xx leaves it open whether the count was written, and writing it blindly again could undo
-// what another has decided since.
+// what another has decided since. Protection and tags are written again like reads: twice is as good as once.
+//
+// Which worker runs in which task, the names of the workers tell, or they do not: see Match.
 //
 // Every error is a *policy.Error, so that the state machine knows what is worth trying again.
 package fleet

@@ -280,3 +280,47 @@ func BenchmarkTickAtRest(b *testing.B) {
 		m.Next()
 	}
 }
+
+// BenchmarkChange sets the count of one of two services up and down by one, with all that follows from it.
+func BenchmarkChange(b *testing.B) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	loop := &endsInLoop{}
+	m := ecs.New(ecs.Options{Now: func() time.Time { return now }, Runner: loop})
+	for _, name := range []string{"a", "b"} {
+		if err := m.CreateService(ecs.ServiceConfig{Name: name, Desired: 5}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	in := &awsecs.UpdateServiceInput{Service: aws.String("a")}
+	for i := 0; b.Loop(); i++ {
+		now = now.Add(time.Minute)
+		in.DesiredCount = aws.Int32(int32(5 + i%2))
+		if _, err := ecs.Direct(m).UpdateService(b.Context(), in); err != nil {
+			b.Fatal(err)
+		}
+		loop.end()
+		m.Tick()
+	}
+}
+
+// endsInLoop is a Runner as a simulator's: its tasks end when the loop of the simulator says so.
+type endsInLoop struct{ ending []func(ecs.Exit) }
+
+func (l *endsInLoop) Start(_ ecs.Spec, ended func(ecs.Exit)) (ecs.Process, error) {
+	return &endingTask{l, ended}, nil
+}
+
+func (l *endsInLoop) end() {
+	for _, ended := range l.ending {
+		ended(ecs.Exit{})
+	}
+	l.ending = l.ending[:0]
+}
+
+type endingTask struct {
+	loop  *endsInLoop
+	ended func(ecs.Exit)
+}
+
+func (t *endingTask) Terminate() { t.loop.ending = append(t.loop.ending, t.ended) }
+func (t *endingTask) Kill()      {}

@@ -3,12 +3,14 @@
 //
 // It is a model with a clock put in from outside: nothing happens but in a call, Tick moves everything on to the present
 // of that clock, and Next says when Tick has something to do again. Run drives it in real time; a simulator drives it in
-// virtual time. What a task is, a Runner decides: Processes makes each one a real process tree on this machine.
+// virtual time, and calls it by Direct rather than by HTTP. What a task is, a Runner decides: Processes makes each one a
+// real process tree on this machine. The same seed, clock and calls give the same events.
 //
 // It is faithful where a scaler can be hurt: which unprotected task is stopped is a (seeded) choice of its own and not the
-// caller's, protected tasks block a lower count, the counts can lag behind the tasks, a task on its way out is still there,
-// a worker that crashes comes back later and later, and rates are limited as documented. It knows no load balancers, no
-// capacity, no IAM and no task definitions but by name.
+// caller's, protected tasks block a lower count and a deployment, zones are evened out over everybody's head, Spot capacity
+// ends, the counts can lag behind the tasks, a task on its way out is still there, a worker that crashes comes back later
+// and later, and rates are limited as documented. It knows no load balancers, no capacity, no IAM and no task definitions
+// but by name.
 package ecs
 
 import (
@@ -199,7 +201,8 @@ func (m *Model) Run(ctx context.Context) {
 	}
 }
 
-// Close kills the processes of all tasks and returns when they have ended. Nothing starts afterwards.
+// Close kills the processes of all tasks and returns when they have ended, which something else than its caller has to tell.
+// Nothing starts afterwards.
 func (m *Model) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

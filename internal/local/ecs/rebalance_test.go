@@ -86,7 +86,7 @@ func TestNoRebalancingUnasked(t *testing.T) {
 }
 
 func TestUnevenByOneIsEvenEnough(t *testing.T) {
-	s := newStage(t, Options{}, ServiceConfig{Name: "a", Desired: 5, Zones: []string{"x", "y"}, Rebalancing: true})
+	s := newStage(t, Options{Pending: time.Second}, ServiceConfig{Name: "a", Desired: 5, Zones: []string{"x", "y"}, Rebalancing: true})
 	s.pass(time.Minute)
 	if diff := cmp.Diff(map[string]int{"x": 3, "y": 2}, s.zones()); diff != "" || len(s.tasks) != 5 {
 		t.Errorf("%d tasks were started, zones (-want +got):\n%s", len(s.tasks), diff)

@@ -9,7 +9,8 @@ import (
 type Runner interface {
 	// Start starts the task and returns at once; an error means that it could not be started. The Runner calls ended
 	// exactly once when nothing of the task is left, never before Start has returned and not from inside a call to the
-	// Process; the model's lock is held during Start and the Process's methods.
+	// Process; the model's lock is held during Start and the Process's methods. A simulator in one goroutine has them note
+	// what is to come, and calls ended from its own loop when that time has come; what follows from it, the next Tick does.
 	Start(spec Spec, ended func(Exit)) (Process, error)
 }
 

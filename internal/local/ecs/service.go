@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
 // The states of services and deployments, as ECS names them.
@@ -46,10 +48,10 @@ type service struct {
 	status      string
 	desired     int
 	createdAt   time.Time
-	deployments []*deployment // The first is the PRIMARY one.
-	tasks       []*task       // Those that have not stopped.
-	events      []note        // The newest first, as ECS tells them; a hundred at most.
-	blocked     bool          // The last try to lower the count was blocked by protected tasks.
+	deployments []*deployment        // The first is the PRIMARY one.
+	tasks       []*task              // Those that have not stopped.
+	events      []types.ServiceEvent // The newest first, as ECS tells them; a hundred at most. None is ever changed.
+	blocked     bool                 // The last try to lower the count was blocked by protected tasks.
 
 	failures  int // Tasks that failed in a row.
 	restartAt time.Time
@@ -66,12 +68,6 @@ type deployment struct {
 	state                string
 	createdAt, updatedAt time.Time
 	failedTasks          int
-}
-
-type note struct {
-	at   time.Time
-	id   string
-	text string
 }
 
 // counts is what a service's counts were from a time on.
@@ -150,7 +146,7 @@ func (s *service) failed(now time.Time, backoff time.Duration) {
 func (m *Model) note(s *service, now time.Time, format string, args ...any) {
 	text := fmt.Sprintf("(service %s) ", s.Name) + fmt.Sprintf(format, args...)
 	id := fmt.Sprintf("%016x%016x", m.rand.Uint64(), m.rand.Uint64())
-	s.events = append([]note{{now, id, text}}, s.events[:min(len(s.events), 99)]...)
+	s.events = append([]types.ServiceEvent{{CreatedAt: &now, Id: &id, Message: &text}}, s.events[:min(len(s.events), 99)]...)
 	m.tell(Event{
 		At: now, Cluster: s.Cluster, Service: s.Name, Desired: s.desired, Previous: s.desired,
 		Status: s.status, Reason: text,

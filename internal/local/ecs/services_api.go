@@ -100,11 +100,7 @@ func (m *Model) describe(s *service, tags bool) types.Service {
 		}
 		out.Deployments = append(out.Deployments, td)
 	}
-	for _, n := range s.events {
-		out.Events = append(out.Events, types.ServiceEvent{
-			CreatedAt: aws.Time(n.at), Id: aws.String(n.id), Message: aws.String(n.text),
-		})
-	}
+	out.Events = slices.Clone(s.events)
 	if tags {
 		out.Tags = sdkTags(s.Tags)
 	}
