@@ -78,7 +78,7 @@ type Sighting struct {
 	At        time.Time `json:"at"`
 	Processed int64     `json:"processed"` // Tasks that the workers have accepted since they started, all together.
 	Heard     int       `json:"heard"`     // How many workers that sum is of; 0 where workers send no heartbeats.
-	Workers   int       `json:"workers"`   // How many workers were to be left then.
+	Workers   int       `json:"workers"`   // How many workers were wanted then: see Want.
 	Stuck     bool      `json:"stuck,omitempty"`
 }
 
@@ -176,6 +176,12 @@ func raise(s Signals, l Limits, wish int) (want int, why []Reason) {
 	return want, why
 }
 
+// Want is how many workers that fetch the target is to have by the work, what was asked for, and the bounds.
+func Want(s Signals, l Limits) int {
+	want, _ := raise(s, l, wish(s, l))
+	return want
+}
+
 // steady are the reasons of a count that fits.
 func steady(why []Reason) []Reason {
 	reasons := []Reason{ReasonSteady}
@@ -252,7 +258,7 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 		atLeast(1, ReasonMoved)
 	}
 	if s.Prior != nil {
-		atLeast(s.Prior.Workers, ReasonMoved) // The most that was wanted while it settled.
+		atLeast(s.Prior.Workers+s.Drained.Tasks-s.Drained.Idle, ReasonMoved) // The most that was wanted while it settled.
 	}
 	// ECS would not go below them: asking for less leaves the service blocked, and a deployment with it.
 	atLeast(s.Tasks.Protected, ReasonProtected)

@@ -271,7 +271,7 @@ func TestDecide(t *testing.T) {
 		{
 			"idle, by steps, and their names tell nothing: all or none",
 			func(s *Signals, l *Limits) { s.Tasks.Told, l.ScaleInStep = false, 1 },
-			Decision{Hold, 2, 2, 0, []Reason{ReasonUntold}, 0},
+			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}, 0},
 		},
 		{
 			"a drained worker executes in a task whose other worker fetches: never to none",

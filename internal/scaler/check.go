@@ -189,7 +189,7 @@ func (s *Scaler) judge(ctx context.Context, what string, o observation) TargetCh
 		Seen:          o.seen,
 		Decision:      d,
 	}
-	c.Seen.Workers, c.Seen.Stuck = d.Desired, sig.Stuck
+	c.Seen.Workers, c.Seen.Stuck = policy.Want(sig, limits), sig.Stuck
 	if o.serviceErr == nil {
 		c.DesiredCount, c.RunningCount = &o.service.Desired, &o.service.Running
 	}
