@@ -69,10 +69,14 @@ func killTree(pid int) {
 	if os.Getpid() == 1 {
 		return
 	}
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+	// The list is not of one moment: a process that was read before its parent, which dies meanwhile, hangs on nobody. By the
+	// next time it has become our child, so only two empty lists in a row say that there are none.
+	empty := 0
+	for deadline := time.Now().Add(5 * time.Second); empty < 2 && time.Now().Before(deadline); {
 		alive := descendants(os.Getpid())
-		if len(alive) == 0 {
-			return
+		empty++
+		if len(alive) > 0 {
+			empty = 0
 		}
 		for _, pid := range alive {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
