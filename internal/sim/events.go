@@ -27,6 +27,9 @@ func (w *world) send(s sendPlan) {
 	if s.ETA > 0 {
 		task.ETA = w.loop.now.Add(s.ETA)
 	}
+	if s.Expires > 0 {
+		task.Expires = w.loop.now.Add(s.Expires)
+	}
 	id, err := t.broker.Send(task)
 	if err != nil {
 		// The producer tries again, as kombu does by default.
@@ -45,6 +48,9 @@ func later(s sendPlan) string {
 	text := ""
 	if s.ETA > 0 {
 		text += ", due in " + s.ETA.String()
+	}
+	if s.Expires > 0 {
+		text += ", expires in " + s.Expires.String()
 	}
 	if s.Task.Retries > 0 {
 		text += ", will be retried"

@@ -88,6 +88,7 @@ type targetJudgement struct {
 	idle    time.Time       // Since when it has been without work, and its count the same.
 	count   int             // That count.
 	blocked time.Time       // Since when more tasks have run than our count asks for.
+	below   time.Time       // Since when its count has been below min.
 }
 
 // limitsInForce are the bounds and the pause from a time on.
@@ -135,10 +136,25 @@ func (j *judge) stops(k *task, reason string) {
 		j.w.tally.count("stops by others: operator or rebalancing")
 	default:
 		t.ours--
+		k.ours = true
 		j.w.tally.count("stops by us")
 		if k.executing+k.held > 0 {
 			j.w.brokenAt(Lossless, t.index, "ECS stops task %s of %s because of the count that we lowered, while it executes %d and holds %d messages",
 				short(k.id), t.plan.Name, k.executing, k.held)
+		}
+	}
+}
+
+// over judges the end of a worker: one that we made ECS stop has lost nothing on its way out.
+func (j *judge) over(k *task) {
+	if !k.ours {
+		return
+	}
+	for _, id := range k.target.broker.Lost()[k.lost:] {
+		r := k.target.broker.Record(id)
+		if n := len(r.Deliveries); n > 0 && r.Deliveries[n-1].Worker == k.worker {
+			j.w.brokenAt(Lossless, k.target.index, "task %s of %s, which ECS stopped because of the count that we lowered, has lost message %d",
+				short(k.id), k.target.plan.Name, int(id))
 		}
 	}
 }
@@ -156,6 +172,9 @@ func (j *judge) sets(t *target, inv *invocation, n int) {
 	}
 	if paused {
 		j.w.brokenAt(Bounded, t.index, "%s sets %s to %d although it is paused", inv.function.name, t.plan.Name, n)
+	}
+	if slices.Contains(inv.reasons, policy.ReasonStuck) {
+		low-- // To replace a worker takes a moment with one fewer: see min for how long that may be.
 	}
 	// One that is beyond its bounds, since they have been changed, may go towards them in steps.
 	if n < low && n < t.desired || n > high && n > t.desired {
@@ -259,9 +278,19 @@ func (j *judge) watch() {
 			j.live(t)
 			j.frugal(t)
 			j.blocked(t)
+			j.min(t)
 		}
 		return true
 	})
+}
+
+// min judges that a count below min is raised: where a replacement left it, or an operator's change of either.
+func (j *judge) min(t *target) {
+	f := t.inForce()
+	t.state.below = j.since(t.state.below, t.desired < f.min && !f.paused)
+	if !t.state.below.IsZero() && j.w.loop.now.Sub(t.state.below) > j.liveBound(t) {
+		j.w.brokenAt(Bounded, t.index, "the count of %s has been %d for over %v, and min is %d", t.plan.Name, t.desired, j.liveBound(t), f.min)
+	}
 }
 
 // since returns from when on something has been so: now, if it was not before.
@@ -364,9 +393,11 @@ func (j *judge) frugal(t *target) {
 	f := t.inForce()
 	idle := !f.paused && t.desired > f.min && (t.plan.mappable() || f.min == 0)
 	for _, o := range j.w.targets {
-		if o.broker == t.broker {
-			idle = idle && len(o.left()) == 0 // A neighbour's silent worker may be anybody's.
+		if o.broker != t.broker {
+			continue
 		}
+		// A neighbour's silent worker may be anybody's; and workers that all bear one name cannot be told apart at all.
+		idle = idle && len(o.left()) == 0 && !o.plan.Worker.NoControl && (o == t || o.plan.Naming != allSame || t.plan.Naming != allSame)
 	}
 	if t.desired != t.state.count {
 		t.state.idle, t.state.count = time.Time{}, t.desired

@@ -87,7 +87,8 @@ type invocation struct {
 	err      *asl.TaskError
 	waiting  []func()
 
-	lastTasks time.Time // When it last asked for the tasks of its service.
+	lastTasks time.Time       // When it last asked for the tasks of its service.
+	reasons   []policy.Reason // Of its last decision.
 }
 
 // invoke begins an invocation. It is refused if the function has as many as it may, or while Lambda throttles.

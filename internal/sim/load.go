@@ -18,8 +18,11 @@ func drawLoad(d draw, p *plan, i, room int) []sendPlan {
 	add := func(at time.Duration, length time.Duration) {
 		s := sendPlan{At: at, Target: i, Task: broker.Task{
 			Name: "work", Queue: one(d, t.Queues...), Priority: one(d, 0, 0, 0, 3, 6, 9), Duration: length,
-			AcksLate: d.chance(0.05),
+			AcksLate: d.chance(0.05), Routed: d.chance(0.02),
 		}}
+		if d.chance(0.03) {
+			s.Expires = d.spread(10*time.Second, 10*time.Minute)
+		}
 		switch {
 		case d.chance(0.06):
 			s.ETA = d.spread(5*time.Second, 20*time.Minute)

@@ -63,7 +63,14 @@ func (l listener) Handle(_ context.Context, r slog.Record) error {
 	why := strings.Join(words, ", ")
 	switch r.Message {
 	case "decision":
-		w.note(noteDecision, at, "%s %s: %s %d -> %d (%s)%s", useCase, target, action, current, desired, why, detail(rest))
+		if p := w.loop.current; p != nil && p.owner != nil {
+			p.owner.reasons = reasons
+		}
+		topic := noteDecision
+		if action == string(policy.Hold) && why == string(policy.ReasonSteady) {
+			topic = noteSteady
+		}
+		w.note(topic, at, "%s %s: %s %d -> %d (%s)%s", useCase, target, action, current, desired, why, detail(rest))
 	case "result":
 		w.tally.statuses[status]++
 		w.note(noteResult, at, "result for %s: %s, %d -> %d (%s)", target, status, previous, desired, why)

@@ -14,6 +14,7 @@ const (
 	noteSend                  // A message is sent.
 	noteStart                 // A task of the application begins.
 	noteDecision              // The production code has decided.
+	noteSteady                // The same: that nothing is to be done.
 	noteResult                // What came of it.
 	noteCount                 // The desired count changes.
 	noteTask                  // An ECS task comes or goes.

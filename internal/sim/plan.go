@@ -37,9 +37,10 @@ type brokerPlan struct {
 type naming string
 
 const (
-	byHost  naming = "celery@host"
-	byTask  naming = "celery@task-id"
-	allSame naming = "worker@prod"
+	byHost   naming = "celery@host"
+	byTask   naming = "celery@task-id"
+	byTarget naming = "worker@target" // All of a target bear one name.
+	allSame  naming = "worker@prod"   // So do the workers of all targets.
 )
 
 // targetPlan is one target with its service and its workers.
@@ -60,7 +61,7 @@ type targetPlan struct {
 }
 
 // mappable says whether each worker's name tells its task.
-func (t targetPlan) mappable() bool { return t.Naming != allSame }
+func (t targetPlan) mappable() bool { return t.Naming == byHost || t.Naming == byTask }
 
 // sendPlan is one message, and the event that its producer sends for it.
 type sendPlan struct {
@@ -68,6 +69,7 @@ type sendPlan struct {
 	Target  int
 	Task    broker.Task
 	ETA     time.Duration // From its sending; 0 is none.
+	Expires time.Duration // The same.
 	Event   bool
 	ScaleTo int
 	Hold    time.Duration
@@ -127,7 +129,7 @@ func drawBroker(d draw) brokerPlan {
 func drawTarget(d draw, i, at int) targetPlan {
 	t := targetPlan{
 		Name: string(rune('a'+i)) + one(d, "-orders", "-video", "-mail", "-reports"), Broker: at,
-		Naming:      one(d, byHost, byHost, byHost, byTask, allSame),
+		Naming:      one(d, byHost, byHost, byHost, byHost, byHost, byTask, byTask, byTarget, byTarget, allSame),
 		StopTimeout: one(d, 30*time.Second, 2*time.Minute, d.between(5*time.Second, 2*time.Minute)),
 		Pending:     d.between(2*time.Second, 40*time.Second),
 		Protects:    d.chance(0.1),
@@ -155,6 +157,8 @@ func drawTarget(d draw, i, at int) targetPlan {
 		Prefetch:      one(d, 1, 1, 4),
 		AcksLate:      d.chance(0.3),
 		NoHeartbeats:  d.chance(0.2),
+		NoControl:     d.chance(0.02),
+		StopsNot:      d.chance(0.03),
 		Boot:          d.between(time.Second, 10*time.Second),
 		ExitAfterStop: d.between(300*time.Millisecond, 3*time.Second),
 	}

@@ -17,7 +17,7 @@ func (r Result) story(p *plan, most int) []string {
 		notes = append(notes, n)
 	}
 	// What lies long before the breach is left out first: then what is usual.
-	for _, dull := range []topic{noteSweep, noteSend, noteResult, noteEvent, noteDecision, noteTask} {
+	for _, dull := range []topic{noteSteady, noteSweep, noteEvent, noteSend, noteTask, noteResult, noteDecision} {
 		for len(notes) > most {
 			at := -1
 			for i, n := range notes {

@@ -66,6 +66,8 @@ type task struct {
 	start      func() // Starts its worker, or another one in its place.
 	executing  int    // What it executed and held when it was told to stop.
 	held       int
+	lost       int  // How many messages the broker had lost by then.
+	ours       bool // We made ECS stop it.
 }
 
 const cluster = "prod"
@@ -207,6 +209,8 @@ func (r runner) Start(spec ecs.Spec, ended func(ecs.Exit)) (ecs.Process, error) 
 		s.Name = "celery@" + spec.Hostname
 	case byTask:
 		s.Name = "celery@" + spec.TaskID
+	case byTarget:
+		s.Name = "worker@" + t.plan.Name
 	default:
 		s.Name = "worker@prod"
 	}
@@ -218,6 +222,7 @@ func (r runner) Start(spec ecs.Spec, ended func(ecs.Exit)) (ecs.Process, error) 
 				return // Another one has taken its place in the task.
 			}
 			w.note(noteTask, t.index, "worker %s has ended with %d", short(k.id), code)
+			w.judge.over(k)
 			ended(ecs.Exit{Code: code, Killed: killed})
 		}
 		me = t.broker.Start(s)
@@ -238,6 +243,7 @@ type processOf struct {
 // it.
 func (p processOf) Terminate() {
 	p.k.executing, p.k.held = p.k.worker.Holding(p.w.plan.Brokers[p.k.target.plan.Broker].Horizon / 2)
+	p.k.lost = len(p.k.target.broker.Lost())
 	p.k.worker.Terminate()
 }
 
