@@ -407,3 +407,24 @@ func TestLookSweeps(t *testing.T) {
 		}
 	}
 }
+
+// What workers hold gets three quarters of the bytes at most: the lists are read all the same.
+func TestHeldLeavesRoomForLists(t *testing.T) {
+	m := miniredis.RunT(t)
+	long := strings.Repeat("a", maxRead/10) // It is twice in a message.
+	for tag, value := range many(20, unackedEntry(taskMessage(long, "video", nil), "", "video")) {
+		m.HSet("unacked", tag, value)
+	}
+	_, _ = m.Lpush("video", taskMessage(long, "video", "2026-11-21T13:00:00+00:00"))
+	look, err := newBroker(t, lookOptions(m.Addr())).Look(t.Context(), []string{"video"}, testPatience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := look.Queues["video"]
+	if q.Later != 1 || q.Backlog != policy.Known(0) || q.Held != policy.Known(3) || look.Loose != policy.Known(17) {
+		t.Errorf("look: %+v; want 3 messages told, 17 not, and the list read", look)
+	}
+	if len(look.Fetched) != 20 || look.FetchedKnown {
+		t.Errorf("%d are fetched, known %v", len(look.Fetched), look.FetchedKnown)
+	}
+}

@@ -66,8 +66,9 @@ func TestLookIsBounded(t *testing.T) {
 	fill(t, client, "large", large, 50)
 	fill(t, client, "million", taskMessage("a", "million", nil), 1_000_000)
 	fill(t, client, "few", taskMessage("b", "few", nil), maxMessages)
-	for i := range maxMessages {
-		client.HSet(t.Context(), "unacked", fmt.Sprint(i), unackedEntry(taskMessage("c", "few", nil)+strings.Repeat(" ", 100<<10), "", "few"))
+	heavy := unackedEntry(taskMessage("c", "few", nil)+strings.Repeat(" ", 100<<10), "", "few")
+	for i := range maxHeld {
+		client.HSet(t.Context(), "unacked", fmt.Sprint(i), heavy)
 	}
 	if err := client.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
@@ -85,8 +86,8 @@ func TestLookIsBounded(t *testing.T) {
 				t.Errorf("backlog of %s: %+v, want %d", name, got, want)
 			}
 		}
-		if held := look.Loose.N + look.Queues["few"].Held.N; held != maxMessages {
-			t.Errorf("%d held, want %d", held, maxMessages)
+		if held := look.Loose.N + look.Queues["few"].Held.N; held != maxHeld || look.FetchedKnown {
+			t.Errorf("%d held, want %d, and all of it known: %v", held, maxHeld, look.FetchedKnown)
 		}
 		if got := received.Load(); got > maxRead+64<<10 {
 			t.Errorf("the look received %d bytes, which is more than %d", got, maxRead)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -132,6 +133,86 @@ func TestABrokerOutOfReachIsLookedAtOnceMore(t *testing.T) {
 				t.Errorf("look %+v, %v", look, err)
 			case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
 				t.Errorf("error %v, want %q", err, c.err)
+			}
+		})
+	}
+}
+
+// countedBroker is out of reach once, and counts what it is asked.
+type countedBroker struct {
+	stubBroker
+	asked []string
+}
+
+func (b *countedBroker) note(what string) error {
+	b.asked = append(b.asked, what)
+	if len(b.asked) == 1 {
+		return &policy.Error{Kind: policy.BrokerUnavailable, Err: errors.New("connection reset")}
+	}
+	return nil
+}
+
+func (b *countedBroker) Cancel(_ context.Context, nodes []policy.Node) error {
+	return b.note("cancel " + nodes[0].Name)
+}
+
+func (b *countedBroker) Consume(_ context.Context, nodes []policy.Node) error {
+	return b.note("consume " + nodes[0].Name)
+}
+
+func (b *countedBroker) RateLimited(_ context.Context, nodes []policy.Node) (map[string]bool, error) {
+	return map[string]bool{"tasks.slow": true}, b.note("rates " + nodes[0].Name)
+}
+
+func (b *countedBroker) Lock(_ context.Context, name, token string, ttl time.Duration) (bool, error) {
+	return true, b.note(fmt.Sprintf("lock %s %s %v", name, token, ttl))
+}
+
+func (b *countedBroker) Unlock(_ context.Context, name, token string) error {
+	return b.note("unlock " + name + " " + token)
+}
+
+func (b *countedBroker) Counter(context.Context, string) (policy.Count, error) {
+	return policy.Known(1), b.note("counter")
+}
+
+// What may be done twice is done once more where the broker was out of reach. The rest is not.
+func TestWhatIsRepeated(t *testing.T) {
+	t.Parallel()
+	nodes := []policy.Node{{Name: "w1@a", Queues: []string{"video"}}}
+	for name, c := range map[string]struct {
+		call  func(ctx context.Context, b *lazyBroker) error
+		asked string
+		times int
+	}{
+		"cancel":  {func(ctx context.Context, b *lazyBroker) error { return b.Cancel(ctx, nodes) }, "cancel w1@a", 2},
+		"consume": {func(ctx context.Context, b *lazyBroker) error { return b.Consume(ctx, nodes) }, "consume w1@a", 2},
+		"rates": {func(ctx context.Context, b *lazyBroker) error {
+			got, err := b.RateLimited(ctx, nodes)
+			if err == nil && !got["tasks.slow"] {
+				err = fmt.Errorf("rate limits %v", got)
+			}
+			return err
+		}, "rates w1@a", 2},
+		"lock": {func(ctx context.Context, b *lazyBroker) error {
+			ours, err := b.Lock(ctx, "web", "a", time.Minute)
+			if err == nil && !ours {
+				err = errors.New("the lock is not ours")
+			}
+			return err
+		}, "lock web a 1m0s", 2},
+		"unlock":  {func(ctx context.Context, b *lazyBroker) error { return b.Unlock(ctx, "web", "a") }, "unlock web a", 2},
+		"counter": {func(ctx context.Context, b *lazyBroker) error { _, err := b.Counter(ctx, "k"); return err }, "counter", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			counted := &countedBroker{}
+			err := c.call(t.Context(), &lazyBroker{name: "main", open: func(context.Context) (broker, error) { return counted, nil }})
+			if repeated := c.times == 2; repeated != (err == nil) {
+				t.Errorf("error %v", err)
+			}
+			if want := slices.Repeat([]string{c.asked}, c.times); !slices.Equal(counted.asked, want) {
+				t.Errorf("asked %q, want %q", counted.asked, want)
 			}
 		})
 	}
