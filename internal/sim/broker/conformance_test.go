@@ -14,6 +14,7 @@ import (
 var behaviours = []struct {
 	name       string
 	visibility time.Duration // 0: an hour.
+	pop        time.Duration // The time of a pop that finds nothing; 0: a second.
 	play       func(s *script)
 }{
 	{name: "prefork, early: executing tasks are outside the window, and in no key", play: func(s *script) {
@@ -289,6 +290,60 @@ var behaviours = []struct {
 		s.ends("n01")
 		s.see("one has ended")
 	}},
+	{name: "a pop outstanding as its queue is cancelled: its message is put back, at the end", pop: 2 * time.Minute, play: func(s *script) {
+		s.start(broker.Spec{Name: "w1@a"})
+		s.see("idle")
+		s.cancels("w1@a", "celery")
+		s.see("drained")
+		s.sends(order{}, "a", "b")
+		s.see("both wait")
+		s.start(broker.Spec{Name: "w2@a", Prefetch: 1, AcksLate: true})
+		s.see("the second executes")
+	}},
+	{name: "a pop outstanding at a warm stop: its message is in no key until the end", pop: 2 * time.Minute, play: func(s *script) {
+		s.start(broker.Spec{Name: "w1@a"})
+		s.sends(order{}, "n")
+		s.see("busy")
+		s.terminate("w1@a")
+		s.see("stopping")
+		s.sends(order{}, "a", "b")
+		s.see("one is nowhere")
+		s.ends("n")
+		s.see("both wait")
+		s.start(broker.Spec{Name: "w2@a", Prefetch: 1, AcksLate: true})
+		s.see("one of them executes")
+	}},
+	{name: "a pop outstanding at a warm stop that ends in a kill: its message is lost", pop: 2 * time.Minute, play: func(s *script) {
+		s.start(broker.Spec{Name: "w1@a", AcksLate: true})
+		s.sends(order{}, "n")
+		s.see("busy")
+		s.terminate("w1@a")
+		s.see("stopping")
+		s.sends(order{}, "a", "b")
+		s.see("one is nowhere")
+		s.kill("w1@a")
+		s.see("killed")
+	}},
+	{name: "a pop outstanding in a frozen worker", pop: 2 * time.Minute, play: func(s *script) {
+		s.start(broker.Spec{Name: "w1@a", Concurrency: 2})
+		s.see("idle")
+		s.freeze("w1@a")
+		s.sends(order{}, "a", "b")
+		s.see("one is nowhere")
+		s.thaw("w1@a")
+		s.see("thawed")
+	}},
+	{name: "a pop outstanding as solo executes what became due", pop: 2 * time.Minute, play: func(s *script) {
+		s.start(broker.Spec{Name: "w1@a", Pool: broker.Solo})
+		s.see("idle")
+		s.sends(order{countdown: 2 * time.Second}, "eta")
+		s.elapse(2 * time.Second)
+		s.see("it executes")
+		s.sends(order{}, "a", "b")
+		s.see("one is nowhere")
+		s.ends("eta")
+		s.see("it has arrived")
+	}},
 	{name: "equal names", play: func(s *script) {
 		s.start(broker.Spec{Name: "w1@a", Prefetch: 1, AcksLate: true})
 		s.twin(broker.Spec{Name: "w1@a", Prefetch: 1, AcksLate: true})
@@ -370,9 +425,9 @@ func conform(t *testing.T, python string, v broker.Version) {
 	for _, b := range behaviours {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			visibility := cmp.Or(b.visibility, time.Hour)
-			pictures := play(t, newModelStage(t, visibility, v), v, b.play, nil)
-			play(t, newRealStage(t, python, visibility), v, b.play, pictures)
+			visibility, pop := cmp.Or(b.visibility, time.Hour), cmp.Or(b.pop, time.Second)
+			pictures := play(t, newModelStage(t, visibility, pop, v), v, b.play, nil)
+			play(t, newRealStage(t, python, visibility, pop), v, b.play, pictures)
 		})
 	}
 }

@@ -269,7 +269,16 @@ func (m *Model) noticed(r *request) {
 	w.running = slices.Delete(w.running, i, i+1)
 	r.age++
 	r.msg.record.running--
-	m.settle(r)
+	if w.spec.Pool == Solo && w.flight != nil {
+		// Its loop first executes what lies in its socket, and only then acknowledges.
+		w.owed = append(w.owed, r)
+	} else {
+		for _, o := range w.owed {
+			m.settle(o)
+		}
+		w.owed = nil
+		m.settle(r)
+	}
 	m.drop(r.msg.record)
 	if w.phase == stopping {
 		m.wind(w)
@@ -280,6 +289,9 @@ func (m *Model) noticed(r *request) {
 		return
 	}
 	m.begin(w)
+	if w.told { // Of Gevent: it fetches once more before it notices.
+		m.fetch(w)
+	}
 	m.stop(w)
 	m.awake(w)
 }

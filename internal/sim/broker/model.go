@@ -33,6 +33,9 @@ type Options struct {
 	VisibilityTimeout time.Duration
 	// Flight is how long a popped message is on its way to its worker, where no key has it any more; 0 is 1 ms (section 2.3).
 	Flight time.Duration
+	// Pop is after how long Redis ends a pop that found nothing; 0 is kombu's second. A worker whose loop stands still, or stops,
+	// has its last one outstanding for the rest of it (section 2.3).
+	Pop time.Duration
 	// Reconnect is how long a worker takes to be back after its connection was cut; 0 is 1 s.
 	Reconnect time.Duration
 }
@@ -57,6 +60,7 @@ type Model struct {
 func New(o Options) *Model {
 	o.VisibilityTimeout = cmp.Or(o.VisibilityTimeout, time.Hour)
 	o.Flight = cmp.Or(o.Flight, time.Millisecond)
+	o.Pop = cmp.Or(o.Pop, time.Second)
 	o.Reconnect = cmp.Or(o.Reconnect, time.Second)
 	return &Model{opts: o, now: o.Now(), server: newServer()}
 }

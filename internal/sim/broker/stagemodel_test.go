@@ -25,11 +25,11 @@ type modelStage struct {
 	ended   []string
 }
 
-func newModelStage(t *testing.T, visibility time.Duration, v broker.Version) *modelStage {
+func newModelStage(t *testing.T, visibility, pop time.Duration, v broker.Version) *modelStage {
 	t.Helper()
 	s := &modelStage{t: t, version: v, now: noon, workers: map[string]*broker.Worker{}, ids: map[string]broker.ID{}}
 	s.m = broker.New(broker.Options{
-		Now: func() time.Time { return s.now }, Rand: rand.New(rand.NewPCG(1, 2)), VisibilityTimeout: visibility,
+		Now: func() time.Time { return s.now }, Rand: rand.New(rand.NewPCG(1, 2)), VisibilityTimeout: visibility, Pop: pop,
 	})
 	s.c = s.m.Client(broker.ClientOptions{Horizon: time.Minute, Pause: func(ctx ctx, d time.Duration) error {
 		s.elapse(d)

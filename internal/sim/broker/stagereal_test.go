@@ -29,6 +29,7 @@ type realStage struct {
 	t          *testing.T
 	python     string
 	visibility time.Duration
+	pop        time.Duration
 	addr       string        // Of the broker.
 	redis      *redis.Client // To the broker.
 	own        *redis.Client // To the Redis that the tasks write their log to.
@@ -45,9 +46,9 @@ type process struct {
 	done chan struct{}
 }
 
-func newRealStage(t *testing.T, python string, visibility time.Duration) *realStage {
+func newRealStage(t *testing.T, python string, visibility, pop time.Duration) *realStage {
 	t.Helper()
-	s := &realStage{t: t, python: python, visibility: visibility, addr: testenv.RedisServer(t), ownAddr: testenv.RedisServer(t), workers: map[string]*process{}}
+	s := &realStage{t: t, python: python, visibility: visibility, pop: pop, addr: testenv.RedisServer(t), ownAddr: testenv.RedisServer(t), workers: map[string]*process{}}
 	s.redis = redis.NewClient(&redis.Options{Addr: s.addr})
 	s.own = redis.NewClient(&redis.Options{Addr: s.ownAddr})
 	adapter, err := celery.New(celery.Options{Addrs: []string{s.addr}, Horizon: time.Minute, VisibilityTimeout: visibility})
@@ -73,7 +74,8 @@ func (s *realStage) command(conf map[string]any, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(s.python, args...)
 	cmd.Dir = filepath.Join(testenv.Root(), "internal", "sim", "broker", "testdata")
-	cmd.Env = append(os.Environ(), "SLUICE_CELERY="+string(text), "SLUICE_LOG=redis://"+s.ownAddr+"/0", "PYTHONDONTWRITEBYTECODE=1",
+	cmd.Env = append(os.Environ(), "SLUICE_CELERY="+string(text), "SLUICE_LOG=redis://"+s.ownAddr+"/0",
+		"SLUICE_POP="+strconv.Itoa(int(s.pop.Seconds())), "PYTHONDONTWRITEBYTECODE=1",
 		"C_FORCE_ROOT=1") // Celery refuses pickle to root, which a container in CI is.
 	return cmd
 }
@@ -142,6 +144,9 @@ func (s *realStage) start(spec broker.Spec) {
 	}
 	if spec.NoHeartbeats {
 		args = append(args, "--without-heartbeat")
+	}
+	if s.pop > time.Second {
+		args = append(args, "--without-mingle") // It leaves a pop for answers outstanding, and no other is made until that is over.
 	}
 	cmd := s.command(conf, args...)
 	w := &process{out: &testenv.Output{}, done: make(chan struct{})}

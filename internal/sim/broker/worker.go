@@ -73,7 +73,8 @@ type Worker struct {
 
 	phase   phase
 	since   time.Time // When it was ready last: the phase of its sweeps and heartbeats.
-	told    bool      // It was told to stop.
+	told    bool      // It was told to stop,
+	keeps   bool      // and gives nothing back.
 	frozen  bool
 	wedged  bool // Deaf: no connection that is listened to, no loop.
 	starved bool // It answers, claims its queues, and fetches nothing (kombu #2629).
@@ -83,12 +84,14 @@ type Worker struct {
 	consuming []string // What it consumes; the order is that of its next pop.
 
 	flight   *request   // Popped for it, and not with it yet.
+	asked    time.Time  // When it first asked for what it has not been given yet.
 	strays   []string   // The queues of a pop that is outstanding while nobody reads it,
 	strayTo  time.Time  // and until when Redis keeps it open (section 2.3).
 	fetched  []*request // What it has in unacked by its own reckoning, in order of fetching.
 	etas     int        // How many of them are held for their ETA: the window grows by each.
 	reserved []*request // What waits for room in the pool.
 	running  []*request // What the pool executes.
+	owed     []*request // Of Solo: what has ended and is not acknowledged yet.
 	rates    map[string]*rate
 
 	orphans   []*message // What it had fetched when its connection was cut.
@@ -219,17 +222,18 @@ func (w *Worker) room() bool {
 
 // takes tells that a message of the queue that comes now is popped for this worker, and whether it will be read soon.
 func (w *Worker) takes(q string) bool {
-	if w.room() {
-		return slices.Contains(w.consuming, q)
+	if w.room() && slices.Contains(w.consuming, q) {
+		return true
 	}
-	return w.flight == nil && w.strayTo.After(w.m.now) && slices.Contains(w.strays, q)
+	return w.flight == nil && w.phase != cut && w.strayTo.After(w.m.now) && slices.Contains(w.strays, q)
 }
 
-// stray notes that the worker's pop is left outstanding: Redis keeps it for the rest of its second, and what comes meanwhile
-// lies in the worker's socket.
+// stray notes that the worker's pop is left outstanding: Redis keeps it until its time is over, and what comes meanwhile lies in
+// the worker's socket.
 func (w *Worker) stray() {
+	pop := w.m.opts.Pop
 	w.strays = append(w.strays[:0], w.consuming...)
-	w.strayTo = w.m.now.Add(time.Duration(w.m.opts.Rand.Int64N(int64(time.Second))))
+	w.strayTo = w.m.now.Add(pop - w.m.now.Sub(w.asked)%pop)
 }
 
 // offer gives what waits in a queue to the workers that wait for it. Which of several Redis serves is chance here: they take
@@ -262,6 +266,7 @@ func (m *Model) fetch(w *Worker) {
 	if m.fault != well || !w.room() {
 		return
 	}
+	w.asked = m.now
 	for step := range steps {
 		for _, name := range w.consuming {
 			if q := m.queues[name]; q != nil && q.lists[step].len() > 0 {
@@ -295,5 +300,7 @@ func (m *Model) popFrom(w *Worker, q *queue, step int) {
 		copy(w.consuming[i:], w.consuming[i+1:])
 		w.consuming[len(w.consuming)-1] = q.name
 	}
-	m.at(m.opts.Flight, popArrives, w, nil)
+	if w.phase < stopping { // One that stops reads it at its end.
+		m.at(m.opts.Flight, popArrives, w, nil)
+	}
 }

@@ -2,7 +2,7 @@
 
 A task holds its pool slot until the test ends it, through a Redis list of its own, so that no test depends on how long anything
 takes. What it does it writes into the list "log". SLUICE_CELERY is the application's configuration as JSON; SLUICE_LOG is the
-URL of the tests' own Redis, which is not the broker.
+URL of the tests' own Redis, which is not the broker. SLUICE_POP is after how many seconds a pop ends that found nothing.
 """
 
 import json
@@ -10,6 +10,12 @@ import os
 
 import redis
 from celery import Celery
+from kombu.transport.redis import Channel, Transport
+
+# There is an option, polling_interval, but it also puts worker and client to sleep where they would not.
+Transport.brpop_timeout = int(os.environ["SLUICE_POP"])
+if Channel._brpop_start.__defaults__ == (1,):  # Before kombu 5.5.
+    Channel._brpop_start.__defaults__ = (Transport.brpop_timeout,)
 
 app = Celery("app")
 app.conf.update(json.loads(os.environ["SLUICE_CELERY"]))
