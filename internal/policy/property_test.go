@@ -50,6 +50,9 @@ func drawSignals(t *rapid.T) Signals {
 			At: now, Processed: rapid.Int64Range(0, 3).Draw(t, "processed"), Heard: rapid.IntRange(0, 2).Draw(t, "heard"),
 		},
 	}
+	if rapid.IntRange(0, 2).Draw(t, "quiet") == 0 {
+		s.Backlog, s.Active, s.Held, s.Demand = Known(0), Known(0), Known(0), 0
+	}
 	s.Tasks.Protected = min(s.Tasks.Live, max(0, rapid.IntRange(-6, 20).Draw(t, "protected")))
 	if rapid.Bool().Draw(t, "some drained") {
 		s.Drained.Tasks = rapid.IntRange(0, s.Desired+2).Draw(t, "drained")
@@ -166,7 +169,8 @@ func checkFewer(t fatal, s Signals, l Limits, d Decision) {
 	if d.Desired >= s.Desired || d.Resume != 0 {
 		t.Fatalf("%s goes from %d to %d and resumes %d", d.Action, s.Desired, d.Desired, d.Resume)
 	}
-	if l.ScaleInStep > 0 && s.Desired-d.Desired > l.ScaleInStep {
+	allOrNone := s.Tasks.Known && !s.Tasks.Told && !s.Blind && d.Desired == 0
+	if l.ScaleInStep > 0 && s.Desired-d.Desired > l.ScaleInStep && !allOrNone {
 		t.Fatalf("%s from %d to %d is more than a step of %d", d.Action, s.Desired, d.Desired, l.ScaleInStep)
 	}
 	busy := s.Drained.Tasks - s.Drained.Idle
@@ -192,7 +196,7 @@ func checkFewer(t fatal, s Signals, l Limits, d Decision) {
 	// It takes no more than it has to explain: above what is wanted it stays only for a reason.
 	explained := max(wanted(s, l, d)+busy, s.Tasks.Protected, 1)
 	if s.Prior != nil {
-		explained = max(explained, s.Prior.Workers)
+		explained = max(explained, s.Prior.Workers+busy)
 	}
 	if l.ScaleInStep > 0 {
 		explained = max(explained, s.Desired-l.ScaleInStep)
@@ -206,7 +210,7 @@ func checkScaleIn(t fatal, s Signals, l Limits, d Decision) {
 	if s.Prior == nil || now.Sub(s.Prior.At) < l.Settle || !s.Tasks.Known {
 		t.Fatalf("scale-in without proof: %+v", s)
 	}
-	if d.Desired < s.Prior.Workers {
+	if d.Desired < s.Prior.Workers+s.Drained.Tasks-s.Drained.Idle {
 		t.Fatalf("scale-in to %d, and %d were needed at the first look", d.Desired, s.Prior.Workers)
 	}
 	changed := s.Prior.Heard > 0 && (s.Prior.Processed != s.Seen.Processed || s.Prior.Heard != s.Seen.Heard)

@@ -285,7 +285,7 @@ func TestAllFetchAgainIfTheyMayNotGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := crew(t, []hand{{}, {}, {}})
+			w := crew(t, []hand{{}, {}, {}}, oneByOne)
 			w.before = func(_ int, call string) {
 				if call == "tasks" && w.broker.looks == 4 { // The last look begins.
 					change(w)
