@@ -3,6 +3,7 @@ package celery
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -288,9 +289,15 @@ func (d *drain) long(t *testing.T) {
 	d.consumes(t)
 	d.empty(t)
 	ended, waiting := d.ended("long"), d.waiting()
-	if held := d.redis.HLen(t.Context(), "unacked").Val(); ended == 0 || ended+waiting != 3 || held != 0 {
-		t.Errorf("of 3 tasks %d have ended, %d wait, and %d are held", ended, waiting, held)
+	if ended == 0 || ended+waiting != 3 {
+		t.Errorf("of 3 tasks %d have ended, %d wait", ended, waiting)
 	}
+	d.until("nothing is held", func() error { // A gevent worker acknowledges within 2 s.
+		if held := d.redis.HLen(t.Context(), "unacked").Val(); held != 0 {
+			return fmt.Errorf("%d are held", held)
+		}
+		return nil
+	})
 	t.Logf("%d ended in the drained worker, %d wait", ended, waiting)
 	d.consume(t)
 	d.ends("long", 3)
@@ -348,9 +355,13 @@ func (d *drain) stopped(t *testing.T) {
 	d.video("seldom", "seldom", 3, nil)
 	d.ends("seldom", 1)
 	var fetched []policy.Fetched
+	received := regexp.MustCompile(`Task seldom\[.*received`)
 	d.until("all have been fetched, and four are held", func() error {
+		if n := len(received.FindAllString(d.worker.log.String(), -1)); n != 3 {
+			return fmt.Errorf("%d of 3 have been received", n)
+		}
 		look, err := d.look()
-		if err != nil || look.Queues["video"].Backlog != policy.Known(0) || len(look.Fetched) != 4 || !look.FetchedKnown {
+		if err != nil || len(look.Fetched) != 4 || !look.FetchedKnown {
 			return fmt.Errorf("look %+v, %w", look, err)
 		}
 		fetched = look.Fetched
