@@ -55,6 +55,9 @@ func BenchmarkNodes(b *testing.B) {
 					}
 					worst = max(worst, time.Since(begin))
 				}
+				if each := b.Elapsed() / time.Duration(b.N); name == "look" && each > 500*time.Millisecond {
+					b.Errorf("a look at %d workers takes %v", n, each)
+				}
 				b.ReportMetric(float64(b.Elapsed().Microseconds())/1e3/float64(b.N), "ms/op")
 				b.ReportMetric(float64(worst.Microseconds())/1e3, "ms-worst")
 			})

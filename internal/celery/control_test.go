@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/policy"
+	"sluice/internal/testenv"
 )
 
 // told notes what workers are told, as "name method queue", and answers as Celery does.
@@ -348,5 +349,32 @@ func TestControlSeesASlowTwin(t *testing.T) {
 	err := newBroker(t, lookOptions(m.Addr())).Cancel(t.Context(), []policy.Node{node("w1@a", "video")})
 	if !errors.Is(err, errEqualNames) || !strings.Contains(err.Error(), "node w1@a: 2 workers answered") {
 		t.Errorf("cancel: %v; want the twin in it", err)
+	}
+}
+
+// A connection that breaks after the workers have been told is the broker's failure: the caller may tell them again.
+func TestControlCutWhileItWaits(t *testing.T) {
+	client, addr := realRedis(t)
+	startFake(t, addr, "w1@a", says{methodCancel: func(controlBody) any {
+		if err := testenv.WaitFor(t.Context(), func() error {
+			list, err := client.ClientList(t.Context()).Result()
+			if err != nil {
+				return err
+			}
+			for _, line := range strings.Split(list, "\n") {
+				if strings.Contains(line, "cmd=brpop") {
+					return client.ClientKillByFilter(t.Context(), "ID", strings.TrimPrefix(strings.Fields(line)[0], "id=")).Err()
+				}
+			}
+			return errors.New("nobody waits for an answer")
+		}); err != nil {
+			t.Error(err)
+		}
+		return map[string]any{"ok": "no longer consuming"}
+	}})
+	err := newBroker(t, lookOptions(addr)).Cancel(t.Context(), []policy.Node{node("w1@a", "video")})
+	var typed *policy.Error
+	if !errors.As(err, &typed) || typed.Kind != policy.BrokerUnavailable || !strings.Contains(err.Error(), "wait for replies") {
+		t.Errorf("cancel: %v; want kind BrokerUnavailable, while it waits", err)
 	}
 }
