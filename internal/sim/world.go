@@ -66,8 +66,9 @@ type task struct {
 	start      func() // Starts its worker, or another one in its place.
 	executing  int    // What it executed and held when it was told to stop.
 	held       int
-	lost       int  // How many messages the broker had lost by then.
-	ours       bool // We made ECS stop it.
+	lost       int    // How many messages the broker had lost by then.
+	has        string // The same in words.
+	ours       bool   // We made ECS stop it.
 }
 
 const cluster = "prod"
@@ -244,6 +245,9 @@ type processOf struct {
 func (p processOf) Terminate() {
 	p.k.executing, p.k.held = p.k.worker.Holding(p.w.plan.Brokers[p.k.target.plan.Broker].Horizon / 2)
 	p.k.lost = len(p.k.target.broker.Lost())
+	if p.k.executing+p.k.held > 0 {
+		p.k.has = p.w.judge.possessions(p.k)
+	}
 	p.k.worker.Terminate()
 }
 
