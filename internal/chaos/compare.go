@@ -12,7 +12,7 @@ import (
 func comparePlan(seed uint64) plan {
 	p := plan{
 		seed: seed, version: newest, pool: "prefork", concurrency: 2, max: 4, perWorker: 4, prefetch: 4,
-		settle: 2 * time.Second, grace: time.Second, load: everyday, window: 36 * time.Second,
+		settle: 2 * time.Second, grace: time.Second, load: everyday, window: 38 * time.Second,
 	}
 	p.batches = p.load.batches(newRand(seed, 0), p)
 	return p

@@ -16,7 +16,7 @@ const (
 	saturated load = "saturated" // More than the workers can do, all the time.
 	tail      load = "tail"      // Many short tasks and a few long ones, which go on when most workers have nothing to do any more.
 	mixed     load = "mixed"     // All of that, and tasks with an ETA, with retries, and with a limited rate.
-	everyday  load = "everyday"  // For the comparison: bursts with long tasks among them, pauses, tasks with an ETA and with retries.
+	everyday  load = "everyday"  // For the comparison: bursts with now a long task, now one with an ETA, some retries, and pauses.
 )
 
 // batches makes the load of a plan.
@@ -50,13 +50,16 @@ func (l load) batches(r *rand.Rand, p plan) []batch {
 		}
 		s.send(0.7*p.window.Seconds(), true, append(s.some(3*slots, 0.05, 0.3), s.long(0.5))...)
 	case everyday:
-		for at := 0.5; at < p.window.Seconds(); at += 9 + 3*r.Float64() {
-			later, again := s.work(0.1, 0.5), s.work(0.1, 0.5)
-			later.countdown, again.retries = 3+3*r.Float64(), 1
-			s.send(at, true, append(s.some(3*slots, 0.02, 0.4), s.long(0.5), later, again)...)
-			for i := range 4 {
-				s.send(at+1+float64(i)+r.Float64(), i == 0, s.some(1+r.IntN(3), 0.02, 0.4)...)
+		for n, at := 0, 0.5; at < p.window.Seconds(); n, at = n+1, at+9+2*r.Float64() {
+			odd := s.long(0.4)
+			if n%2 == 1 {
+				odd = s.work(0.1, 0.5)
+				odd.countdown = 5 + 3*r.Float64()
 			}
+			again := s.work(0.1, 0.5)
+			again.retries = 1
+			s.send(at, true, append(s.some(3*slots, 0.02, 0.3), odd, again)...)
+			s.send(at+1+2*r.Float64(), true, s.some(1+r.IntN(3), 0.02, 0.3)...)
 		}
 	case mixed:
 		s.send(0.5, true, append(s.some(2*slots, 0.01, 1), s.long(0.5))...)

@@ -76,21 +76,25 @@ func conduct(ctx context.Context, o options, out io.Writer) int {
 		plans[i] = newPlan(o.seed, o.first+i)
 		_, _ = fmt.Fprintln(out, plans[i])
 	}
+	var t *table
+	if len(plans) > 0 {
+		t = newTable(out)
+	}
 	results, err := side(ctx, len(plans), o.parallel, func(ctx context.Context, i int) (*result, error) {
 		p := plans[i]
 		r, err := perform(ctx, p, sluice, o.lambdas, filepath.Join(o.dir, fmt.Sprintf("seed-%d-round-%d", p.seed, p.number)))
 		if err != nil {
 			return nil, fmt.Errorf("round %d: %w", p.number, err)
 		}
+		t.row(r)
 		return r, nil
 	})
 	if err != nil {
 		_, _ = fmt.Fprintf(out, "\nchaos: %v\n", err)
 		return 1
 	}
-	if len(results) > 0 {
-		_, _ = fmt.Fprintln(out)
-		table(out, results)
+	if len(plans) > 0 {
+		t.total()
 	}
 	broken := reproaches(results)
 	if o.compare {

@@ -69,7 +69,7 @@ func (p *producer) finish(ctx context.Context) error {
 		p.cmd = nil
 	case <-ctx.Done():
 		_ = p.cmd.Process.Kill()
-		<-ended
+		_ = <-ended // It was killed.
 		p.cmd = nil
 		err = ctx.Err()
 	}

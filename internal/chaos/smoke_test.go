@@ -39,7 +39,7 @@ func TestSmoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	var shown strings.Builder
-	table(&shown, []*result{r})
+	newTable(&shown).row(r)
 	t.Logf("\n%s", &shown)
 	if v := r.verdict; v.sent != 16 || v.done != 16 || len(v.findings) > 0 || v.full == 0 || !r.facts.settled || v.seconds == 0 {
 		t.Errorf("%d sent, %d done, %d scale-ins to zero, settled: %t; findings: %v", v.sent, v.done, v.full, r.facts.settled, v.findings)

@@ -4,35 +4,50 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"text/tabwriter"
 )
 
-// table prints the rounds.
-func table(out io.Writer, results []*result) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(cells ...any) {
-		text := make([]string, len(cells))
-		for i, c := range cells {
-			text[i] = fmt.Sprint(c)
-		}
-		_, _ = fmt.Fprintln(w, "  "+strings.Join(text, "\t"))
+// table prints the rounds, each as soon as it has ended.
+type table struct {
+	out io.Writer
+
+	mu  sync.Mutex
+	sum verdict
+}
+
+// cells is one row: what cannot be long has a width.
+const cells = "  %-5v  %-7v  %-6v  %-9v  %-5v  %6v  %5v  %5v  %4v  %6v  %7v  %11v  %4v  %8v  %7v  %7v  %7v  %8v  %v\n"
+
+func newTable(out io.Writer) *table {
+	_, _ = fmt.Fprintf(out, "\n"+cells, "round", "pool", "celery", "load", "acks", "faults", "sent", "done", "lost", "killed", "doubled", "interrupted",
+		"left", "in: full", "partial", "drained", "resumed", "worker s", "by whom")
+	return &table{out: out}
+}
+
+// row prints a round.
+func (t *table) row(r *result) {
+	acks := "early"
+	if r.plan.late {
+		acks = "late"
 	}
-	row("round", "pool", "celery", "load", "acks", "faults", "sent", "done", "lost", "killed", "doubled", "interrupted", "left", "by whom",
-		"in: full", "partial", "drained", "resumed", "worker s")
-	var sum verdict
-	for _, r := range results {
-		v, acks := r.verdict, "early"
-		if r.plan.late {
-			acks = "late"
-		}
-		row(r.plan.number, r.plan.pool, r.plan.version, r.plan.load, acks, len(r.facts.deeds), v.sent, v.done,
-			v.number(lost, ""), v.number(killed, ""), v.number(doubled, ""), v.number(interrupted, ""), v.number(left, ""), v.whom(),
-			v.full, v.partial, v.drained, v.resumed, fmt.Sprintf("%.0f", v.seconds))
-		sum.add(v)
-	}
-	row("all", "", "", "", "", "", sum.sent, sum.done, sum.number(lost, ""), sum.number(killed, ""), sum.number(doubled, ""),
-		sum.number(interrupted, ""), sum.number(left, ""), "", sum.full, sum.partial, sum.drained, sum.resumed, fmt.Sprintf("%.0f", sum.seconds))
-	_ = w.Flush()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.print(r.verdict, fmt.Sprint(r.plan.number), r.plan.pool, r.plan.version, string(r.plan.load), acks, fmt.Sprint(len(r.facts.deeds)))
+	t.sum.add(r.verdict)
+}
+
+// total prints the sum of all rounds.
+func (t *table) total() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.print(t.sum, "all", "", "", "", "", "")
+}
+
+func (t *table) print(v verdict, round, pool, version, load, acks, faults string) {
+	_, _ = fmt.Fprintf(t.out, cells, round, pool, version, load, acks, faults, v.sent, v.done, v.number(lost, ""), v.number(killed, ""),
+		v.number(doubled, ""), v.number(interrupted, ""), v.number(left, ""), v.full, v.partial, v.drained, v.resumed,
+		fmt.Sprintf("%.0f", v.seconds), v.whom())
 }
 
 // add adds up verdicts. Tasks of different rounds are told apart, though their ids are the same.
