@@ -345,3 +345,14 @@ func (l *living) String() string {
 	slices.SortFunc(out, cmp.Compare)
 	return fmt.Sprintf("desired %d, %d waiting, %d done: %s", l.desired("worker"), len(l.waiting), len(l.done), strings.Join(out, "; "))
 }
+
+// watch adds the calls to broker and fleet, which each invocation begins anew, to a story.
+func (l *living) watch(story *[]string, do func()) {
+	after := l.ports.after
+	l.ports.after = func(n int, call string) {
+		*story = append(*story, call)
+		after(n, call)
+	}
+	do()
+	l.ports.after = after
+}
