@@ -371,11 +371,11 @@ func TestTasks(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, task := range got {
-			if len(task.ID) != 32 || len(task.RuntimeIDs) != 1 || !strings.HasPrefix(task.RuntimeIDs[0], task.ID) {
+			if !strings.HasSuffix(task.ARN, "/"+task.ID) || len(task.ID) != 32 || len(task.RuntimeIDs) != 1 || !strings.HasPrefix(task.RuntimeIDs[0], task.ID) {
 				t.Errorf("%s: odd ids in %+v", when, task)
 			}
 		}
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(policy.Task{}, "ID", "RuntimeIDs")); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(policy.Task{}, "ARN", "ID", "RuntimeIDs")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", when, diff)
 		}
 	}
@@ -405,6 +405,15 @@ func TestTasks(t *testing.T) {
 	protect(0)
 	first.ProtectedUntil = time.Time{}
 	expect("it is protected no more", first)
+	tasks, err := w.fleet.Tasks(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.fleet.SetTags(t.Context(), tasks[0].ARN, map[string]string{"owner": "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	first.Tags = map[string]string{"owner": "shop"}
+	expect("it is tagged", first)
 	if err := w.fleet.SetDesired(t.Context(), ref, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,9 @@ func (f *Fleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task
 
 // describeTasks describes at most a hundred tasks, and returns those that have not stopped yet.
 func (f *Fleet) describeTasks(ctx context.Context, ref policy.ServiceRef, ids []string) ([]policy.Task, error) {
-	out, err := f.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &ref.Cluster, Tasks: ids}, f.read(f.tasks))
+	out, err := f.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{
+		Cluster: &ref.Cluster, Tasks: ids, Include: []types.TaskField{types.TaskFieldTags},
+	}, f.read(f.tasks))
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +140,14 @@ func (f *Fleet) addProtection(ctx context.Context, ref policy.ServiceRef, tasks 
 // task translates a task; false if its processes have ended, or never began and never will.
 func task(t types.Task) (policy.Task, bool) {
 	out := policy.Task{
-		ID: lastPart(aws.ToString(t.TaskArn)), CreatedAt: aws.ToTime(t.CreatedAt), StartedAt: aws.ToTime(t.StartedAt),
+		ARN: aws.ToString(t.TaskArn), ID: lastPart(aws.ToString(t.TaskArn)), CreatedAt: aws.ToTime(t.CreatedAt), StartedAt: aws.ToTime(t.StartedAt),
 		Zone: aws.ToString(t.AvailabilityZone),
+	}
+	for _, tag := range t.Tags {
+		if out.Tags == nil {
+			out.Tags = map[string]string{}
+		}
+		out.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
 	switch aws.ToString(t.LastStatus) {
 	case "DEPROVISIONING", "STOPPED", "DELETED":
@@ -170,7 +178,7 @@ func task(t types.Task) (policy.Task, bool) {
 	return out, true
 }
 
-// SetTags sets tags on the service with this ARN, leaving its other tags as they are. Doing it twice does no harm, so it is
+// SetTags sets tags on the service or task with this ARN, leaving its other tags as they are. Doing it twice does no harm, so it is
 // tried again like a read.
 func (f *Fleet) SetTags(ctx context.Context, arn string, tags map[string]string) error {
 	if len(tags) == 0 {
@@ -181,7 +189,7 @@ func (f *Fleet) SetTags(ctx context.Context, arn string, tags map[string]string)
 		in.Tags = append(in.Tags, types.Tag{Key: aws.String(k), Value: aws.String(v)})
 	}
 	if _, err := f.api.TagResource(ctx, in, f.read(f.tags)); err != nil {
-		return fail("tag service "+arn, "ecs:TagResource", err)
+		return fail("tag "+arn, "ecs:TagResource", err)
 	}
 	return nil
 }

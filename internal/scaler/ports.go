@@ -67,6 +67,6 @@ type Fleet interface {
 	// Release ends the protection of tasks. One that has stopped meanwhile is no error.
 	Release(ctx context.Context, ref policy.ServiceRef, ids []string) error
 
-	// SetTags sets tags on the service with this ARN, leaving its other tags as they are.
+	// SetTags sets tags on the service or task with this ARN, leaving its other tags as they are.
 	SetTags(ctx context.Context, arn string, tags map[string]string) error
 }

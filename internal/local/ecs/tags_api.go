@@ -18,25 +18,28 @@ func sdkTags(tags map[string]string) []types.Tag {
 	return out
 }
 
-// tagged finds the service with an ARN: the only kind of resource whose tags are kept.
-func (m *Model) tagged(arn *string) (*service, error) {
+// tagged finds the tags of the service or task with an ARN: the only kinds of resource whose tags are kept.
+func (m *Model) tagged(arn *string) (*map[string]string, error) {
 	if !strings.HasPrefix(aws.ToString(arn), "arn:") {
 		return nil, refuse("InvalidParameterException", "Invalid resource ARN.")
 	}
 	for _, s := range m.ordered {
 		if s.arn == *arn && s.status != inactive {
-			return s, nil
+			return &s.Tags, nil
 		}
+	}
+	if t := m.byID[(*arn)[strings.LastIndexByte(*arn, '/')+1:]]; t != nil && t.arn == *arn {
+		return &t.tags, nil
 	}
 	return nil, refuse("ResourceNotFoundException", "The specified resource could not be found.")
 }
 
 func (m *Model) tagResource(in *ecs.TagResourceInput) (*ecs.TagResourceOutput, error) {
-	s, err := m.tagged(in.ResourceArn)
+	kept, err := m.tagged(in.ResourceArn)
 	if err != nil {
 		return nil, err
 	}
-	tags := maps.Clone(s.Tags)
+	tags := maps.Clone(*kept)
 	if tags == nil {
 		tags = map[string]string{}
 	}
@@ -50,25 +53,25 @@ func (m *Model) tagResource(in *ecs.TagResourceInput) (*ecs.TagResourceOutput, e
 	if len(tags) > 50 {
 		return nil, refuse("InvalidParameterException", "A resource cannot have more than 50 tags.")
 	}
-	s.Tags = tags
+	*kept = tags
 	return &ecs.TagResourceOutput{}, nil
 }
 
 func (m *Model) untagResource(in *ecs.UntagResourceInput) (*ecs.UntagResourceOutput, error) {
-	s, err := m.tagged(in.ResourceArn)
+	tags, err := m.tagged(in.ResourceArn)
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range in.TagKeys {
-		delete(s.Tags, k)
+		delete(*tags, k)
 	}
 	return &ecs.UntagResourceOutput{}, nil
 }
 
 func (m *Model) listTags(in *ecs.ListTagsForResourceInput) (*ecs.ListTagsForResourceOutput, error) {
-	s, err := m.tagged(in.ResourceArn)
+	tags, err := m.tagged(in.ResourceArn)
 	if err != nil {
 		return nil, err
 	}
-	return &ecs.ListTagsForResourceOutput{Tags: sdkTags(s.Tags)}, nil
+	return &ecs.ListTagsForResourceOutput{Tags: sdkTags(*tags)}, nil
 }

@@ -31,6 +31,7 @@ type task struct {
 	deployment string // The id of the deployment that started it.
 	zone, ip   string
 	hostname   string
+	tags       map[string]string
 	runtimeID  string
 	// These are made once, since a simulator asks for them all the time.
 	clusterARN, definitionARN, containerARN, group string

@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +89,9 @@ func (m *Model) describeTasks(in *ecs.DescribeTasksInput) (*ecs.DescribeTasksOut
 	for _, ref := range in.Tasks {
 		if t := m.task(cluster, ref); t != nil {
 			out.Tasks = append(out.Tasks, m.describeTask(t))
+			if slices.Contains(in.Include, types.TaskFieldTags) {
+				out.Tasks[len(out.Tasks)-1].Tags = sdkTags(t.tags)
+			}
 		} else {
 			out.Failures = append(out.Failures, m.missingTask(cluster, ref))
 		}
