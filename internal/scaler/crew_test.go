@@ -1,0 +1,301 @@
+package scaler
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/policy"
+)
+
+// seenCrew is what an observation tells of a target's workers.
+type seenCrew struct {
+	Active  string // A number, "N?" for a lower bound.
+	Drained policy.Drained
+	Told    bool
+	Missing int
+}
+
+func (w *world) see(t *testing.T, target string) seenCrew {
+	t.Helper()
+	for _, o := range w.observe(t.Context(), w.Targets, budget{look: checkLook, patience: checkPatience}) {
+		if o.target.Name != target {
+			continue
+		}
+		sig, _ := o.signals(w.now, 0)
+		active := fmt.Sprint(sig.Active.N)
+		if !sig.Active.Known {
+			active += "?"
+		}
+		return seenCrew{active, sig.Drained, sig.Tasks.Known && sig.Tasks.Told, sig.Unheard}
+	}
+	t.Fatalf("no target %s", target)
+	return seenCrew{}
+}
+
+// TestWhoseWorkersAreDrained has two targets on one broker, a with two tasks and b with one.
+func TestWhoseWorkersAreDrained(t *testing.T) {
+	t.Parallel()
+	rename := func(w *world, from, to string) {
+		w.broker.change("celery@"+from, func(n *policy.Node) { n.Name = to })
+	}
+	drain := func(w *world, nodes ...string) {
+		for _, n := range nodes {
+			w.broker.setQueues(n, nil)
+		}
+	}
+	work := func(w *world, node string, n int) {
+		w.broker.change(node, func(node *policy.Node) { node.Active = policy.Known(n) })
+	}
+	tests := []struct {
+		name    string
+		prepare func(w *world)
+		a, b    seenCrew
+	}{
+		{
+			"nobody is drained: the tasks are not even looked at",
+			func(*world) {},
+			seenCrew{"0", policy.Drained{}, false, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"the name tells",
+			func(w *world) { drain(w, "celery@a1") },
+			seenCrew{"0", policy.Drained{Tasks: 1, Idle: 1}, true, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"the name tells, and it is at work",
+			func(w *world) {
+				drain(w, "celery@a1")
+				work(w, "celery@a1", 3)
+			},
+			seenCrew{"3", policy.Drained{Tasks: 1, Executing: 3}, true, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"each target has one",
+			func(w *world) { drain(w, "celery@a0", "celery@b0") },
+			seenCrew{"0", policy.Drained{Tasks: 1, Idle: 1}, true, 0},
+			seenCrew{"0", policy.Drained{Tasks: 1, Idle: 1}, true, 0},
+		},
+		{
+			"the name tells nothing, and only a misses somebody",
+			func(w *world) {
+				rename(w, "a1", "celery@x")
+				rename(w, "a0", "celery@y")
+				drain(w, "celery@x")
+				work(w, "celery@x", 2)
+			},
+			seenCrew{"2", policy.Drained{Tasks: 1, Executing: 2}, false, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"the names tell nothing, and both targets miss somebody: they are nobody's",
+			func(w *world) {
+				for _, n := range []string{"a0", "a1", "b0"} {
+					rename(w, n, "celery@"+n+"x")
+				}
+				drain(w, "celery@a1x", "celery@b0x")
+				work(w, "celery@b0x", 1)
+			},
+			seenCrew{"0?", policy.Drained{}, false, 1},
+			seenCrew{"0?", policy.Drained{}, true, 1}, // Of none at all each is known.
+		},
+		{
+			"the names tell nothing, and more are drained than are missed",
+			func(w *world) {
+				rename(w, "a0", "celery@x")
+				rename(w, "a1", "celery@y")
+				drain(w, "celery@y")
+				w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "celery@z", Answers: 1, Active: policy.Known(0)})
+				w.broker.look.Listeners.N++
+			},
+			seenCrew{"0?", policy.Drained{}, false, 1},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"the name tells nothing, and one of a's tasks is being stopped: it may be that one's",
+			func(w *world) {
+				rename(w, "a0", "celery@x")
+				rename(w, "a1", "celery@y")
+				drain(w, "celery@y")
+				w.fleet.tasks["a-svc"][1].State = policy.TaskStopping
+			},
+			seenCrew{"0?", policy.Drained{}, false, 1},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"the other target cannot be described: it may be that one's",
+			func(w *world) {
+				rename(w, "a0", "celery@x")
+				rename(w, "a1", "celery@y")
+				drain(w, "celery@y")
+				w.fleet.errs["b-svc"] = broken(policy.FleetUnavailable, "503")
+			},
+			seenCrew{"0?", policy.Drained{}, false, 1},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"equal names: what is told reaches both, and nobody knows in which tasks they are",
+			func(w *world) {
+				w.broker.look.Nodes = w.broker.look.Nodes[1:]
+				w.broker.change("celery@a1", func(n *policy.Node) { n.Answers = 2 })
+				drain(w, "celery@a1")
+			},
+			seenCrew{"0", policy.Drained{Tasks: 2, Idle: 2}, false, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"an outsider on a's queue: not every worker is in a task",
+			func(w *world) {
+				drain(w, "celery@a1")
+				w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{
+					Name: "celery@laptop", Answers: 1, Queues: []string{"qa"}, Active: policy.Known(1),
+				})
+				w.broker.look.Listeners.N++
+				// Else its answer would stand for that of a1, and nobody would be missed.
+				w.fleet.changeService("a-svc", func(s *policy.Service) { s.Running = 3 })
+			},
+			seenCrew{"1", policy.Drained{Tasks: 1, Idle: 1}, false, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"a task has two workers, and one of them still fetches",
+			func(w *world) {
+				w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "second@a1", Answers: 1, Active: policy.Known(1)})
+				w.broker.look.Listeners.N++
+				w.fleet.changeService("a-svc", func(s *policy.Service) { s.Running = 3 })
+			},
+			seenCrew{"1", policy.Drained{Executing: 1}, true, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"a task has two workers, and both are drained: it is one",
+			func(w *world) {
+				w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "second@a1", Answers: 1, Active: policy.Known(1)})
+				w.broker.look.Listeners.N++
+				drain(w, "celery@a1")
+			},
+			seenCrew{"1", policy.Drained{Tasks: 1, Executing: 1}, true, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"the drained worker of a task that is being stopped is no capacity, and is not missed either",
+			func(w *world) {
+				drain(w, "celery@a1")
+				w.fleet.tasks["a-svc"][1].State = policy.TaskStopping
+			},
+			seenCrew{"0", policy.Drained{}, true, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"a worker serves both targets, and is drained: its name tells",
+			func(w *world) {
+				w.broker.setQueues("celery@a0", []string{"qa", "qb"})
+				drain(w, "celery@a1")
+			},
+			seenCrew{"0", policy.Drained{Tasks: 1, Idle: 1}, true, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
+			"more tasks run than were asked for: they are looked at",
+			func(w *world) { w.fleet.changeService("b-svc", func(s *policy.Service) { s.Desired = 0 }) },
+			seenCrew{"0", policy.Drained{}, false, 0},
+			seenCrew{"0", policy.Drained{}, true, 0},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := twoOnOneBroker(t)
+			w.run("a", 2, "qa")
+			w.run("b", 1, "qb")
+			tt.prepare(w)
+			if diff := cmp.Diff(tt.a, w.see(t, "a")); diff != "" {
+				t.Errorf("a (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.b, w.see(t, "b")); diff != "" {
+				t.Errorf("b (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAllOfTheTargetsWorkersGo has a target go to none that does not have its workers to itself.
+func TestAllOfTheTargetsWorkersGo(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		prepare func(w *world)
+		cancels []string
+		status  string
+		reason  policy.Reason
+	}{
+		{
+			"an outsider on its queue is in none of its tasks, and stays",
+			func(w *world) {
+				w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{
+					Name: "celery@laptop", Answers: 1, Queues: []string{"qa"}, Active: policy.Known(0),
+				})
+				w.broker.look.Listeners.N++
+			},
+			[]string{"cancel a0 a1"},
+			"scaled in", policy.ReasonIdle,
+		},
+		{
+			"equal names are told at once",
+			func(w *world) {
+				w.broker.look.Nodes = w.broker.look.Nodes[1:]
+				w.broker.change("celery@a1", func(n *policy.Node) { n.Answers = 2 })
+			},
+			[]string{"cancel a1"},
+			"scaled in", policy.ReasonIdle,
+		},
+		{
+			"names that tell nothing: all of its queue",
+			func(w *world) {
+				w.broker.change("celery@a0", func(n *policy.Node) { n.Name = "celery@x" })
+				w.broker.change("celery@a1", func(n *policy.Node) { n.Name = "celery@y" })
+			},
+			[]string{"cancel x y"},
+			"scaled in", policy.ReasonIdle,
+		},
+		{
+			"a worker that serves b too, and its name tells that it is a's",
+			func(w *world) { w.broker.setQueues("celery@a0", []string{"qa", "qb"}) },
+			[]string{"cancel a0 a1"},
+			"scaled in", policy.ReasonIdle,
+		},
+		{
+			"a worker that serves b too, and its name tells nothing: it may be b's",
+			func(w *world) {
+				w.broker.change("celery@a0", func(n *policy.Node) { n.Name, n.Queues = "celery@x", []string{"qa", "qb"} })
+				w.broker.change("celery@a1", func(n *policy.Node) { n.Name = "celery@y" })
+			},
+			nil,
+			"held", policy.ReasonUntold,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := twoOnOneBroker(t)
+			w.run("a", 2, "qa")
+			w.run("b", 1, "qb")
+			tt.prepare(w)
+			change, err := w.ScaleIn(t.Context(), Input{Target: "a", Previous: &policy.Sighting{At: start.Add(-time.Hour)}})
+			if err != nil || change.Status != tt.status || len(change.Reasons) != 1 || change.Reasons[0] != tt.reason {
+				t.Errorf("%+v, %v; want %s, %s", change, err, tt.status, tt.reason)
+			}
+			if diff := cmp.Diff(tt.cancels, w.made("cancel")); diff != "" {
+				t.Errorf("who is told (-want +got):\n%s", diff)
+			}
+			if w.desired("b") != 1 {
+				t.Errorf("the other target has %d", w.desired("b"))
+			}
+		})
+	}
+}
