@@ -194,13 +194,15 @@ func steady(why []Reason) []Reason {
 }
 
 // fill finds the workers that are lacking. Drained ones that are idle fetch again at once, so they come first; then new ones
-// are started; and if max allows no more, drained ones that are still busy have to do.
+// are started; and if max allows no more, the drained ones that are still busy have to do.
 func fill(d *Decision, s Signals, l Limits, lacking int, why []Reason) {
 	staying := min(s.Drained.Tasks, s.Desired) // More than are to run are on their way out.
 	d.Resume = min(lacking, s.Drained.Idle, staying)
 	room := max(0, l.Max-s.Desired)
 	start := min(lacking-d.Resume, room)
-	d.Resume += min(lacking-d.Resume-start, staying-d.Resume)
+	if lacking > d.Resume+start {
+		d.Resume = staying // All of them: nobody knows which of the busy ones will be able to fetch first.
+	}
 	if d.Resume == 0 && start == 0 {
 		d.Reasons = append(steady(why), ReasonMax)
 		if slices.Contains(why, ReasonMax) {
