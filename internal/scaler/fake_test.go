@@ -89,7 +89,7 @@ func (w *world) run(name string, n int, queues ...string) {
 		w.broker.look.Nodes = append(w.broker.look.Nodes, node)
 		w.broker.look.Listeners.N++
 		w.fleet.tasks[name+"-svc"] = append(w.fleet.tasks[name+"-svc"], policy.Task{
-			ID: strings.TrimPrefix(node.Name, "celery@"), State: policy.TaskRunning,
+			ID: strings.TrimPrefix(node.Name, "celery@"), ARN: "arn:" + node.Name, State: policy.TaskRunning,
 			CreatedAt: start.Add(-time.Hour), StartedAt: start.Add(-time.Hour),
 		})
 	}

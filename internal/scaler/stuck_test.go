@@ -1,0 +1,151 @@
+package scaler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/policy"
+)
+
+// TestStuck has messages wait: is that because workers that could take them do not?
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	stuck := []policy.Reason{policy.ReasonStuck, policy.ReasonSettle}
+	tests := []struct {
+		name    string
+		prepare func(w *world)
+		reasons []policy.Reason
+	}{
+		{"two workers have nothing to do", func(*world) {}, stuck},
+		{"nobody answers, nor listens", func(w *world) { w.broker.look.Nodes, w.broker.look.Listeners = nil, policy.Known(0) }, stuck},
+		{"one is at work: it may be taking them one after the other", func(w *world) {
+			w.broker.look.Nodes[0].Active = policy.Known(1)
+		}, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}},
+		{"one listens and does not answer: it is at work", func(w *world) {
+			w.broker.look.Nodes = w.broker.look.Nodes[:1]
+		}, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}},
+		{"somebody holds messages: it may be at its limit", func(w *world) {
+			w.broker.look.Queues["celery"] = policy.Queue{Backlog: policy.Known(3), Held: policy.Known(1)}
+		}, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}},
+		{"a task is on its way up", func(w *world) {
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Running, s.Pending = 1, 1 })
+			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
+		}, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}},
+		{"they have been drained: they fetch again", func(w *world) {
+			w.broker.setQueues("celery@worker0", nil)
+			w.broker.setQueues("celery@worker1", nil)
+		}, []policy.Reason{policy.ReasonBacklog, policy.ReasonResume}},
+		{"what seems to wait was fetched, too long ago: the very worker may hold it", func(w *world) {
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "1", Expired: true}, {Tag: "2", Expired: true}, {Tag: "3", Expired: true}}
+		}, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}},
+		{"one of them really waits", func(w *world) {
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "1", Expired: true}, {Tag: "2", Expired: true}}
+		}, stuck},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, []hand{{}, {}})
+			w.setBacklog("celery", 3)
+			tt.prepare(w)
+			c := w.one(t)
+			if diff := cmp.Diff(tt.reasons, c.Decision.Reasons); diff != "" {
+				t.Errorf("reasons (-want +got):\n%s", diff)
+			}
+			if has(c.Decision, policy.ReasonStuck) && !c.Seen.Stuck {
+				t.Errorf("it is not remembered: %+v", c.Seen)
+			}
+		})
+	}
+}
+
+// TestTheStuckAreMendedOrReplaced scales in a target that has been seen stuck for two minutes. It has two workers, and messages for
+// one.
+func TestTheStuckAreMendedOrReplaced(t *testing.T) {
+	t.Parallel()
+	look := func(at int, change func(w *world)) func(*world) {
+		return func(w *world) {
+			w.broker.onLook = func() {
+				if w.broker.looks == at {
+					change(w)
+				}
+			}
+		}
+	}
+	work := func(w *world) {
+		w.setBacklog("celery", 0)
+		w.broker.look.Nodes[1].Active = policy.Known(1)
+	}
+	tests := []struct {
+		name    string
+		workers int
+		prepare func(w *world)
+		calls   []string
+		status  string
+		kind    policy.Kind
+		count   int
+	}{
+		{
+			"they fetch when they are told to", 2, look(4, work),
+			[]string{"consume worker0 worker1"},
+			"resumed", "", 2,
+		},
+		{
+			"they do not: one is replaced", 2, nil,
+			[]string{
+				"consume worker0 worker1", "cancel worker0", "protect worker1", "set desired 1", "release worker1", "set desired 2",
+			},
+			"replaced", "", 2,
+		},
+		{
+			"the only one does not: it is replaced", 1, nil,
+			[]string{"consume worker0", "cancel worker0", "set desired 0", "set desired 1"},
+			"replaced", "", 1,
+		},
+		{
+			"one is not heard from: it is left alone, and another started beside it", 2,
+			func(w *world) {
+				w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
+			},
+			[]string{"set desired 3"},
+			"scaled out", "", 3,
+		},
+		{
+			"the one that is to go begins to work after all", 2,
+			look(14, func(w *world) { w.broker.look.Nodes[0].Active = policy.Known(1) }),
+			[]string{"consume worker0 worker1", "cancel worker0"},
+			"draining", "", 2,
+		},
+		{
+			"the broker is lost", 2, look(3, func(w *world) { w.broker.err = broken(policy.BrokerUnavailable, "gone") }),
+			[]string{"consume worker0 worker1"},
+			"resumed", policy.BrokerUnavailable, 2,
+		},
+		{
+			"somebody else changes the count", 2,
+			look(13, func(w *world) { w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 3 }) }),
+			[]string{"consume worker0 worker1", "cancel worker0", "protect worker1", "release worker1"},
+			"draining", "", 3,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, make([]hand, tt.workers), oneByOne)
+			w.setBacklog("celery", 3)
+			if tt.prepare != nil {
+				tt.prepare(w)
+			}
+			change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-2 * time.Minute), Stuck: true}})
+			if change.Status != tt.status || kindOf(err) != tt.kind || w.desired("worker") != tt.count {
+				t.Errorf("%+v, %v, count %d; want %s, %d", change, err, w.desired("worker"), tt.status, tt.count)
+			}
+			got := w.made("consume", "cancel", "protect", "set", "release")
+			if diff := cmp.Diff(tt.calls, got); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
