@@ -53,7 +53,7 @@ func inEngine(t *testing.T, program, script string) {
 // runTool gives a script JSON on its standard input and reads JSON from its standard output.
 func runTool(t *testing.T, program, script string, in, out any) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // A loaded machine needs minutes.
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, filepath.FromSlash(script))
 	cmd.Stdin = bytes.NewReader([]byte(canonical(in)))
