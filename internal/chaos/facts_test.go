@@ -49,9 +49,14 @@ func TestReproaches(t *testing.T) {
 		var results []*result
 		for _, v := range verdicts {
 			v.sent = 1
-			results = append(results, &result{verdict: v})
+			results = append(results, &result{verdict: v, facts: &facts{}})
 		}
 		return results
+	}
+	counted := func(from, to int) []*result {
+		return []*result{{
+			plan: plan{min: 1, max: 3}, verdict: verdict{sent: 1}, facts: &facts{counts: []count{{at(1), from, to}}},
+		}}
 	}
 	both, full, partial, none := verdict{full: 1, partial: 1}, verdict{full: 1}, verdict{partial: 1}, verdict{}
 	for _, c := range []struct {
@@ -64,7 +69,10 @@ func TestReproaches(t *testing.T) {
 		{"four rounds without one to fewer", rounds(full, full, full, full), true},
 		{"four rounds without one to zero", rounds(partial, partial, partial, partial), true},
 		{"three rounds, too few to ask for it", rounds(none, none, none), false},
-		{"a round that sent nothing", []*result{{}}, true},
+		{"a round that sent nothing", []*result{{facts: &facts{}}}, true},
+		{"a count above the maximum", counted(0, 4), true},
+		{"a count below the minimum", counted(3, 0), true},
+		{"counts within the bounds", counted(1, 3), false},
 	} {
 		if broken := reproaches(c.results); (len(broken) > 0) != c.fails {
 			t.Errorf("%s: %q", c.name, broken)

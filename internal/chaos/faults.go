@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"sluice/internal/local/ecs"
 )
 
 // kind is a kind of fault.
@@ -22,6 +24,7 @@ const (
 	doubleEvents  kind = "events doubled"
 	dropEvents    kind = "events dropped"
 	moreSweeps    kind = "sweeps overlap" // Some at once, besides the schedule.
+	failECS       kind = "ECS fails"      // Calls are late, or err, or take effect and err all the same.
 	deploy        kind = "deployment"
 )
 
@@ -53,6 +56,8 @@ type fault struct {
 	at       time.Duration // Since the start of the round.
 	lasts    time.Duration // Of what ends by itself again.
 	function string        // Of a function that is killed or stalled.
+	call     ecs.Fault     // Of ECS: how it goes wrong.
+	op       string        // Of ECS: which.
 	after    time.Duration // From its call by a sweep.
 	number   int           // Of events or sweeps; of the worker, by age, modulo how many there are.
 }
@@ -88,6 +93,14 @@ func newFaults(r *rand.Rand, window time.Duration) []fault {
 			f.lasts = between(r, 200*time.Millisecond, 3*time.Second)
 		case doubleEvents, dropEvents, moreSweeps:
 			f.number = 1 + r.IntN(3)
+		case failECS:
+			f.number = 1 + r.IntN(3)
+			f.op = pick(r, "UpdateService", "UpdateService", "UpdateTaskProtection", "DescribeTasks", "DescribeServices")
+			f.call = pick(r,
+				ecs.Fault{Code: "ServerException", Message: "chaos"},
+				ecs.Fault{Code: "ServerException", Message: "chaos", Applied: true},
+				ecs.Fault{Code: "ThrottlingException", Message: "chaos"},
+				ecs.Fault{Delay: between(r, time.Second, 5*time.Second)})
 		}
 		if f.kind == killWorker || f.kind == killChild || f.kind == stopWorker {
 			f.number = r.IntN(12)
@@ -110,6 +123,16 @@ func (f fault) String() string {
 		text = fmt.Sprintf("%s stalled for %.1f s, %.1f s after a call from %.1f s on", f.function, f.lasts.Seconds(), f.after.Seconds(), f.at.Seconds())
 	case stopWorker, stopRedis, restartRedis:
 		text += fmt.Sprintf(" for %.1f s", f.lasts.Seconds())
+	case failECS:
+		text = fmt.Sprintf("%d calls of %s from %.1f s on ", f.number, f.op, f.at.Seconds())
+		switch {
+		case f.call.Applied:
+			text += "done and answered by " + f.call.Code
+		case f.call.Code != "":
+			text += "answered by " + f.call.Code
+		default:
+			text += fmt.Sprintf("late by %.1f s", f.call.Delay.Seconds())
+		}
 	case doubleEvents, dropEvents, moreSweeps:
 		text += fmt.Sprintf(" (%d)", f.number)
 	}

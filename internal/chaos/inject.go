@@ -55,6 +55,8 @@ func (w *world) inject(ctx context.Context, f fault) error {
 				return err
 			}
 		}
+	case failECS:
+		w.cloud.ECS().Fail(f.op, f.number, f.call)
 	case deploy:
 		if _, err := w.client().UpdateService(ctx, &awsecs.UpdateServiceInput{
 			Cluster: aws.String(clusterName), Service: aws.String(serviceName), ForceNewDeployment: true,

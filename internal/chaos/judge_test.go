@@ -83,7 +83,6 @@ func TestJudge(t *testing.T) {
 		ledger  string
 		workers []*worker
 		deeds   []deed
-		counts  []count
 		listed  []span // Of a's first attempt.
 		left    string // The same.
 		want    string // "task harm cause", with commas between.
@@ -342,7 +341,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &facts{
-				messages: map[string]*message{}, workers: map[string]*worker{}, deeds: c.deeds, counts: c.counts,
+				messages: map[string]*message{}, workers: map[string]*worker{}, deeds: c.deeds,
 				ended: at(100), visibility: visibility,
 			}
 			for _, w := range c.workers {
@@ -363,7 +362,7 @@ func TestJudge(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("findings (-want +got):\n%s\n%v", diff, v.findings)
 			}
-			r := &result{facts: f, verdict: v}
+			r := &result{plan: plan{max: 3}, facts: f, verdict: v}
 			if v.sent == 0 {
 				v.sent = 1 // Some other one was.
 				r.verdict = v
