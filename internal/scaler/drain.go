@@ -9,6 +9,10 @@ import (
 	"sluice/internal/policy"
 )
 
+// timerLate is how late a worker may begin a message with an ETA: Celery's worker_timer_precision is a second, and its clock may
+// differ from ours by a little.
+const timerLate = 2 * time.Second
+
 // victim is a task, or where its worker's name does not tell its task a worker, that is to be let go.
 type victim struct {
 	task    string        // "" if it is not known.
@@ -313,7 +317,7 @@ func (v *victim) suspected(o observation, limited map[string]bool) bool {
 		switch {
 		case !v.suspects[f.Tag] || f.Later:
 			return false
-		case f.Due.After(o.view.look.At) || f.Task == "":
+		case f.Due.Add(timerLate).After(o.view.look.At) || f.Task == "":
 			return true
 		}
 		return limited == nil || limited[f.Task]

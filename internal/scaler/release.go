@@ -79,8 +79,9 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	}
 	o := r.observeClosely(ctx, r.target, r.seen.prior, r.names()...)
 	if wanted := r.stillIdle(o, leaving, protected, n); wanted != nil {
-		// If work came they are needed; and if all were to go and may not, they are all that there is.
-		if wanted.Action == policy.ScaleOut || r.all() {
+		// If work came they are needed; if all were to go and may not, they are all that there is; and while it is paused
+		// no sweep would have them fetch again.
+		if wanted.Action == policy.ScaleOut || r.all() || slices.Contains(wanted.Reasons, policy.ReasonPaused) {
 			if err := r.resume(ctx, r.victims); err != nil {
 				return err
 			}
@@ -131,7 +132,8 @@ func (r *release) stillIdle(o observation, leaving []*victim, protected map[stri
 	d, _, _ := o.decide(r.Now(), 0)
 	held := &policy.Decision{Action: policy.Hold, Reasons: d.Reasons}
 	switch {
-	case r.stuck && o.err() == nil && o.service.Desired == r.seen.service.Desired && !o.service.Deploying:
+	case r.stuck && o.err() == nil && o.service.Desired == r.seen.service.Desired && !o.service.Deploying &&
+		!slices.Contains(d.Reasons, policy.ReasonPaused):
 		// That work waits is no reason to have it fetch again.
 	case d.Action == policy.ScaleOut:
 		return &d
@@ -143,7 +145,7 @@ func (r *release) stillIdle(o observation, leaving []*victim, protected map[stri
 			return held
 		}
 	}
-	if r.all() {
+	if r.all() && !r.stuck {
 		return nil // The decision says that every task was heard from and none is new, and each worker has been seen empty.
 	}
 	// Every task that ECS might choose has to be one that was seen drained and empty; all others have to be protected.

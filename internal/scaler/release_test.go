@@ -199,7 +199,12 @@ func TestTheWorldChangesBeforeTheAct(t *testing.T) {
 			[]policy.Reason{policy.ReasonDeployment},
 			"", 3, "",
 		},
-		{"somebody pauses it", tag(tagPaused, "true"), "draining", []policy.Reason{policy.ReasonPaused}, "", 3, ""},
+		{
+			"somebody pauses it, and no sweep would have them fetch again", tag(tagPaused, "true"),
+			"resumed",
+			[]policy.Reason{policy.ReasonPaused},
+			"", 3, "worker0 worker1",
+		},
 		{"a tag cannot be understood", tag(tagMax, "many"), "draining", []policy.Reason{policy.ReasonOverride}, policy.InvalidConfig, 3, ""},
 		{
 			"an event asks for a floor", tag(tagFloor, "3@2026-11-21T13:00:00Z"),

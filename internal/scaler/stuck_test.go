@@ -124,6 +124,28 @@ func TestTheStuckAreMendedOrReplaced(t *testing.T) {
 			"resumed", policy.BrokerUnavailable, 2,
 		},
 		{
+			"the only one is about to be replaced, and a task has come beside it that works", 1,
+			look(12, func(w *world) {
+				w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{
+					Name: "celery@new", Answers: 1, Queues: []string{"celery"}, Active: policy.Known(1),
+				})
+				w.broker.look.Listeners.N++
+				w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{
+					ID: "new", State: policy.TaskRunning, StartedAt: start.Add(-time.Hour),
+				})
+			}),
+			[]string{"consume worker0", "cancel worker0", "consume worker0"},
+			"resumed", "", 1,
+		},
+		{
+			"somebody pauses it", 2,
+			look(13, func(w *world) {
+				w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{tagPaused: "true"} })
+			}),
+			[]string{"consume worker0 worker1", "cancel worker0", "protect worker1", "consume worker0", "release worker1"},
+			"resumed", "", 2,
+		},
+		{
 			"somebody else changes the count", 2,
 			look(13, func(w *world) { w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 3 }) }),
 			[]string{"consume worker0 worker1", "cancel worker0", "protect worker1", "release worker1"},
