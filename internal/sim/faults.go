@@ -68,8 +68,7 @@ type faultPlan struct {
 // fault is one that happens.
 type fault struct {
 	faultPlan
-	left   int  // How often it can still hit.
-	struck bool // Its time is planned.
+	left int // How often it can still hit.
 }
 
 // faults are those of one history that wait for something to hit.

@@ -29,6 +29,9 @@ const (
 	// Spared: we never lower the count below the tasks that others protect, never change their protection, and end our own; no
 	// service is left blocked by us.
 	Spared Invariant = "spared"
+	// Even: where ECS evens out the Availability Zones by itself, a lower count leaves them even: else ECS would stop a task for it, and
+	// ask nobody whether it is busy.
+	Even Invariant = "even"
 	// Frugal: once the faults have ended, a target without work goes down to min, by a step at least in each frugalBound, wherever
 	// its workers can be told or min is 0.
 	Frugal Invariant = "frugal"
@@ -223,6 +226,13 @@ func (j *judge) sets(t *target, inv *invocation, n int) {
 	}
 }
 
+// lowered judges what a lower count of ours has left, where all that it lets go has been told to stop.
+func (j *judge) lowered(t *target, inv *invocation, before int) {
+	if after := t.spread(); t.plan.Rebalances && t.ours == 0 && before <= 1 && after > 1 {
+		j.w.brokenAt(Even, t.index, "%s lowers %s to %d, and its zones differ by %d tasks; they differed by %d", inv.function.name, t.plan.Name, t.desired, after, before)
+	}
+}
+
 // appSet notes that the application has set its own protection, or ended it.
 func (j *judge) appSet(k *task, until time.Time) {
 	j.protection[k.id] = protection{at: j.w.loop.now, until: until}
@@ -350,7 +360,8 @@ func (j *judge) live(t *target) {
 			continue
 		}
 		executing, held := k.worker.Holding(horizon)
-		if !fetches(k.worker, t.plan.Queues) {
+		deafened := t.plan.Worker.Pool == broker.Solo && executing > 0 // Nobody can tell it anything before it is done.
+		if !deafened && !fetches(k.worker, t.plan.Queues) {
 			drained += executing
 			continue
 		}

@@ -89,45 +89,45 @@ func drawFaults(d draw, p *plan) []faultPlan {
 }
 
 // kinds are all kinds of faults, and how each strikes; nil of those that wait for a call or an event to hit (see faults).
-var kinds []struct {
+var kinds = []struct {
 	kind   kind
 	strike func(*world, *fault)
-}
-
-func init() {
-	add := func(k kind, strike func(*world, *fault)) {
-		kinds = append(kinds, struct {
-			kind   kind
-			strike func(*world, *fault)
-		}{k, strike})
-	}
-	for _, k := range []kind{
-		ecsThrottle, ecsError, ecsAnswerLost, ecsSlow, sweepLost, sweepLate, sweepDouble, eventLost, eventLate, eventDouble,
-		lambdaThrottle, lambdaStall, lambdaDeath,
-	} {
-		add(k, nil)
-	}
-	add(lambdaDeath, nil) // Twice as likely: there are so many lines at which to die.
-	add(taskCrash, (*world).crash)
-	add(taskNoStart, (*world).failStarts)
-	add(spotLoss, (*world).interrupt)
-	add(deployment, (*world).deploy)
-	add(appProtects, (*world).appProtects)
-	add(slowPlacement, (*world).slowPlacement)
-	add(redisDown, (*world).redis)
-	add(redisHung, (*world).redis)
-	add(redisReadOnly, (*world).redis)
-	add(redisFailover, (*world).redis)
-	add(redisSlow, (*world).redis)
-	add(workerFrozen, (*world).freeze)
-	add(workerWedged, (*world).wedge)
-	add(workerDeaf, (*world).starve)
-	add(workerCut, (*world).reconnect)
-	add(workerRestart, (*world).restart)
-	add(childCrash, (*world).crashChild)
-	add(operatorPause, (*world).pause)
-	add(operatorBounds, (*world).bounds)
-	add(operatorCount, (*world).manual)
+}{
+	{ecsThrottle, nil},
+	{ecsError, nil},
+	{ecsAnswerLost, nil},
+	{ecsSlow, nil},
+	{sweepLost, nil},
+	{sweepLate, nil},
+	{sweepDouble, nil},
+	{eventLost, nil},
+	{eventLate, nil},
+	{eventDouble, nil},
+	{lambdaThrottle, nil},
+	{lambdaStall, nil},
+	{lambdaDeath, nil},
+	{lambdaDeath, nil}, // Three times as likely: there are so many lines at which to die.
+	{lambdaDeath, nil},
+	{taskCrash, (*world).crash},
+	{taskNoStart, (*world).failStarts},
+	{spotLoss, (*world).interrupt},
+	{deployment, (*world).deploy},
+	{appProtects, (*world).appProtects},
+	{slowPlacement, (*world).slowPlacement},
+	{redisDown, (*world).redis},
+	{redisHung, (*world).redis},
+	{redisReadOnly, (*world).redis},
+	{redisFailover, (*world).redis},
+	{redisSlow, (*world).redis},
+	{workerFrozen, (*world).freeze},
+	{workerWedged, (*world).wedge},
+	{workerDeaf, (*world).starve},
+	{workerCut, (*world).reconnect},
+	{workerRestart, (*world).restart},
+	{childCrash, (*world).crashChild},
+	{operatorPause, (*world).pause},
+	{operatorBounds, (*world).bounds},
+	{operatorCount, (*world).manual},
 }
 
 // prepare plans everything that happens by itself.
@@ -140,10 +140,6 @@ func (w *world) prepare() {
 			continue
 		}
 		for _, f := range w.faults.byKind[k.kind] {
-			if f.struck {
-				continue // Of a kind that is listed twice.
-			}
-			f.struck = true
 			w.loop.at(epoch.Add(f.At), func() { k.strike(w, f) })
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"sluice/internal/fleet"
@@ -62,7 +64,6 @@ type task struct {
 	worker     *broker.Worker // Nil until it is up.
 	zone       string
 	generation int
-	started    time.Time
 	start      func() // Starts its worker, or another one in its place.
 	executing  int    // What it executed and held when it was told to stop.
 	held       int
@@ -203,7 +204,7 @@ func (r runner) Start(spec ecs.Spec, ended func(ecs.Exit)) (ecs.Process, error) 
 	w := r.w
 	t := w.byRef[policy.ServiceRef{Cluster: spec.Cluster, Service: spec.Service}]
 	k := w.byTask[spec.TaskID]
-	k.started = w.loop.now
+	k.zone = spec.Zone
 	s := t.plan.Worker
 	switch t.plan.Naming {
 	case byHost:
@@ -261,6 +262,10 @@ func (w *world) watch(e ecs.Event) {
 		return
 	}
 	if e.Task == "" {
+		if strings.Contains(e.Reason, "to balance the Availability Zones") {
+			w.tally.faults[rebalance]++
+			w.note(noteFault, t.index, "ECS begins to even out the zones of %s", t.plan.Name)
+		}
 		if e.Desired != e.Previous {
 			w.note(noteCount, t.index, "count of %s: %d -> %d", t.plan.Name, e.Previous, e.Desired)
 		}
@@ -302,7 +307,7 @@ func short(id string) string { return id[:min(len(id), 6)] }
 
 // setDesired is how the count is set, by whomever; inv is nil if it was not we.
 func (w *world) setDesired(t *target, inv *invocation, n int) error {
-	before, excess := t.desired, max(0, len(t.live)-t.desired)
+	before, excess, spread := t.desired, max(0, len(t.live)-t.desired), t.spread()
 	if inv != nil {
 		w.judge.sets(t, inv, n)
 	}
@@ -316,7 +321,22 @@ func (w *world) setDesired(t *target, inv *invocation, n int) error {
 		t.desired = before
 		return err
 	}
+	if inv != nil && n < before {
+		w.judge.lowered(t, inv, spread)
+	}
 	return nil
+}
+
+// spread is by how many tasks the zones of the target differ; 0 while a task's zone is not known yet.
+func (t *target) spread() int {
+	zones := make([]int, t.plan.Zones)
+	for _, k := range t.live {
+		if k.zone == "" {
+			return 0
+		}
+		zones[k.zone[len(k.zone)-1]-'a']++
+	}
+	return slices.Max(zones) - slices.Min(zones)
 }
 
 // setTag sets a tag of a service, as an operator does.
