@@ -131,3 +131,41 @@ func TestWorkMayComeAtAnyCall(t *testing.T) {
 		})
 	}
 }
+
+// TestAReplacementMayDieAtAnyCall kills a scale-in that replaces a worker which has nothing to do though messages wait, at each of its
+// calls. The sweeps that follow replace all that are broken, and what waits is executed.
+func TestAReplacementMayDieAtAnyCall(t *testing.T) {
+	t.Parallel()
+	for workers := 1; workers <= 2; workers++ {
+		t.Run(fmt.Sprintf("of %d", workers), func(t *testing.T) {
+			t.Parallel()
+			for _, after := range []bool{false, true} {
+				for at := 1; ; at++ {
+					l := newLiving(t, workers, false)
+					for i := range workers {
+						l.broken[fmt.Sprintf("celery@worker%d", i)] = true
+					}
+					l.come(make([]time.Duration, workers)...)
+					l.diesAt, l.after = at, after
+					prior := l.settled(0)
+					prior.Stuck = true
+					if got := l.scaleIn(t, prior); got != "died" {
+						if want := fmt.Sprintf("replaced %d->%d", workers, workers); got != want {
+							t.Errorf("it lived, and %s, want %s", got, want)
+						}
+						break
+					}
+					where := l.calls[at-1]
+					for range 9 {
+						l.pass(5 * time.Minute)
+						l.sweep(t)
+					}
+					l.checkNothingLost(t)
+					if len(l.waiting) > 0 || len(l.done) != workers || l.desired("worker") != 0 {
+						t.Fatalf("it died at call %d (%s), after its effect: %v: %s", at, where, after, l)
+					}
+				}
+			}
+		})
+	}
+}

@@ -20,6 +20,7 @@ type living struct {
 	host    string // A worker's name is this and its task.
 	waiting []*message
 	hands   map[string]*message // What each worker executes, by node.
+	broken  map[string]bool     // Workers that say that they fetch, and do not.
 	done    []string
 	killed  []string
 	stops   map[string]time.Time // When SIGTERM comes, by task.
@@ -49,7 +50,7 @@ type died struct{}
 
 func newLiving(t *testing.T, workers int, untold bool, change ...func(*Options)) *living {
 	t.Helper()
-	l := &living{host: "celery@", hands: map[string]*message{}, stops: map[string]time.Time{}, onCall: map[int]func(){}, stepped: start}
+	l := &living{host: "celery@", hands: map[string]*message{}, broken: map[string]bool{}, stops: map[string]time.Time{}, onCall: map[int]func(){}, stepped: start}
 	if untold {
 		l.host = "celery@host-of-"
 	}
@@ -212,7 +213,7 @@ func (l *living) work(n *policy.Node) {
 		l.done = append(l.done, m.name)
 		delete(l.hands, n.Name)
 	}
-	if l.hands[n.Name] == nil && len(n.Queues) > 0 && len(l.waiting) > 0 {
+	if l.hands[n.Name] == nil && len(n.Queues) > 0 && len(l.waiting) > 0 && !l.broken[n.Name] {
 		m := l.waiting[0]
 		l.waiting, m.since = l.waiting[1:], l.now
 		l.hands[n.Name] = m
