@@ -49,7 +49,8 @@ var behaviours = []struct {
 		s.ends("n01", "n02", "n03")
 		s.see("done")
 	}},
-	{name: "gevent", play: func(s *script) {
+	{name: "gevent: a full pool blocks the loop, not the answers", play: func(s *script) {
+		s.noUnacked = "whether an early acknowledgement has been made is chance while the loop is blocked"
 		s.start(broker.Spec{Name: "w1@a", Concurrency: 2, Pool: broker.Gevent})
 		s.see("idle")
 		s.sends(order{}, labels("n", 12)...)
@@ -58,6 +59,7 @@ var behaviours = []struct {
 		s.see("one has ended")
 	}},
 	{name: "gevent: a cancel waits for room in the pool", play: func(s *script) {
+		s.noUnacked = "as above"
 		s.start(broker.Spec{Name: "w1@a", Concurrency: 1, Pool: broker.Gevent})
 		s.sends(order{}, labels("n", 4)...)
 		s.see("full")
@@ -77,15 +79,19 @@ var behaviours = []struct {
 		s.see("resumed")
 	}},
 	{name: "gevent, warm stop", play: func(s *script) {
+		s.noUnacked = "as above"
 		s.start(broker.Spec{Name: "w1@a", Concurrency: 2, Pool: broker.Gevent})
 		s.sends(order{countdown: time.Hour}, "eta")
-		s.sends(order{}, labels("n", 4)...)
+		s.sends(order{}, labels("n", 3)...)
 		s.see("full")
 		s.terminate("w1@a")
 		s.see("told to stop, and blocked")
 		s.ends("n01")
 		s.see("there was room")
-		s.ends("n02", "n03")
+		s.ends("n02")
+		if s.version != broker.V52 {
+			s.ends("n03")
+		}
 		s.see("gone")
 	}},
 	{name: "prefork, warm stop: what is reserved goes back at the end", play: func(s *script) {
@@ -127,6 +133,23 @@ var behaviours = []struct {
 		s.sends(order{}, labels("n", 2)...)
 		s.see("busy")
 		s.terminate("w1@a")
+		if s.version == broker.V52 {
+			s.see("gone, and what executed with it")
+			return
+		}
+		s.see("stopping")
+		s.ends("n01")
+		s.see("gone")
+	}},
+	{name: "solo, late, warm stop", play: func(s *script) {
+		s.start(broker.Spec{Name: "w1@a", Pool: broker.Solo, AcksLate: true})
+		s.sends(order{}, labels("n", 2)...)
+		s.see("busy")
+		s.terminate("w1@a")
+		if s.version == broker.V52 {
+			s.see("gone")
+			return
+		}
 		s.see("stopping")
 		s.ends("n01")
 		s.see("gone")
@@ -268,6 +291,12 @@ var behaviours = []struct {
 		s.terminate("w1@a")
 		s.see("stopping")
 		s.ends("n05")
+		if s.version != broker.V57 {
+			s.see("up to Celery 5.6 the pool had one more")
+			s.ends("n04")
+			s.see("it hangs")
+			s.kill("w1@a")
+		}
 		s.see("gone")
 	}},
 	{name: "a reconnect, late", play: func(s *script) {
@@ -295,7 +324,10 @@ var behaviours = []struct {
 		s.see("idle")
 		s.cancels("w1@a", "celery")
 		s.see("drained")
+		s.freeze("w1@a")
 		s.sends(order{}, "a", "b")
+		s.see("one is nowhere")
+		s.thaw("w1@a")
 		s.see("both wait")
 		s.start(broker.Spec{Name: "w2@a", Prefetch: 1, AcksLate: true})
 		s.see("the second executes")
@@ -383,16 +415,13 @@ var behaviours = []struct {
 		s.terminate("w1@a")
 		s.see("back in the list")
 	}},
-	{name: "priorities: the lowest number first, and the order of queues", play: func(s *script) {
-		for i, o := range []order{
-			{priority: 9}, {priority: 3}, {queue: "video", priority: 3}, {priority: 0}, {queue: "video"}, {priority: 6}, {priority: 5},
-			{}, {queue: "video"},
-		} {
-			s.sends(o, "n"+string(rune('1'+i)))
+	{name: "priorities: the lowest number first", play: func(s *script) {
+		for i, priority := range []int{9, 3, 0, 6, 5, 0, 4} {
+			s.sends(order{priority: priority}, "n"+string(rune('1'+i)))
 		}
 		s.see("nobody")
-		s.start(broker.Spec{Name: "w1@a", Prefetch: 1, AcksLate: true, Queues: []string{"celery", "video"}})
-		s.inOrder(9)
+		s.start(broker.Spec{Name: "w1@a", Prefetch: 1, AcksLate: true})
+		s.inOrder(7)
 		s.see("done")
 	}},
 	{name: "a killed child's task is lost, and the next one begins", play: func(s *script) {

@@ -18,7 +18,11 @@ func (m *Model) happen(e event) {
 		}
 		m.age()
 	case workerReady:
-		if w.age == e.age && (w.phase == booting || w.phase == cut) {
+		switch {
+		case w.age != e.age || w.phase != booting && w.phase != cut:
+		case w.frozen || w.blocked():
+			w.deferred = append(w.deferred, e)
+		default:
 			m.connect(w)
 		}
 	case workerEnded:
@@ -168,6 +172,7 @@ func (m *Model) begin(w *Worker) {
 		w.running = append(w.running, r)
 		w.processed++
 		r.delivery().Started = m.now
+		r.mute = w.phase == stopping && w.spec.Pool == Prefork
 		if !r.late() && w.spec.Pool != Solo {
 			m.settle(r)
 		}
@@ -180,15 +185,16 @@ func (m *Model) begin(w *Worker) {
 
 // settle acknowledges a request, once. A worker without a connection cannot.
 func (m *Model) settle(r *request) {
-	if !r.unacked {
+	if !r.unacked || r.mute {
 		return
 	}
 	r.unacked = false
 	if i := slices.Index(r.worker.fetched, r); i >= 0 {
 		r.worker.fetched = slices.Delete(r.worker.fetched, i, i+1)
 	}
-	r.delivery().Acked = m.now
-	m.ack(r.msg)
+	if m.ack(r.msg) {
+		r.delivery().Acked = m.now
+	}
 }
 
 // forget drops a request that has not begun from its worker's memory.
@@ -205,10 +211,9 @@ func (m *Model) giveBack(r *request, front bool) {
 		w.fetched = slices.Delete(w.fetched, i, i+1)
 	}
 	r.unacked = false
-	if r.msg.place == unacked {
+	if m.restore(r.msg, front) {
 		r.delivery().Back = m.now
 	}
-	m.restore(r.msg, front)
 	m.forget(r)
 }
 
@@ -289,6 +294,9 @@ func (m *Model) noticed(r *request) {
 		return
 	}
 	m.begin(w)
+	if len(w.running) == 0 {
+		w.surplus = 0
+	}
 	if w.told { // Of Gevent: it fetches once more before it notices.
 		m.fetch(w)
 	}
@@ -300,7 +308,7 @@ func (m *Model) noticed(r *request) {
 func (m *Model) awake(w *Worker) {
 	for {
 		switch {
-		case len(w.deferred) > 0 && w.phase == ready && !w.frozen && !w.blocked():
+		case len(w.deferred) > 0 && w.phase < stopping && !w.frozen && !w.blocked():
 			e := w.deferred[0]
 			w.deferred = slices.Delete(w.deferred, 0, 1)
 			m.happen(e)

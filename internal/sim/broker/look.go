@@ -33,7 +33,7 @@ func (c *Client) Look(ctx context.Context, queues []string, patience time.Durati
 		return policy.Look{}, failure("look at broker", err)
 	}
 	look.Listeners = policy.Known(a.listeners)
-	started := map[ID]bool{}
+	started := map[ID]int{}
 	look.Nodes, started = merge(a.answers)
 	c.count(&look, held, read, started)
 	return look, nil
@@ -100,18 +100,24 @@ func (c *Client) held() (held []heldMessage, read bool) {
 
 // count tells what is held of each queue, and what cannot be told. What executes is not held: with late acknowledgement it is
 // in the hash all the same.
-func (c *Client) count(look *policy.Look, held []heldMessage, read bool, started map[ID]bool) {
+func (c *Client) count(look *policy.Look, held []heldMessage, read bool, started map[ID]int) {
 	if !read {
 		look.Loose = policy.Known(len(held))
 		look.FetchedKnown = false
 		return
 	}
 	look.FetchedKnown = true
+	slices.SortFunc(held, func(a, b heldMessage) int {
+		return cmp.Or(a.fetched.Due.Compare(b.fetched.Due), cmp.Compare(a.fetched.Tag, b.fetched.Tag))
+	})
 	for _, h := range held {
 		f := h.fetched
 		q, asked := look.Queues[f.Queue]
 		switch {
-		case started[h.id], f.Queue != "" && !asked:
+		case started[h.id] > 0:
+			started[h.id]--
+			continue
+		case f.Queue != "" && !asked:
 			continue
 		case f.Queue == "":
 			if !f.Later {
@@ -134,12 +140,14 @@ func (c *Client) count(look *policy.Look, held []heldMessage, read bool, started
 }
 
 // merge makes nodes of answers, those of equal names one.
-func merge(answers []answer) (nodes []policy.Node, started map[ID]bool) {
-	started = map[ID]bool{}
+func merge(answers []answer) (nodes []policy.Node, started map[ID]int) {
+	started = map[ID]int{}
 	slices.SortStableFunc(answers, func(a, b answer) int { return cmp.Compare(a.name, b.name) })
 	for _, a := range answers {
 		for _, r := range a.active {
-			started[r.msg.record.id] = true
+			if r.late() {
+				started[r.msg.record.id]++
+			}
 		}
 		n := a.node()
 		if last := len(nodes) - 1; last >= 0 && nodes[last].Name == n.Name {

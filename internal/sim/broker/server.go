@@ -110,21 +110,25 @@ func (m *Model) release(msg *message) bool {
 	return true
 }
 
-// ack acknowledges a message, whoever holds it by now: its tag is the same.
-func (m *Model) ack(msg *message) {
-	if m.release(msg) {
-		m.drop(msg.record)
+// ack acknowledges a message, whoever holds it by now: its tag is the same. It fails while Redis cannot be written to; while it
+// hangs, the worker waits, and nobody can see when it was done.
+func (m *Model) ack(msg *message) bool {
+	if m.fault == down || m.fault == readOnly || !m.release(msg) {
+		return false
 	}
+	m.drop(msg.record)
+	return true
 }
 
 // restore gives a message back to its list, if it is still unacknowledged. A worker's own return and the sweep push to the
-// front, a rejection to the back (section 1.1).
-func (m *Model) restore(msg *message, front bool) {
-	if m.release(msg) {
-		msg.redelivers = true
-		m.push(msg, front)
-		m.drop(msg.record) // The copy in the hash; the one in the list is counted by now.
+// front, a rejection to the back (section 1.1). As ack, it may fail.
+func (m *Model) restore(msg *message, front bool) bool {
+	if m.fault == down || m.fault == readOnly || !m.release(msg) {
+		return false
 	}
+	m.push(msg, front)
+	m.drop(msg.record) // The copy in the hash; the one in the list is counted by now.
+	return true
 }
 
 // age looks for unacknowledged messages past the visibility timeout and, if there are any, has the first worker restore them
@@ -161,6 +165,9 @@ func (m *Model) age() {
 
 // sweep restores what is past the visibility timeout, of all queues.
 func (m *Model) sweep() {
+	if m.fault != well || len(m.unacked) == 0 {
+		return
+	}
 	limit := m.now.Add(-m.opts.VisibilityTimeout)
 	var old []*message
 	for _, msg := range m.unacked {

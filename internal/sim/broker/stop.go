@@ -20,8 +20,11 @@ func (w *Worker) Terminate() {
 
 // stop begins a warm stop that the worker was told, if its loop can notice.
 func (m *Model) stop(w *Worker) {
+	if w.told && !w.frozen && w.spec.Version == V52 && w.spec.Pool == Solo {
+		m.interrupt(w)
+	}
 	switch {
-	case !w.told || w.phase >= stopping || w.frozen || w.blocked():
+	case !w.told || w.phase >= stopping || w.frozen || w.blocked() && w.spec.Version != V52:
 		return
 	case w.phase == booting:
 		m.exit(w, 0)
@@ -38,11 +41,28 @@ func (m *Model) stop(w *Worker) {
 	m.wind(w)
 }
 
+// interrupt cuts off what a Solo worker of Celery 5.2 executes: with no other thread, it ends by an exception, wherever it is. With
+// late acknowledgement the message goes back, else it is lost.
+func (m *Model) interrupt(w *Worker) {
+	for _, r := range w.running {
+		rec := r.msg.record
+		r.age++
+		rec.cut++
+		rec.running--
+		rec.fetched++
+		if !r.late() {
+			m.settle(r)
+			m.forget(r)
+		}
+	}
+	w.running = nil
+}
+
 // unfly takes a message that was on its way: to the back of its list, or lost.
 func (m *Model) unfly(r *request, lost bool) {
 	rec := r.msg.record
 	rec.flying--
-	if !lost {
+	if !lost && m.writable() == nil {
 		r.delivery().Back = m.now
 		m.push(r.msg, false)
 	}
@@ -57,7 +77,16 @@ func (m *Model) wind(w *Worker) {
 	if w.spec.Pool == Threads && w.spec.Version != V57 {
 		m.begin(w)
 	}
-	if len(w.running) > 0 {
+	if n := min(w.surplus, len(w.reserved)); n > 0 && w.spec.Pool == Prefork {
+		rest := w.reserved[n:]
+		// What its end calls up finds a pool that takes nothing more, and then the worker waits for that for ever.
+		w.hangs = w.hangs || len(rest) > 0
+		w.reserved = slices.Clone(w.reserved[:n])
+		m.begin(w)
+		w.surplus = len(w.reserved)
+		w.reserved = append(w.reserved, rest...)
+	}
+	if len(w.running) > 0 || w.hangs {
 		return
 	}
 	w.strayTo = time.Time{}
@@ -66,10 +95,16 @@ func (m *Model) wind(w *Worker) {
 		w.flight = nil
 		m.unfly(r, w.spec.Version == V52)
 	}
+	for _, r := range w.owed {
+		m.settle(r)
+	}
 	for _, r := range slices.Clone(w.fetched) {
-		if w.keeps {
+		switch {
+		case r.mute:
+			m.restore(r.msg, true)
+		case w.keeps:
 			m.forget(r)
-		} else {
+		default:
 			m.giveBack(r, true)
 		}
 	}
@@ -120,7 +155,7 @@ func (m *Model) gone(w *Worker, code int, killed bool) {
 		w.flight = nil
 		m.unfly(r, true)
 	}
-	w.inbox, w.deferred, w.rates = nil, nil, nil
+	w.inbox, w.deferred, w.rates, w.owed = nil, nil, nil, nil
 	if ended := w.spec.Ended; ended != nil {
 		m.ended = append(m.ended, func() { ended(code, killed) })
 	}
@@ -133,7 +168,7 @@ func (m *Model) gone(w *Worker, code int, killed bool) {
 func (w *Worker) unbegun() []*request {
 	var held []*request
 	for _, r := range w.fetched {
-		if !slices.Contains(w.running, r) {
+		if !slices.Contains(w.running, r) && !slices.Contains(w.owed, r) {
 			held = append(held, r)
 		}
 	}
@@ -208,11 +243,16 @@ func (m *Model) cut(w *Worker) {
 	}
 	if w.spec.Pool == Prefork {
 		w.reserved = nil
+		if w.spec.Version != V57 {
+			// It counts anew how many its pool may take, and forgets what that executes: as many more go there, where a warm stop
+			// executes them.
+			w.surplus = len(w.running)
+		}
 	}
 	for _, r := range w.fetched {
 		w.orphans = append(w.orphans, r.msg)
 	}
-	w.fetched, w.etas = nil, 0
+	w.fetched, w.owed, w.etas = nil, nil, 0
 	for _, b := range w.rates {
 		b.held = nil
 	}

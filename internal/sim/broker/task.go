@@ -43,11 +43,10 @@ type message struct {
 	queue   *queue
 	step    int // Of the queue's lists.
 
-	place      place
-	since      time.Time // When it came to where it is: in the unacked index, the time of reservation.
-	index      int       // In the unacked hash.
-	holder     *Worker   // Who has fetched it last; not in Redis.
-	redelivers bool
+	place  place
+	since  time.Time // When it came to where it is: in the unacked index, the time of reservation.
+	index  int       // In the unacked hash.
+	holder *Worker   // Who has fetched it last; not in Redis.
 }
 
 // steps are kombu's priority steps, one list each (section 1.1).

@@ -91,6 +91,7 @@ type Worker struct {
 	etas     int        // How many of them are held for their ETA: the window grows by each.
 	reserved []*request // What waits for room in the pool.
 	running  []*request // What the pool executes.
+	surplus  int        // How many more than it executes a Prefork pool has taken.
 	owed     []*request // Of Solo: what has ended and is not acknowledged yet.
 	rates    map[string]*rate
 
@@ -119,6 +120,7 @@ type request struct {
 	eta     bool // Held for its ETA.
 	ends    time.Time
 	over    bool // Its execution has ended, and the worker has not noticed yet.
+	mute    bool // It began in a warm stop of Prefork: nobody acknowledges it.
 }
 
 func (r *request) delivery() *Delivery { return &r.msg.record.deliveries[r.way] }
@@ -164,9 +166,7 @@ func (m *Model) connect(w *Worker) {
 		return
 	}
 	for _, msg := range w.orphans {
-		if msg.holder == w {
-			m.restore(msg, true)
-		}
+		m.restore(msg, true) // Whoever holds it by now: its tag is the same.
 	}
 	w.orphans = nil
 	m.sweep()
@@ -231,6 +231,9 @@ func (w *Worker) takes(q string) bool {
 // stray notes that the worker's pop is left outstanding: Redis keeps it until its time is over, and what comes meanwhile lies in
 // the worker's socket.
 func (w *Worker) stray() {
+	if w.strayTo.After(w.m.now) {
+		return // It has an older one outstanding.
+	}
 	pop := w.m.opts.Pop
 	w.strays = append(w.strays[:0], w.consuming...)
 	w.strayTo = w.m.now.Add(pop - w.m.now.Sub(w.asked)%pop)
