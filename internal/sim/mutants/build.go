@@ -15,7 +15,7 @@ import (
 // other files in the place of those that a mutant changes.
 type builder struct {
 	root string // Of the module.
-	sim  string // The package of the simulator's command, as a path from root such as ./internal/sim/run.
+	sim  string // The package of the simulator's command, as a path from root such as ./internal/sim/cmd.
 	dir  string // For what is built.
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,18 +18,34 @@ const patience = 10 * time.Minute
 
 // finding is a broken invariant, as the simulator's command says it in JSON.
 type finding struct {
-	Seed      uint64 `json:"seed"`
-	Invariant string `json:"invariant"`
-	Story     string `json:"story"`
+	Seed      uint64   `json:"seed"`
+	Invariant string   `json:"invariant"`
+	Text      string   `json:"text"`
+	Story     []string `json:"story"` // Empty unless it was asked for.
 }
 
-// hunt runs a binary of the simulator over the seeds 1 to n, one after another, until an invariant breaks; nil if none does.
-func hunt(ctx context.Context, binary string, n int) (*finding, error) {
+// String tells what broke, and how it came to it.
+func (f finding) String() string { return strings.Join(append([]string{f.Text}, f.Story...), "\n    ") }
+
+// manner says how to hunt.
+type manner struct {
+	seeds   int  // From 1 on.
+	workers int  // How many histories run at a time. With 1 the seed that is found is the first that there is.
+	story   bool // Whether to tell how it came to it, which takes hundreds of histories.
+}
+
+// hunt runs a binary of the simulator until an invariant breaks; nil if none does.
+func hunt(ctx context.Context, binary string, how manner) (*finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-from", "1", "-seeds", strconv.Itoa(n), "-stop-at-first", "-json")
-	// One at a time: so the first seed that finds it is the same at each run, and two binaries share two processors.
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	story := "0"
+	if how.story {
+		story = "400"
+	}
+	cmd := exec.CommandContext(ctx, binary, "-from", "1", "-seeds", strconv.Itoa(how.seeds), "-stop-at-first", "-json",
+		"-workers", strconv.Itoa(how.workers), "-story", story)
+	// The collector of garbage too is to leave room for the other binary.
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(how.workers))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -41,11 +58,11 @@ func hunt(ctx context.Context, binary string, n int) (*finding, error) {
 	case !errors.As(err, &exit) || exit.ExitCode() != 1:
 		return nil, fmt.Errorf("run the simulator: %w\n%s", err, tail(stderr.Bytes()))
 	}
-	var f finding
-	if err := json.Unmarshal(stdout.Bytes(), &f); err != nil || f.Invariant == "" || f.Seed == 0 {
-		return nil, fmt.Errorf("read what the simulator found: no seed with an invariant in %s\n%s", tail(stdout.Bytes()), tail(stderr.Bytes()))
+	var report struct{ Broken []finding }
+	if err := json.Unmarshal(stdout.Bytes(), &report); err != nil || len(report.Broken) == 0 {
+		return nil, fmt.Errorf("read what the simulator found: nothing is broken in %s\n%s", tail(stdout.Bytes()), tail(stderr.Bytes()))
 	}
-	return &f, nil
+	return &report.Broken[0], nil
 }
 
 // tail is the end of what a program printed.

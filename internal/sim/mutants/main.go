@@ -34,7 +34,7 @@ const clean = 2000
 func main() {
 	only := flag.String("only", "", "plant only the faults whose names match `REGEXP`; the code as it is runs all the same")
 	stories := flag.Bool("stories", false, "tell the story of each finding")
-	simulator := flag.String("sim", "./internal/sim/run", "the `PACKAGE` of the simulator's command, from the root of the module")
+	simulator := flag.String("sim", "./internal/sim/cmd", "the `PACKAGE` of the simulator's command, from the root of the module")
 	jobs := flag.Int("jobs", 2, "build and run so many at a time")
 	flag.Parse()
 

@@ -34,15 +34,15 @@ func survey(ctx context.Context, w io.Writer, b builder, faults []mutant, jobs i
 		if r.err != nil {
 			fmt.Fprintf(&notes, "\n%s: %v\n", r.Name, r.err)
 		} else if r.found != nil && (stories || !r.fine()) {
-			fmt.Fprintf(&notes, "\n%s, seed %d, %s:\n%s\n", r.Name, r.found.Seed, r.found.Invariant, r.found.Story)
+			fmt.Fprintf(&notes, "\n%s, seed %d, %s: %v\n", r.Name, r.found.Seed, r.found.Invariant, r.found)
 		}
 		fine = fine && r.fine()
 		if r.found != nil && r.Name != asItIs {
 			found++
 		}
 	}
-	print(b.try(ctx, plain))
-	for _, r := range tryAll(ctx, b, faults, jobs) {
+	print(b.try(ctx, plain, manner{seeds: plain.Seeds, workers: jobs, story: true}))
+	for _, r := range tryAll(ctx, b, faults, jobs, stories) {
 		print(<-r)
 	}
 	say("%s\n%d of %d faults were found, in %.0f s\n", notes.String(), found, len(faults), time.Since(began).Seconds())
@@ -75,7 +75,7 @@ func (r result) verdict() string {
 }
 
 // try builds the simulator with the fault, if it is one, and hunts.
-func (b builder) try(ctx context.Context, m mutant) result {
+func (b builder) try(ctx context.Context, m mutant, how manner) result {
 	began := time.Now()
 	r := result{mutant: m}
 	var binary string
@@ -85,14 +85,14 @@ func (b builder) try(ctx context.Context, m mutant) result {
 		binary, r.err = b.planted(ctx, m)
 	}
 	if r.err == nil {
-		r.found, r.err = hunt(ctx, binary, m.Seeds)
+		r.found, r.err = hunt(ctx, binary, how)
 	}
 	r.took = time.Since(began)
 	return r
 }
 
 // tryAll tries the faults, so many at a time, and gives each its own channel for its result, in order.
-func tryAll(ctx context.Context, b builder, faults []mutant, jobs int) []chan result {
+func tryAll(ctx context.Context, b builder, faults []mutant, jobs int, stories bool) []chan result {
 	results := make([]chan result, len(faults))
 	for i := range results {
 		results[i] = make(chan result, 1)
@@ -105,7 +105,7 @@ func tryAll(ctx context.Context, b builder, faults []mutant, jobs int) []chan re
 	for range jobs {
 		go func() {
 			for i := range queue {
-				results[i] <- b.try(ctx, faults[i])
+				results[i] <- b.try(ctx, faults[i], manner{seeds: faults[i].Seeds, workers: 1, story: stories})
 			}
 		}()
 	}

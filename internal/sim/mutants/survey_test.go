@@ -114,8 +114,8 @@ func TestSurveyOfBrokenCode(t *testing.T) {
 		"verdict fault seeds bound invariant that broke took what the fault breaks",
 		"BROKEN the code as it is 1 5000 bounded nothing was planted",
 		"found more 1 5000 bounded something",
-		"", "the code as it is, seed 1, bounded:", "it was too much",
-		"", "more, seed 1, bounded:", "it was too much",
+		"", "the code as it is, seed 1, bounded: it was too much", "first one", "then another",
+		"", "more, seed 1, bounded: it was too much", "first one", "then another",
 		"", "1 of 1 faults were found,",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

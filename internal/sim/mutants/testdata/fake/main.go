@@ -15,10 +15,16 @@ func main() {
 	seeds := flag.Uint64("seeds", 1, "")
 	flag.Bool("stop-at-first", false, "")
 	flag.Bool("json", false, "")
+	flag.Int("workers", 1, "")
+	story := flag.Int("story", 0, "")
 	flag.Parse()
 	for seed := *from; seed < *from+*seeds; seed++ {
 		if rules.Allowed(seed) > seed+10 {
-			_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"seed": seed, "invariant": "bounded", "story": "it was too much"})
+			broken := map[string]any{"seed": seed, "invariant": "bounded", "text": "it was too much"}
+			if *story > 0 {
+				broken["story"] = []string{"first one", "then another"}
+			}
+			_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"broken": []any{broken}})
 			os.Exit(1)
 		}
 	}
