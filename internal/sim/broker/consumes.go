@@ -12,3 +12,10 @@ func (w *Worker) Consumes() []string {
 	}
 	return slices.Clone(w.consuming)
 }
+
+// Obeys tells that what the worker is told takes effect soon: its loop runs. One that is blocked by a task obeys when that ends.
+func (w *Worker) Obeys() bool {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	return w.loops()
+}

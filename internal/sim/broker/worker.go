@@ -74,7 +74,8 @@ type Worker struct {
 	phase   phase
 	since   time.Time // When it was ready last: the phase of its sweeps and heartbeats.
 	told    bool      // It was told to stop,
-	keeps   bool      // and gives nothing back.
+	keeps   bool      // and gives nothing back,
+	hangs   bool      // or never ends.
 	frozen  bool
 	wedged  bool // Deaf: no connection that is listened to, no loop.
 	starved bool // It answers, claims its queues, and fetches nothing (kombu #2629).
