@@ -360,8 +360,8 @@ func (j *judge) live(t *target) {
 			continue
 		}
 		executing, held := k.worker.Holding(horizon)
-		deafened := t.plan.Worker.Pool == broker.Solo && executing > 0 // Nobody can tell it anything before it is done.
-		if !deafened && !fetches(k.worker, t.plan.Queues) {
+		engaged := executing > 0 && !k.worker.Obeys() // Nobody can tell it anything before it is done.
+		if !engaged && !fetches(k.worker, t.plan.Queues) {
 			drained += executing
 			continue
 		}

@@ -80,11 +80,11 @@ func (l listener) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-func detail(rest []string) string {
+func detail(rest []string) aside {
 	if len(rest) == 0 {
 		return ""
 	}
-	return " [" + strings.Join(rest, ", ") + "]"
+	return aside(" [" + strings.Join(rest, ", ") + "]")
 }
 
 // WithAttrs is not used by the production code.

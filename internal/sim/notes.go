@@ -64,6 +64,9 @@ func (t *trace) mixText(s string) {
 	t.mix(uint64(len(s)))
 }
 
+// aside is told and does not count: it is put together only where somebody reads it.
+type aside string
+
 // note notes what happened. What is to be told in words is put together only if it is kept.
 func (w *world) note(about topic, target int, format string, args ...any) {
 	t := &w.trace
@@ -77,6 +80,7 @@ func (w *world) note(about topic, target int, format string, args ...any) {
 			t.mix(uint64(a))
 		case string:
 			t.mixText(a)
+		case aside:
 		default:
 			t.mixText(fmt.Sprint(a))
 		}

@@ -31,7 +31,11 @@ type coroutine struct {
 }
 
 // coroutines are those that have nothing to do.
-type coroutines struct{ idle []*coroutine }
+type coroutines struct {
+	idle []*coroutine
+	// sabotage changes each world before its history begins: a test's own mistake. It is nil but for tests.
+	sabotage func(*world)
+}
 
 func (c *coroutines) take() *coroutine {
 	if n := len(c.idle); n > 0 {

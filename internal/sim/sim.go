@@ -22,6 +22,9 @@ func Run(seed uint64) Result {
 // run runs the history of a plan; keep keeps what happened in words.
 func (c *coroutines) run(p *plan, keep bool) Result {
 	w := newWorld(p, c, keep)
+	if c.sabotage != nil {
+		c.sabotage(w)
+	}
 	w.run()
 	return Result{Seed: p.Seed, Hash: w.trace.hash, Breach: w.first, tally: w.tally, notes: w.trace.notes}
 }

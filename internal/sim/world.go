@@ -354,10 +354,10 @@ func (w *world) drained(nodes []policy.Node, on bool) {
 		word = "drained"
 	}
 	w.tally.add("workers "+word, len(nodes))
-	names := ""
+	var names aside
 	if w.trace.keep {
 		for _, n := range nodes {
-			names += " " + n.Name
+			names += aside(" " + n.Name)
 		}
 	}
 	w.note(noteDrain, -1, "%d workers are to be %s:%s", len(nodes), word, names)
