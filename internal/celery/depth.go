@@ -148,8 +148,8 @@ func (b *Broker) peek(ctx context.Context, names []string, expiry string, d *dep
 }
 
 // count sums the lists of each queue, and tells what is held of each, and what cannot be told: loose. started are the ids of
-// the tasks that execute: with late acknowledgement they are among the unacked, and are active, not held.
-func (b *Broker) count(look *policy.Look, d depth, queues []string, started map[string]bool) {
+// the tasks that execute and have not been acknowledged: they are among the unacked, and are active, not held.
+func (b *Broker) count(look *policy.Look, d depth, queues []string, started map[string]int) {
 	due := look.At.Add(b.opts.Horizon)
 	look.Queues = make(map[string]policy.Queue, len(queues))
 	for _, name := range queues {
@@ -176,8 +176,10 @@ func (b *Broker) count(look *policy.Look, d depth, queues []string, started map[
 	b.countHeld(look, d.unacked, due, started)
 }
 
-// countHeld tells what workers have fetched, singly and summed up.
-func (b *Broker) countHeld(look *policy.Look, unacked hash, due time.Time, started map[string]bool) {
+// countHeld tells what workers have fetched, singly and summed up. A task may be there twice under one id: its message executes in
+// one worker, too slowly for the visibility timeout, and another has fetched it again, or a retry of it. As many are active as
+// workers say, those without an ETA first.
+func (b *Broker) countHeld(look *policy.Look, unacked hash, due time.Time, started map[string]int) {
 	switch {
 	case unacked.err != nil:
 		look.Loose = policy.Unknown(fmt.Sprintf("read what workers hold: %v", unacked.err))
@@ -189,15 +191,29 @@ func (b *Broker) countHeld(look *policy.Look, unacked hash, due time.Time, start
 	}
 	look.Loose = policy.Known(0)
 	look.FetchedKnown = true
-	for _, e := range unacked.entries {
-		h, err := parseHeld([]byte(e.value))
+	type one struct {
+		entry
+		held
+		err error
+	}
+	all := make([]one, len(unacked.entries))
+	for i, e := range unacked.entries {
+		all[i].entry = e
+		all[i].held, all[i].err = parseHeld([]byte(e.value))
+	}
+	slices.SortFunc(all, func(a, b one) int { return cmp.Or(a.eta.Compare(b.eta), cmp.Compare(a.tag, b.tag)) })
+	for _, e := range all {
+		h, err := e.held, e.err
 		queue, certain := h.queueOf(func(name string) bool { _, asked := look.Queues[name]; return asked })
 		waits := h.eta.After(due)
 		f := policy.Fetched{Tag: e.tag, Task: h.name, Due: h.eta, Expired: e.expired, Later: waits}
 		q, asked := look.Queues[queue]
 		switch {
-		case err == nil && started[h.id], certain && !asked:
-			continue // Active, or another target's.
+		case err == nil && started[h.id] > 0:
+			started[h.id]--
+			continue
+		case err == nil && certain && !asked:
+			continue // Another target's.
 		case err != nil || !certain:
 			if !waits {
 				look.Loose.N++

@@ -166,13 +166,21 @@ func TestLookAtQueues(t *testing.T) {
 		"held, and executing": {
 			unacked: map[string]string{
 				"1": unackedEntry(taskMessage("t0", "video", nil), "", "video"), "2": unackedEntry(taskMessage("t7", "video", nil), "", "video"),
-				"3": unackedEntry(taskMessage("t0", "media.video", nil), "media", "media.video"),
+				"3": unackedEntry(taskMessage("t1", "media.video", nil), "media", "media.video"),
 			},
-			active: activeTasks(1),
+			active: activeTasks(2),
 			video:  queue(0, 1, 0),
 			fetched: []policy.Fetched{
 				{Tag: "2", Queue: "video", Task: "tasks.nap"},
 			},
+		},
+		"held under the id of one that executes, which was sent again": {
+			unacked: map[string]string{
+				"1": unackedEntry(taskMessage("t0", "video", soon), "", "video"), "2": unackedEntry(taskMessage("t0", "video", nil), "", "video"),
+			},
+			active:  activeTasks(1),
+			video:   queue(0, 1, 0),
+			fetched: []policy.Fetched{{Tag: "1", Queue: "video", Task: "tasks.nap", Due: time.Date(2026, 11, 21, 12, 0, 30, 0, time.UTC)}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

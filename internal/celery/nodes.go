@@ -19,6 +19,8 @@ type activeTask struct {
 	Kwargs json.RawMessage `json:"kwargs"`
 	// TimeStart is the Unix time in seconds at which a pool took it; null before.
 	TimeStart *float64 `json:"time_start"`
+	// Acknowledged says that its message is no longer among the unacked: with early acknowledgement it is not from its start on.
+	Acknowledged bool `json:"acknowledged"`
 }
 
 // ignoresSafe tells a worker before Celery 5.2: asked for active with safe, it returns the arguments themselves and not
@@ -34,11 +36,11 @@ type heard struct {
 	err            error
 }
 
-// nodes merges the replies by node name. started holds the ids of all active tasks, and old names the nodes whose answers show
+// nodes merges the replies by node name. started counts the active tasks of each id whose messages are not acknowledged, and old names the nodes whose answers show
 // that they are older than Celery 5.2.
-func nodes(replies []reply) (found []policy.Node, started map[string]bool, old []string) {
+func nodes(replies []reply) (found []policy.Node, started map[string]int, old []string) {
 	byName := map[string]*heard{}
-	started = map[string]bool{}
+	started = map[string]int{}
 	for _, r := range replies {
 		h := byName[r.node]
 		if h == nil {
@@ -54,7 +56,9 @@ func nodes(replies []reply) (found []policy.Node, started map[string]bool, old [
 			tasks, err := h.readActive(r)
 			h.err = firstErr(h.err, err)
 			for _, t := range tasks {
-				started[t.ID] = true
+				if !t.Acknowledged {
+					started[t.ID]++
+				}
 				if t.ignoresSafe() {
 					old = append(old, r.node)
 				}

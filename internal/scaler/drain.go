@@ -242,18 +242,39 @@ func (r *release) resume(ctx context.Context, victims []*victim) error {
 	return r.consume(ctx, r.target, nodes)
 }
 
-// consume makes workers fetch again: those that were found without queues, from all of the target's.
+// consume makes workers fetch again: those that were found without queues, from all of the target's. It watches until they do. With
+// the pools gevent and eventlet an order takes effect up to two seconds late, and two of them in any order: one that was given
+// up too early would have a worker fetch again that has been let go by then.
 func (s *Scaler) consume(ctx context.Context, t Target, nodes []policy.Node) error {
-	nodes = slices.Clone(nodes)
-	for i := range nodes {
-		if len(nodes[i].Queues) == 0 {
-			nodes[i].Queues = t.Queues
+	deaf := slices.Clone(nodes)
+	for i := range deaf {
+		if len(deaf[i].Queues) == 0 {
+			deaf[i].Queues = t.Queues
 		}
 	}
-	if len(nodes) == 0 {
-		return nil
+	broker := s.Brokers[t.Broker]
+	for deadline := s.Now().Add(consumePatience); len(deaf) > 0; {
+		if err := broker.Consume(ctx, deaf); err != nil {
+			return err
+		}
+		look, err := broker.Look(ctx, t.Queues, checkPatience)
+		if err != nil {
+			return err
+		}
+		deaf = slices.DeleteFunc(deaf, func(d policy.Node) bool {
+			return slices.ContainsFunc(look.Nodes, func(n policy.Node) bool { return n.Name == d.Name && len(n.Queues) > 0 })
+		})
+		if len(deaf) == 0 || s.Now().After(deadline) {
+			break
+		}
+		if err := s.Sleep(ctx, drainPause); err != nil {
+			return err
+		}
 	}
-	return s.Brokers[t.Broker].Consume(ctx, nodes)
+	for _, n := range deaf {
+		s.Log.WarnContext(ctx, "worker does not fetch again", "target", t.Name, "node", n.Name)
+	}
+	return nil
 }
 
 // queues are all that the victims fetched from: what they hold may be of any of them.

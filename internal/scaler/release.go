@@ -11,7 +11,11 @@ import (
 
 // The times of a scale-in. Together they stay well below the life of the function.
 const (
-	drainPause = 400 * time.Millisecond // Between two looks at workers that drain.
+	// drainPause is between two looks at workers that drain. With emptyLooks it makes a worker stay empty for longer than an
+	// order takes to have an effect, at worst 2.7 s with gevent: an old order to fetch again is seen before the worker is let go.
+	drainPause = time.Second
+	// consumePatience is for how long workers that are to fetch again are watched.
+	consumePatience = 4 * time.Second
 	// drainPatience is for how long it waits for workers to finish what they hold. Who has long work is left to a later sweep.
 	drainPatience = 15 * time.Second
 	// mendPatience is for how long workers that were told to fetch again have time to do so: Celery 5.2 takes up to 2 s.
@@ -24,7 +28,7 @@ const (
 	protectFor = 15 * time.Minute
 	// protectMargin is for how long a task has to be protected still, by somebody else, to count as protected.
 	protectMargin = 5 * time.Minute
-	stopPause     = time.Second
+	stopPause     = 3 * time.Second
 	// stopPatience is for how long it waits for ECS to stop the tasks that were let go: it takes seconds.
 	stopPatience = 30 * time.Second
 )
