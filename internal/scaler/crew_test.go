@@ -105,6 +105,19 @@ func TestWhoseWorkersAreDrained(t *testing.T) {
 			seenCrew{"0?", policy.Drained{}, true, 1}, // Of none at all each is known.
 		},
 		{
+			"the name tells nothing, and each target misses one: it may be either's",
+			func(w *world) {
+				for _, n := range []string{"a0", "a1"} {
+					rename(w, n, "celery@"+n+"x")
+				}
+				drain(w, "celery@a1x")
+				w.broker.look.Nodes = w.broker.look.Nodes[:2]
+				w.broker.look.Listeners.N--
+			},
+			seenCrew{"0?", policy.Drained{}, false, 1},
+			seenCrew{"0?", policy.Drained{}, true, 1},
+		},
+		{
 			"the names tell nothing, and more are drained than are missed",
 			func(w *world) {
 				rename(w, "a0", "celery@x")

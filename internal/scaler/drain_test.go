@@ -19,6 +19,7 @@ type hand struct {
 	began   time.Duration // How long ago it began what it executes.
 	drained bool
 	shield  time.Duration // For how long its task is protected, by the application.
+	silent  bool          // It listens and does not answer.
 }
 
 // crew is a world with these workers, worker0 and so on, of target "worker".
@@ -41,6 +42,9 @@ func crew(t *testing.T, hands []hand, change ...func(*Options)) *world {
 			task.ProtectedUntil = start.Add(h.shield)
 		}
 	}
+	w.broker.look.Nodes = slices.DeleteFunc(w.broker.look.Nodes, func(n policy.Node) bool {
+		return hands[slices.IndexFunc(w.fleet.tasks["worker-svc"], func(t policy.Task) bool { return "celery@"+t.ID == n.Name })].silent
+	})
 	return w
 }
 
@@ -83,6 +87,7 @@ func TestWhoIsLetGo(t *testing.T) {
 			[]hand{{active: 1}, {active: 1, drained: true}, idle},
 			0, false, "worker2", "worker2", "scaled in",
 		},
+		{"one that does not answer is busy, and stays", []hand{{silent: true}, idle, idle}, 0, false, "worker1 worker2", "worker1 worker2", "scaled in"},
 		{"a protected one stays", []hand{{shield: time.Hour}, idle, idle}, 1, false, "worker1 worker2", "worker1 worker2", "scaled in"},
 		{
 			"zones, where ECS does not even them out, do not matter",
@@ -159,7 +164,7 @@ func TestADrainWaitsUntilItIsSure(t *testing.T) {
 		{
 			name:    "the effect comes 2.7 s after the answer: it is told again until then",
 			prepare: func(w *world) { w.broker.obeyAfter = 2700 * time.Millisecond },
-			stopped: "worker1 worker2", looks: 1 + 7 + 3 + 1, cancels: 8,
+			stopped: "worker1 worker2", looks: 1 + 3 + 3 + 1, cancels: 4,
 		},
 		{
 			name:    "one never obeys, and is left as it is",
@@ -181,11 +186,11 @@ func TestADrainWaitsUntilItIsSure(t *testing.T) {
 				switch n {
 				case 2:
 					w.broker.change("celery@worker1", busy)
-				case 20:
+				case 10:
 					w.broker.change("celery@worker1", calm)
 				}
 			},
-			stopped: "worker1 worker2", looks: 22 + 1, cancels: 1,
+			stopped: "worker1 worker2", looks: 9 + 3 + 1, cancels: 1,
 		},
 		{
 			name: "one is restarted and fetches again: it is told again",
