@@ -9,6 +9,9 @@ import (
 // slack is how far apart cause and effect may be seen: the witness looks four times a second, a busy machine delays everybody.
 const slack = 2 * time.Second
 
+// recovery is how long after a break Celery may still be at what it lost: it waits 2 s before it connects again, then 4 s.
+const recovery = 10 * time.Second
+
 // cutShort says why a run did not come to its end. The cause is "" if it has not been cut short: its worker still lives.
 func (f *facts) cutShort(r *run) (cause, string) {
 	for _, d := range f.deeds {
@@ -17,7 +20,7 @@ func (f *facts) cutShort(r *run) (cause, string) {
 		}
 	}
 	if r.outcome == broke {
-		if d, ok := f.during(r.start.Add(-slack), r.end.Add(slack), brokerFaults...); ok {
+		if d, ok := f.during(r.start.Add(-recovery), r.end.Add(slack), brokerFaults...); ok {
 			return byReconnect, fmt.Sprintf("it failed (%s) at %s, at the time of the %s", r.err, clock(r.end), d.kind)
 		}
 		return byNobody, fmt.Sprintf("it failed at %s: %s", clock(r.end), r.err)
@@ -69,7 +72,7 @@ func (f *facts) again(m *message, a *attempt, first, second *run) (cause, string
 			return byKill, fmt.Sprintf("the chaos did %s to %s at %s, before it had acknowledged it", d.kind, short(one.host), clock(d.from))
 		}
 	}
-	if d, ok := f.during(one.at.Add(-slack), two.at, brokerFaults...); ok {
+	if d, ok := f.during(one.at.Add(-recovery), two.at, brokerFaults...); ok {
 		return byReconnect, fmt.Sprintf("the acknowledgement was lost in the %s at %s", d.kind, clock(d.from))
 	}
 	if two.at.Sub(one.at) > f.visibility-slack {
@@ -108,7 +111,7 @@ func (f *facts) lostTo(m *message, a *attempt) (c cause, host string, at time.Ti
 				return byKill, r.host, d.from, fmt.Sprintf("%s had fetched it at %s, and the chaos did %s to it at %s", short(r.host), clock(r.at), d.kind, clock(d.from))
 			}
 		}
-		if d, ok := f.during(r.at.Add(-slack), f.ended, brokerFaults...); ok {
+		if d, ok := f.during(r.at.Add(-recovery), f.ended, brokerFaults...); ok {
 			return byReconnect, r.host, d.from, fmt.Sprintf("%s had fetched it at %s, and lost its connections in the %s at %s", short(r.host), clock(r.at), d.kind, clock(d.from))
 		}
 		return byNobody, r.host, r.at, fmt.Sprintf("%s had fetched it at %s", short(r.host), clock(r.at))
@@ -137,7 +140,7 @@ func (f *facts) vanished(from, gone time.Time, what string) (c cause, host strin
 	if d, ok := f.during(begin, end, killWorker, killChild); ok {
 		return byKill, d.host, d.from, fmt.Sprintf("%s; the chaos did %s to %s at %s", left, d.kind, short(d.host), clock(d.from))
 	}
-	if d, ok := f.during(begin, end, brokerFaults...); ok {
+	if d, ok := f.during(from.Add(-recovery), end, brokerFaults...); ok {
 		return byReconnect, d.host, d.from, fmt.Sprintf("%s; %s at %s", left, d.kind, clock(d.from))
 	}
 	for _, host := range sortedKeys(f.workers) {

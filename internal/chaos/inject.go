@@ -88,6 +88,7 @@ func (w *world) strikeFunction(ctx context.Context, f fault) error {
 	from := time.Now()
 	if f.kind == killFunction {
 		if signalAll(pids, syscall.SIGKILL) > 0 {
+			w.expireLock(ctx)
 			w.did(f.kind, "", from, f.String())
 		}
 		return nil
@@ -98,6 +99,22 @@ func (w *world) strikeFunction(ctx context.Context, f fault) error {
 		w.did(f.kind, "", from, f.String())
 	}
 	return nil
+}
+
+// lockKey is where Sluice keeps the lock of the round's service in Redis, and who holds it. A function that dies leaves it to
+// expire, three minutes later.
+const lockKey = "sluice:lock:" + clusterName + "/" + serviceName
+
+// expireLock has the lock of a function that has just been killed expire after some seconds, if it held it: what sweeps do then
+// is what the round is to see. A lock that is another's by then is left alone.
+func (w *world) expireLock(ctx context.Context) {
+	holder, err := w.redis.client.Get(ctx, lockKey).Result()
+	if err != nil {
+		return // It held none, or the broker is down: then the lock expires in its own time.
+	}
+	pause(ctx, 6*time.Second)
+	const ifSame = `if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0`
+	_ = w.redis.client.Eval(ctx, ifSame, []string{lockKey}, holder).Err() // The same.
 }
 
 // strikeWorker kills or stops a worker, as soon as there is one.

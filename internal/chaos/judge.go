@@ -54,6 +54,7 @@ type verdict struct {
 	drained, resumed int
 	seconds          float64       // Of workers.
 	emptied          time.Duration // From the first message until the last one was done.
+	waited           time.Duration // The longest that a message was due, with no fault any more, and had not begun.
 }
 
 // ours says whether a finding is the scaler's fault. What nobody can explain is, until somebody can.
@@ -122,10 +123,39 @@ func judge(f *facts) verdict {
 	for _, w := range f.workers {
 		v.seconds += w.seconds(f.ended)
 	}
+	v.waited = f.longestWait()
 	if !last.IsZero() {
 		v.emptied = last.Sub(first)
 	}
 	return v
+}
+
+// longestWait is how long a message had to wait for a worker although it was due and the last fault was over.
+func (f *facts) longestWait() time.Duration {
+	var over time.Time
+	for _, d := range f.deeds {
+		if d.until.After(over) {
+			over = d.until
+		}
+	}
+	var longest time.Duration
+	for _, m := range f.messages {
+		for _, a := range m.attempts {
+			from, until := over, f.ended
+			for _, t := range []time.Time{a.from, a.due} {
+				if t.After(from) {
+					from = t
+				}
+			}
+			if len(a.runs) > 0 {
+				until = a.runs[0].start
+			} else if a.left == "" {
+				continue // It is lost, which is another matter.
+			}
+			longest = max(longest, until.Sub(from))
+		}
+	}
+	return longest
 }
 
 // harmTo finds what happened to one message.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 )
@@ -108,15 +107,12 @@ func (p plan) jobs() int {
 }
 
 // bound is how long after its last fault and message a round may take until everything is accounted for. What comes back only
-// after the visibility timeout takes that long; a function that died may hold the lock for a scale-in for as long as it could
-// have lived, two minutes and some.
+// after the visibility timeout takes that long; a function that died, or that lost the broker, may leave the lock for a scale-in
+// behind, which expires after three minutes.
 func (p plan) bound() time.Duration {
 	bound := 30*time.Second + visibility
 	if len(p.faults) > 0 {
-		bound += time.Minute
-	}
-	if slices.ContainsFunc(p.faults, func(f fault) bool { return f.kind == killFunction || f.kind == stallFunction }) {
-		bound += 150 * time.Second
+		bound += 4 * time.Minute
 	}
 	return bound
 }

@@ -17,11 +17,11 @@ type table struct {
 }
 
 // cells is one row: what cannot be long has a width.
-const cells = "  %-5v  %-7v  %-6v  %-9v  %-5v  %6v  %5v  %5v  %4v  %6v  %7v  %11v  %4v  %8v  %7v  %7v  %7v  %8v  %v\n"
+const cells = "  %-5v  %-7v  %-6v  %-9v  %-5v  %6v  %5v  %5v  %4v  %6v  %7v  %11v  %4v  %8v  %7v  %7v  %7v  %8v  %6v  %v\n"
 
 func newTable(out io.Writer) *table {
 	_, _ = fmt.Fprintf(out, "\n"+cells, "round", "pool", "celery", "load", "acks", "faults", "sent", "done", "lost", "killed", "doubled", "interrupted",
-		"left", "in: full", "partial", "drained", "resumed", "worker s", "by whom")
+		"left", "in: full", "partial", "drained", "resumed", "worker s", "wait s", "by whom")
 	return &table{out: out}
 }
 
@@ -47,7 +47,7 @@ func (t *table) total() {
 func (t *table) print(v verdict, round, pool, version, load, acks, faults string) {
 	_, _ = fmt.Fprintf(t.out, cells, round, pool, version, load, acks, faults, v.sent, v.done, v.number(lost, ""), v.number(killed, ""),
 		v.number(doubled, ""), v.number(interrupted, ""), v.number(left, ""), v.full, v.partial, v.drained, v.resumed,
-		fmt.Sprintf("%.0f", v.seconds), v.whom())
+		fmt.Sprintf("%.0f", v.seconds), fmt.Sprintf("%.1f", v.waited.Seconds()), v.whom())
 }
 
 // add adds up verdicts. Tasks of different rounds are told apart, though their ids are the same.
@@ -63,6 +63,7 @@ func (v *verdict) add(o verdict) {
 	v.drained += o.drained
 	v.resumed += o.resumed
 	v.seconds += o.seconds
+	v.waited = max(v.waited, o.waited)
 }
 
 // whom counts the causes of all harm.
