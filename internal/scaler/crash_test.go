@@ -15,15 +15,18 @@ var crashes = []struct {
 	between []time.Duration // What comes in the moment in which it dies.
 	rest    int             // The count in the end.
 	untold  bool            // The workers' names do not tell their tasks.
+	slow    bool            // The workers obey 2.7 s after they have answered, as on gevent.
 }{
-	{"to none", 3, nil, nil, 0, false},
-	{"to none, and a message comes", 3, nil, []time.Duration{30 * time.Second}, 0, false},
-	{"to none, and more come than there are workers", 2, nil, []time.Duration{time.Hour, time.Hour, time.Hour}, 3, false},
-	{"to none, of workers whose names tell nothing", 3, nil, nil, 0, true},
-	{"to none, of workers whose names tell nothing, and a message comes", 3, nil, []time.Duration{30 * time.Second}, 0, true},
-	{"to one that works for long", 3, []time.Duration{2 * time.Hour}, nil, 1, false},
-	{"to one that works for long, and a message comes", 3, []time.Duration{2 * time.Hour}, []time.Duration{2 * time.Hour}, 2, false},
-	{"of workers that are busy for a moment", 4, []time.Duration{2 * time.Hour, 3 * time.Second, 6 * time.Second}, nil, 1, false},
+	{"to none", 3, nil, nil, 0, false, false},
+	{"to none, and a message comes", 3, nil, []time.Duration{30 * time.Second}, 0, false, false},
+	{"to none, and more come than there are workers", 2, nil, []time.Duration{time.Hour, time.Hour, time.Hour}, 3, false, false},
+	{"to none, of workers whose names tell nothing", 3, nil, nil, 0, true, false},
+	{"to none, of workers whose names tell nothing, and a message comes", 3, nil, []time.Duration{30 * time.Second}, 0, true, false},
+	{"to one that works for long", 3, []time.Duration{2 * time.Hour}, nil, 1, false, false},
+	{"to one that works for long, and a message comes", 3, []time.Duration{2 * time.Hour}, []time.Duration{2 * time.Hour}, 2, false, false},
+	{"to one that works for long, of workers that obey late, and messages come", 3, []time.Duration{2 * time.Hour}, []time.Duration{2 * time.Hour, 3 * time.Hour}, 3, false, true},
+	{"to none, of workers that obey late, and a message comes", 3, nil, []time.Duration{30 * time.Second}, 0, false, true},
+	{"of workers that are busy for a moment", 4, []time.Duration{2 * time.Hour, 3 * time.Second, 6 * time.Second}, nil, 1, false, false},
 }
 
 // TestAScaleInMayDieAtAnyCall kills a scale-in before, or after, each of its calls to broker and fleet. Whoever comes first afterwards,
@@ -47,6 +50,9 @@ func TestAScaleInMayDieAtAnyCall(t *testing.T) {
 				for _, after := range []bool{false, true} {
 					for at := 1; ; at++ {
 						l := newLiving(t, c.workers, c.untold)
+						if c.slow {
+							l.broker.obeyAfter = 2700 * time.Millisecond
+						}
 						l.come(c.work...)
 						l.diesAt, l.after = at, after
 						if l.scaleIn(t, l.settled(0)) != "died" {
@@ -111,6 +117,9 @@ func TestWorkMayComeAtAnyCall(t *testing.T) {
 			t.Parallel()
 			for at, last := 1, false; !last; at++ {
 				l := newLiving(t, c.workers, c.untold)
+				if c.slow {
+					l.broker.obeyAfter = 2700 * time.Millisecond
+				}
 				l.come(c.work...)
 				l.onCall[at] = func() { l.come(c.between...) }
 				got := l.scaleIn(t, l.settled(0))
