@@ -168,7 +168,7 @@ func TestLookAtQueues(t *testing.T) {
 				"1": unackedEntry(taskMessage("t0", "video", nil), "", "video"), "2": unackedEntry(taskMessage("t7", "video", nil), "", "video"),
 				"3": unackedEntry(taskMessage("t1", "media.video", nil), "media", "media.video"),
 			},
-			active: activeTasks(2),
+			active: activeTasks(1, 2),
 			video:  queue(0, 1, 0),
 			fetched: []policy.Fetched{
 				{Tag: "2", Queue: "video", Task: "tasks.nap"},

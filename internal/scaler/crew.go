@@ -142,37 +142,27 @@ func (v *brokerView) claim(target string, n policy.Node) {
 	v.missing[target] = max(0, v.missing[target]-n.Answers)
 }
 
-// claimRest gives the drained workers whose names tell nothing to the one target that misses workers, if there is just one, it
-// misses as many, and it is known that none of its tasks is being stopped: that worker, too, would answer for a moment.
+// claimRest gives the drained workers whose names tell nothing to the target, if no other shares the broker, it misses as many,
+// and it is known that none of its tasks is being stopped: that worker, too, would answer for a moment. With several targets
+// it would be a guess, and a worker that is made to fetch what is not meant for it throws it away.
 func (v *brokerView) claimRest() {
-	rest := slices.DeleteFunc(v.drained(), func(n policy.Node) bool { return v.placed[n.Name] })
-	for _, own := range v.own {
-		rest = slices.DeleteFunc(rest, func(n policy.Node) bool {
-			return slices.ContainsFunc(own, func(o policy.Node) bool { return o.Name == n.Name })
-		})
+	if len(v.targets) != 1 {
+		return
 	}
+	target := v.targets[0].Name
+	var rest []policy.Node
 	answers := 0
-	for _, n := range rest {
-		answers += n.Answers
-	}
-	short := ""
-	for _, t := range v.targets {
-		m, ok := v.missing[t.Name]
-		switch {
-		case !ok && t.Source == SourceInspect:
-			return // It could not be described.
-		case m == 0:
-		case short != "":
-			return
-		default:
-			short = t.Name
+	for _, n := range v.drained() {
+		if !v.placed[n.Name] && !slices.ContainsFunc(v.own[target], func(o policy.Node) bool { return o.Name == n.Name }) {
+			rest = append(rest, n)
+			answers += n.Answers
 		}
 	}
-	stopping, known := v.stopping[short]
-	if answers == 0 || answers > v.missing[short] || !known || stopping > 0 {
+	stopping, known := v.stopping[target]
+	if answers > v.missing[target] || !known || stopping > 0 {
 		return
 	}
 	for _, n := range rest {
-		v.claim(short, n)
+		v.claim(target, n)
 	}
 }

@@ -98,7 +98,7 @@ func (s *Scaler) join(
 	ctx context.Context, out []observation, views map[string]*brokerView, described map[policy.ServiceRef]policy.Described, b budget,
 ) {
 	for _, view := range views {
-		if !b.alone && (view.silent > 0 || view.shared() || view.orphaned() || len(view.drained()) > 0) {
+		if !b.alone && (view.silent > 0 || view.shared() || view.orphaned()) {
 			s.describeSharing(ctx, view, described)
 		}
 		view.countMissing(described)

@@ -114,7 +114,7 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	if err := r.Fleet.SetDesired(ctx, r.target.Ref, n); err != nil {
 		return err
 	}
-	stopped, err := r.awaitStop(ctx, leaving, n)
+	stopped, err := r.awaitStop(ctx, r.going(o, leaving))
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	change.Status, change.DesiredCount = "scaled in", n
 	if r.stuck {
 		change.Status, change.DesiredCount = "replaced", change.Previous
-		return r.Fleet.SetDesired(ctx, r.target.Ref, change.Previous)
+		return r.putBack(ctx)
 	}
 	return nil
 }
@@ -233,23 +233,44 @@ func (r *release) unprotect(ctx context.Context, protected map[string]time.Time)
 	}
 }
 
+// putBack raises the count to what it was, unless somebody has raised it meanwhile.
+func (r *release) putBack(ctx context.Context) error {
+	d := r.describe(ctx, []Target{r.target})[r.target.Ref]
+	if d.Err != nil || d.Service.Desired >= r.seen.service.Desired {
+		return d.Err
+	}
+	return r.Fleet.SetDesired(ctx, r.target.Ref, r.seen.service.Desired)
+}
+
+// going are the tasks that ECS is expected to stop: those of the victims, or all.
+func (r *release) going(o observation, leaving []*victim) []string {
+	var ids []string
+	for _, t := range o.tasks {
+		leaves := slices.ContainsFunc(leaving, func(v *victim) bool { return v.task == t.ID })
+		if t.State != policy.TaskStopping && (leaves || r.all()) {
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids
+}
+
 // awaitStop waits until ECS has begun to stop the tasks that were let go. If it does not, one of them has been protected by
 // somebody else: the count is put back, or ECS would later, when the protection of those that stay is over, stop one of them.
-func (r *release) awaitStop(ctx context.Context, leaving []*victim, n int) (stopped bool, err error) {
+func (r *release) awaitStop(ctx context.Context, going []string) (stopped bool, err error) {
 	for deadline := r.Now().Add(stopPatience); ; {
 		tasks, err := r.Fleet.Tasks(ctx, r.target.Ref)
-		if err == nil {
-			if r.live(observation{tasks: tasks}) <= n {
-				return true, nil
-			}
+		left := slices.ContainsFunc(tasks, func(t policy.Task) bool {
+			return t.State != policy.TaskStopping && slices.Contains(going, t.ID)
+		})
+		if err == nil && !left {
+			return true, nil
 		}
 		if r.Now().After(deadline) {
 			if err != nil {
 				return false, err // Not known: the protection is left to expire.
 			}
-			back := max(n, r.live(observation{tasks: tasks}))
-			r.Log.WarnContext(ctx, "tasks are not stopped", "target", r.target.Name, "desired_count", back)
-			return false, r.Fleet.SetDesired(ctx, r.target.Ref, back)
+			r.Log.WarnContext(ctx, "tasks are not stopped", "target", r.target.Name, "desired_count", r.seen.service.Desired)
+			return false, r.putBack(ctx)
 		}
 		if err := r.Sleep(ctx, stopPause); err != nil {
 			return false, err
