@@ -38,6 +38,7 @@ func (w *world) send(s sendPlan) {
 	}
 	w.tally.count("messages")
 	t.unfinished = append(t.unfinished, id)
+	t.state.idle = time.Time{}
 	w.note(noteSend, t.index, "message %d to %s, takes %v%s", int(id), task.Queue, task.Duration, later(s))
 	if s.Event {
 		w.put(s)

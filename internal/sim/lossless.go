@@ -1,0 +1,74 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sluice/internal/sim/broker"
+)
+
+// stops judges ECS's telling a task to stop.
+func (j *judge) stops(k *task, reason string) {
+	t := k.target
+	switch {
+	case !strings.HasPrefix(reason, "Scaling activity"):
+		j.w.tally.count("stops by others: " + reason)
+	case k.generation < t.generation:
+		j.w.tally.count("stops by others: deployment")
+	case t.ours == 0:
+		j.w.tally.count("stops by others: operator or rebalancing")
+	default:
+		t.ours--
+		k.ours = true
+		j.w.tally.count("stops by us")
+		if k.executing+k.held > 0 {
+			j.w.brokenAt(Lossless, t.index, "ECS stops task %s of %s because of the count that we lowered, while it executes %d and holds %d messages%s",
+				short(k.id), t.plan.Name, k.executing, k.held, k.has)
+		}
+	}
+}
+
+// possessions tells what a worker has.
+func (j *judge) possessions(k *task) string {
+	var b strings.Builder
+	for id := range broker.ID(k.target.broker.Sent()) {
+		r := k.target.broker.Record(id)
+		at := slices.IndexFunc(r.Deliveries, func(d broker.Delivery) bool {
+			return d.Worker == k.worker && d.Acked.IsZero() && d.Back.IsZero() && d.Ended.IsZero()
+		})
+		if at < 0 {
+			continue
+		}
+		d := r.Deliveries[at]
+		fmt.Fprintf(&b, "; message %d (%s) is %s, sent at %v, fetched at %v", int(id), r.Task.Name, r.State, r.Sent.Sub(epoch), d.Fetched.Sub(epoch))
+		if !r.Task.ETA.IsZero() {
+			fmt.Fprintf(&b, ", due at %v", r.Task.ETA.Sub(epoch))
+		}
+		if r.Task.Routed {
+			b.WriteString(", of no queue that can be told")
+		}
+		if r.Retried > 0 {
+			fmt.Fprintf(&b, ", retried %d times, each after %v", r.Retried, r.Task.RetryIn)
+		}
+	}
+	return b.String()
+}
+
+// over judges the end of a worker: one that we made ECS stop has lost nothing on its way out.
+func (j *judge) over(k *task) {
+	if !k.ours {
+		return
+	}
+	for _, id := range k.target.broker.Lost()[k.lost:] {
+		r := k.target.broker.Record(id)
+		later := !r.Task.ETA.IsZero() || r.Retried > 0
+		if later && k.target.plan.Worker.StopsNot {
+			continue // It was not due when the worker was told to stop, and is lost with a worker that overhears it.
+		}
+		if n := len(r.Deliveries); n > 0 && r.Deliveries[n-1].Worker == k.worker {
+			j.w.brokenAt(Lossless, k.target.index, "task %s of %s, which ECS stopped because of the count that we lowered, has lost message %d",
+				short(k.id), k.target.plan.Name, int(id))
+		}
+	}
+}
