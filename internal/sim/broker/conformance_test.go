@@ -50,19 +50,22 @@ var behaviours = []struct {
 		s.see("done")
 	}},
 	{name: "gevent: a full pool blocks the loop, not the answers", play: func(s *script) {
-		s.noUnacked = "whether an early acknowledgement has been made is chance while the loop is blocked"
 		s.start(broker.Spec{Name: "w1@a", Concurrency: 2, Pool: broker.Gevent})
-		s.see("idle")
-		s.sends(order{}, labels("n", 12)...)
-		s.see("12 tasks")
+		s.sends(order{}, "n01", "n02")
+		s.see("full")
+		s.sends(order{}, "n03", "n04", "n05")
+		s.see("blocked")
 		s.ends("n01")
-		s.see("one has ended")
+		if s.version == broker.V57 { // Before, it is chance whether what begins now is acknowledged before the loop is blocked again.
+			s.see("one has ended")
+		}
 	}},
 	{name: "gevent: a cancel waits for room in the pool", play: func(s *script) {
-		s.noUnacked = "as above"
 		s.start(broker.Spec{Name: "w1@a", Concurrency: 1, Pool: broker.Gevent})
-		s.sends(order{}, labels("n", 4)...)
+		s.sends(order{}, "n01")
 		s.see("full")
+		s.sends(order{}, "n02", "n03", "n04")
+		s.see("blocked")
 		s.cancels("w1@a", "celery")
 		s.see("cancelled")
 		s.ends("n01", "n02")
@@ -79,11 +82,12 @@ var behaviours = []struct {
 		s.see("resumed")
 	}},
 	{name: "gevent, warm stop", play: func(s *script) {
-		s.noUnacked = "as above"
 		s.start(broker.Spec{Name: "w1@a", Concurrency: 2, Pool: broker.Gevent})
 		s.sends(order{countdown: time.Hour}, "eta")
-		s.sends(order{}, labels("n", 3)...)
+		s.sends(order{}, "n01", "n02")
 		s.see("full")
+		s.sends(order{}, "n03")
+		s.see("blocked")
 		s.terminate("w1@a")
 		s.see("told to stop, and blocked")
 		s.ends("n01")
@@ -423,6 +427,24 @@ var behaviours = []struct {
 		s.start(broker.Spec{Name: "w1@a", Prefetch: 1, AcksLate: true})
 		s.inOrder(7)
 		s.see("done")
+	}},
+	{name: "wedged: up to Celery 5.6 deaf until its connection is cut", play: func(s *script) {
+		if s.version == broker.V57 {
+			return // Nothing wedges it.
+		}
+		s.start(broker.Spec{Name: "w1@a", Prefetch: 2})
+		s.sends(order{set: true}, "n01")
+		s.sends(order{}, "n02", "n03", "n04")
+		s.see("busy")
+		s.wedge("w1@a")
+		s.see("wedged")
+		s.ends("n01")
+		s.see("one has ended")
+		s.ends("n02", "n03")
+		s.see("what it had is done")
+		s.cut()
+		s.elapse(time.Second)
+		s.see("reconnected")
 	}},
 	{name: "a killed child's task is lost, and the next one begins", play: func(s *script) {
 		s.start(broker.Spec{Name: "w1@a"})

@@ -25,7 +25,8 @@ type asking struct {
 type answer struct {
 	name   string
 	queues []string
-	active []*request
+	active int
+	open   []ID // Of the active ones those whose message is still to be acknowledged.
 	oldest time.Time
 	rates  []string
 }
@@ -68,10 +69,14 @@ func (m *Model) serve(w *Worker, c command) {
 		}
 	default:
 		a.queues = slices.Clone(w.consuming)
-		if w.spec.Pool != Solo {
-			a.active = slices.Clone(w.running)
+		if w.spec.Pool == Solo {
+			break
 		}
-		for _, r := range a.active {
+		for _, r := range w.running {
+			a.active++
+			if r.unacked && !slices.Contains(w.owed, r) {
+				a.open = append(a.open, r.msg.record.id)
+			}
 			if at := r.delivery().Started; a.oldest.IsZero() || at.Before(a.oldest) {
 				a.oldest = at
 			}
@@ -124,5 +129,5 @@ func (m *Model) obey(w *Worker, e event) {
 
 // node is what a look says of a worker that has answered.
 func (a answer) node() policy.Node {
-	return policy.Node{Name: a.name, Answers: 1, Queues: slices.Sorted(slices.Values(a.queues)), Active: policy.Known(len(a.active)), OldestStart: a.oldest}
+	return policy.Node{Name: a.name, Answers: 1, Queues: slices.Sorted(slices.Values(a.queues)), Active: policy.Known(a.active), OldestStart: a.oldest}
 }

@@ -13,6 +13,7 @@ const (
 	etaComes                     // A message that a worker holds becomes due.
 	rateAllows                   // A worker may start the next task of a limited rate.
 	taskEnds                     // A task has taken its time.
+	loopTurns                    // A Gevent worker acknowledges what has begun.
 	controlDone                  // A command takes effect after it was answered.
 	messageAges                  // The oldest unacked message may be past the visibility timeout.
 	sweepComes                   // A worker looks for messages past the visibility timeout.

@@ -62,6 +62,8 @@ func (m *Model) toLoop(e event) {
 	case rateAllows:
 		m.leavesPop(w)
 		m.allow(w, e.request)
+	case loopTurns:
+		m.pay(w, len(w.owed))
 	case controlDone:
 		m.obey(w, e)
 	}
@@ -96,6 +98,7 @@ func (m *Model) arrive(w *Worker) {
 		m.at(m.opts.Flight, putBack, w, r)
 		return
 	}
+	owes := len(w.owed)
 	switch {
 	case m.tooLate(r):
 	case r.msg.eta.After(m.now):
@@ -104,6 +107,9 @@ func (m *Model) arrive(w *Worker) {
 		m.at(r.msg.eta.Sub(m.now), etaComes, w, r)
 	default:
 		m.admit(r)
+	}
+	if !w.blocked() {
+		m.pay(w, owes)
 	}
 	m.fetch(w)
 }
@@ -173,7 +179,12 @@ func (m *Model) begin(w *Worker) {
 		w.processed++
 		r.delivery().Started = m.now
 		r.mute = w.phase == stopping && w.spec.Pool == Prefork
-		if !r.late() && w.spec.Pool != Solo {
+		switch {
+		case r.late() || w.spec.Pool == Solo:
+		case w.spec.Pool == Gevent && w.spec.Version != V57:
+			w.owed = append(w.owed, r)
+			m.at(turn, loopTurns, w, nil)
+		default:
 			m.settle(r)
 		}
 		if d := rec.task.Duration; d >= 0 {
@@ -181,6 +192,15 @@ func (m *Model) begin(w *Worker) {
 			m.at(d, taskEnds, w, r)
 		}
 	}
+}
+
+// pay makes the first n of the acknowledgements that a worker's loop owes. Up to Celery 5.6 that of Gevent makes those of what has
+// begun in its next turn, which a full pool holds up.
+func (m *Model) pay(w *Worker, n int) {
+	for _, r := range w.owed[:n] {
+		m.settle(r)
+	}
+	w.owed = slices.Delete(w.owed, 0, n)
 }
 
 // settle acknowledges a request, once. A worker without a connection cannot.
@@ -278,10 +298,7 @@ func (m *Model) noticed(r *request) {
 		// Its loop first executes what lies in its socket, and only then acknowledges.
 		w.owed = append(w.owed, r)
 	} else {
-		for _, o := range w.owed {
-			m.settle(o)
-		}
-		w.owed = nil
+		m.pay(w, len(w.owed))
 		m.settle(r)
 	}
 	m.drop(r.msg.record)
@@ -329,4 +346,5 @@ const (
 	cancelLagGevent = 2700 * time.Millisecond // gevent (section 5).
 	resumeLag       = 80 * time.Millisecond   // add_consumer (section 5).
 	resumeLagOld    = 2 * time.Second         // The same of Celery 5.2, at most.
+	turn            = time.Second             // Of Gevent's loop when nothing comes.
 )

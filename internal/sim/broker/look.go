@@ -98,8 +98,8 @@ func (c *Client) held() (held []heldMessage, read bool) {
 	return held, true
 }
 
-// count tells what is held of each queue, and what cannot be told. What executes is not held: with late acknowledgement it is
-// in the hash all the same.
+// count tells what is held of each queue, and what cannot be told. What executes is not held, though with late acknowledgement
+// it is in the hash: as many messages of a task as workers execute, those without an ETA first.
 func (c *Client) count(look *policy.Look, held []heldMessage, read bool, started map[ID]int) {
 	if !read {
 		look.Loose = policy.Known(len(held))
@@ -110,7 +110,14 @@ func (c *Client) count(look *policy.Look, held []heldMessage, read bool, started
 	slices.SortFunc(held, func(a, b heldMessage) int {
 		return cmp.Or(a.fetched.Due.Compare(b.fetched.Due), cmp.Compare(a.fetched.Tag, b.fetched.Tag))
 	})
+	slices.SortFunc(held, func(a, b heldMessage) int {
+		return cmp.Or(a.fetched.Due.Compare(b.fetched.Due), cmp.Compare(a.fetched.Tag, b.fetched.Tag))
+	})
 	for _, h := range held {
+		if started[h.id] > 0 {
+			started[h.id]--
+			continue
+		}
 		f := h.fetched
 		q, asked := look.Queues[f.Queue]
 		switch {
@@ -144,10 +151,8 @@ func merge(answers []answer) (nodes []policy.Node, started map[ID]int) {
 	started = map[ID]int{}
 	slices.SortStableFunc(answers, func(a, b answer) int { return cmp.Compare(a.name, b.name) })
 	for _, a := range answers {
-		for _, r := range a.active {
-			if r.late() {
-				started[r.msg.record.id]++
-			}
+		for _, id := range a.open {
+			started[id]++
 		}
 		n := a.node()
 		if last := len(nodes) - 1; last >= 0 && nodes[last].Name == n.Name {

@@ -22,6 +22,7 @@ type order struct {
 	priority  int
 	countdown time.Duration // 0: due at once.
 	expires   time.Duration // 0: never.
+	set       bool          // With an argument that only pickle can carry.
 	retries   int           // Of again, each ahead by an hour.
 }
 
@@ -80,9 +81,7 @@ type script struct {
 	model    []picture // What the model showed, when it is played on the real thing.
 	pictures []picture
 	ordered  bool
-	// noUnacked is why the length of the unacked hash is not in the pictures; what the look makes of it is.
-	noUnacked string
-	asked     string // Who is asked for its rate limits.
+	asked    string // Who is asked for its rate limits.
 }
 
 // play plays a behaviour on the model.
@@ -106,9 +105,6 @@ func (s *script) look() (picture, error) {
 		Began: map[string]int{}, Ended: map[string]int{}, Gone: s.gone(),
 	}
 	p.Waiting, p.Unacked = s.lists()
-	if s.noUnacked != "" {
-		p.Unacked = 0
-	}
 	for name, q := range l.Queues {
 		p.Queues[name] = fmt.Sprintf("backlog %d, held %d, later %d, next %v", q.Backlog.N, q.Held.N, q.Later, !q.NextDue.IsZero())
 	}

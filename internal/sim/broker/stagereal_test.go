@@ -117,7 +117,10 @@ func (s *realStage) send(o order) {
 	if o.task == "" {
 		o.task = "hold"
 	}
-	line, err := json.Marshal(map[string]any{"task": o.task, "args": args, "options": options})
+	if o.set {
+		options["serializer"] = "pickle"
+	}
+	line, err := json.Marshal(map[string]any{"task": o.task, "args": args, "set": o.set, "options": options})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -273,7 +276,21 @@ func (s *realStage) cut() {
 	}
 }
 
-func (s *realStage) wedge(string) { s.t.Fatal("not here") }
+// wedge asks for what a worker cannot answer: arguments that its serializer cannot carry (section 4.6). Production code never does.
+func (s *realStage) wedge(worker string) {
+	s.t.Helper()
+	const frame = `{"body":"{\"method\":\"active\",\"arguments\":{},\"destination\":null,\"ticket\":\"t\",\"reply_to\":{\"exchange\":\"\",\"routing_key\":\"nobody\"}}",
+		"content-encoding":"utf-8","content-type":"application/json","headers":{},"properties":{"delivery_tag":"t"}}`
+	if err := s.redis.Publish(s.t.Context(), "/0.celery.pidbox", frame).Err(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.until("it cannot encode its answer", func() error {
+		if !strings.Contains(s.workers[worker].out.String(), "EncodeError") {
+			return errors.New("it has not complained")
+		}
+		return nil
+	})
+}
 
 // elapse waits. Time itself is what the script is about here.
 func (s *realStage) elapse(d time.Duration) { time.Sleep(d) }
@@ -308,8 +325,10 @@ func (s *realStage) gone() []string {
 	return slices.Sorted(slices.Values(names))
 }
 
-// settle waits until the real thing looks as the model did, and until it has done so for a second: what happens too much comes
-// late.
+// steady is for how long the real thing has to look like the model: what happens too much comes late.
+const steady = 700 * time.Millisecond
+
+// settle waits until the real thing looks as the model did, and goes on to do so.
 func (s *realStage) settle(look func() (picture, error), want *picture) picture {
 	var last picture
 	var since time.Time
@@ -326,7 +345,7 @@ func (s *realStage) settle(look func() (picture, error), want *picture) picture 
 		if since.IsZero() {
 			since = time.Now()
 		}
-		if time.Since(since) < time.Second {
+		if time.Since(since) < steady {
 			return errors.New("it may change yet")
 		}
 		return nil

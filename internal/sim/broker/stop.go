@@ -95,9 +95,7 @@ func (m *Model) wind(w *Worker) {
 		w.flight = nil
 		m.unfly(r, w.spec.Version == V52)
 	}
-	for _, r := range w.owed {
-		m.settle(r)
-	}
+	m.pay(w, len(w.owed))
 	for _, r := range slices.Clone(w.fetched) {
 		switch {
 		case r.mute:

@@ -93,7 +93,7 @@ type Worker struct {
 	reserved []*request // What waits for room in the pool.
 	running  []*request // What the pool executes.
 	surplus  int        // How many more than it executes a Prefork pool has taken.
-	owed     []*request // Of Solo: what has ended and is not acknowledged yet.
+	owed     []*request // What its loop is yet to acknowledge though it takes it for done: see owes.
 	rates    map[string]*rate
 
 	orphans   []*message // What it had fetched when its connection was cut.
