@@ -119,7 +119,7 @@ func checkPromises(t fatal, s Signals, l Limits, d Decision) {
 	if stuck && d.Action != Hold {
 		checkReplace(t, s, l, d)
 	}
-	if s.Paused && d.Action != Hold {
+	if s.Paused && (d.Desired != s.Desired || d.Action != Hold && d.Resume == 0) {
 		t.Fatalf("%s though paused", d.Action)
 	}
 	if len(d.Reasons) == 0 {
@@ -241,9 +241,20 @@ func checkReplace(t fatal, s Signals, l Limits, d Decision) {
 	}
 }
 
+// check draws two thousand inputs: of a hundred, rapid's default, too few are idle, settled and known.
+func check(t *testing.T, property func(*rapid.T)) {
+	t.Helper()
+	for range 20 {
+		rapid.Check(t, property)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
 func TestPromises(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, func(t *rapid.T) {
 		s, l := drawSignals(t), drawLimits(t)
 		d := Decide(s, l, now)
 		checkPromises(t, s, l, d)
@@ -255,7 +266,7 @@ func TestPromises(t *testing.T) {
 
 func TestMoreWorkNeverLowersTheWish(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, func(t *rapid.T) {
 		s, l := drawSignals(t), drawLimits(t)
 		before := Decide(s, l, now)
 		s.Backlog.N += rapid.IntRange(0, 1<<61).Draw(t, "more")
@@ -278,7 +289,7 @@ func TestMoreWorkNeverLowersTheWish(t *testing.T) {
 // TestDoubtNeverCostsWorkers turns known signals into lower bounds: the decision may only become more careful.
 func TestDoubtNeverCostsWorkers(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, func(t *rapid.T) {
 		s, l := drawSignals(t), drawLimits(t)
 		sure := Decide(s, l, now)
 		s.Active = AtLeast(s.Active.N, "silent")
