@@ -104,6 +104,10 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 	d := Decision{Action: Hold, Current: s.Desired, Desired: s.Desired, Wish: wish(s, l)}
 	if s.Paused {
 		d.Reasons = []Reason{ReasonPaused}
+		// Whoever pauses the scaling wants the workers that run to work.
+		if n := min(s.Drained.Tasks, s.Desired); n > 0 {
+			d.Action, d.Resume, d.Reasons = ScaleOut, n, append(d.Reasons, ReasonResume)
+		}
 		return d
 	}
 	want, why := raise(s, l, d.Wish)

@@ -9,7 +9,7 @@ import (
 )
 
 // addTasks looks at the single tasks of the targets for which the counts do not tell enough: where a worker of the broker has been
-// drained, and may be one of theirs, and where more tasks run than were asked for.
+// drained, and may be one of theirs, where a worker is missing, and where more tasks run than were asked for.
 func (s *Scaler) addTasks(ctx context.Context, out []observation) {
 	var calls []func()
 	for i := range out {
@@ -17,8 +17,11 @@ func (s *Scaler) addTasks(ctx context.Context, out []observation) {
 		if o.tasksKnown || o.tasksErr != nil || o.serviceErr != nil || o.target.Source != SourceInspect {
 			continue
 		}
-		drained := len(o.view.drained()) > 0 && o.view.missing[o.target.Name] > 0
-		if drained || o.service.Running > o.service.Desired {
+		missing := o.view.missing[o.target.Name] > 0
+		drained := missing && len(o.view.drained()) > 0
+		// Somebody who is connected to nothing any more has to be named, or nobody would ever know.
+		lost := missing && o.view.silent == 0 && o.service.Pending == 0
+		if drained || lost || o.service.Running > o.service.Desired {
 			calls = append(calls, func() {
 				o.tasks, o.tasksErr = s.Fleet.Tasks(ctx, o.target.Ref)
 				o.tasksKnown = o.tasksErr == nil
@@ -77,6 +80,17 @@ func (v *brokerView) names() []string {
 		}
 	}
 	return names
+}
+
+// unheard are the running tasks in which no worker was heard, where the names tell.
+func (o observation) unheard() []string {
+	var ids []string
+	for _, t := range o.tasks {
+		if len(o.match) > 0 && t.State == policy.TaskRunning && len(o.workersIn(t.ID)) == 0 {
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids
 }
 
 // workersIn returns the workers that answered and run in the task.

@@ -10,11 +10,15 @@ import (
 // state machine), and long enough for ECS to have done by then what it was told last.
 const lockTTL = 180 * time.Second
 
+// unlockPatience is for how long a lock is tried to be freed.
+const unlockPatience = 15 * time.Second
+
 // lock is the right to drain, resume and let go the workers of one service. Two sweeps may be at the same target: without it the
 // one would make a worker fetch again that the other has just found drained and told ECS to stop.
 type lock struct {
 	broker      Broker
 	name, token string
+	sleep       func(context.Context, time.Duration) error
 }
 
 // lock takes the lock of the target; free is false if someone else has it.
@@ -22,7 +26,7 @@ func (s *Scaler) lock(ctx context.Context, t Target) (l lock, free bool, err err
 	if t.Source != SourceInspect {
 		return lock{}, true, nil // Its workers are not asked, so they are not drained.
 	}
-	l = lock{broker: s.Brokers[t.Broker], name: t.Ref.Cluster + "/" + t.Ref.Service, token: rand.Text()}
+	l = lock{broker: s.Brokers[t.Broker], name: t.Ref.Cluster + "/" + t.Ref.Service, token: rand.Text(), sleep: s.Sleep}
 	free, err = l.take(ctx)
 	return l, free, err
 }
@@ -32,12 +36,17 @@ func (l lock) take(ctx context.Context) (bool, error) {
 	return l.broker.Lock(ctx, l.name, l.token, lockTTL)
 }
 
-// unlock frees it, also if ctx has ended. If that fails it expires.
+// unlock frees it, also if ctx has ended. A broker that is out of reach is tried again for as long as a restart or a failover
+// takes, since until the lock expires nobody else can have drained workers fetch again.
 func (l lock) unlock(ctx context.Context) {
 	if l.broker == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockPatience)
 	defer cancel()
-	_ = l.broker.Unlock(ctx, l.name, l.token)
+	for l.broker.Unlock(ctx, l.name, l.token) != nil {
+		if l.sleep(ctx, time.Second) != nil {
+			return
+		}
+	}
 }

@@ -81,6 +81,11 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	if err != nil {
 		return err
 	}
+	// The lock may have been lost to a Redis that failed over. Whoever got it then may have had a victim fetch again: before this
+	// is asked, and the look shows it; or after, and the lock is not ours when it is asked once more.
+	if mine, err := r.stillMine(ctx, change, protected); !mine || err != nil {
+		return err
+	}
 	o := r.observeClosely(ctx, r.target, r.seen.prior, r.names()...)
 	if wanted := r.stillIdle(o, leaving, protected, n); wanted != nil {
 		// If work came they are needed; if all were to go and may not, they are all that there is; and while it is paused
@@ -95,16 +100,8 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 		r.unprotect(ctx, protected)
 		return o.err()
 	}
-	// The lock may have been lost to a Redis that failed over.
-	mine, err := r.lock.take(ctx)
-	if err != nil {
-		r.unprotect(ctx, protected)
+	if mine, err := r.stillMine(ctx, change, protected); !mine || err != nil {
 		return err
-	}
-	if !mine {
-		change.Reasons = []policy.Reason{policy.ReasonOverlap}
-		r.unprotect(ctx, protected)
-		return nil
 	}
 	if err := r.fresh(o); err != nil {
 		r.unprotect(ctx, protected)
@@ -162,6 +159,16 @@ func (r *release) stillIdle(o observation, leaving []*victim, protected map[stri
 		}
 	}
 	return nil
+}
+
+// stillMine says whether the lock is still held; if not, nothing is done, and the protection ends.
+func (r *release) stillMine(ctx context.Context, change *Change, protected map[string]time.Time) (bool, error) {
+	mine, err := r.lock.take(ctx)
+	if err != nil || !mine {
+		change.Reasons = []policy.Reason{policy.ReasonOverlap}
+		r.unprotect(ctx, protected)
+	}
+	return mine, err
 }
 
 // all says whether every worker is to go.

@@ -173,6 +173,9 @@ func (s *Scaler) record(ctx context.Context, what string, o observation, sig pol
 	if slices.Contains(d.Reasons, policy.ReasonUnknown) {
 		attrs = append(attrs, "cause", sig.Backlog.Add(sig.Active).Add(sig.Held).Cause)
 	}
+	if ids := o.unheard(); len(ids) > 0 {
+		attrs = append(attrs, "unheard", ids)
+	}
 	if err := o.err(); err != nil {
 		attrs = append(attrs, "error", oneLine(err))
 	}
