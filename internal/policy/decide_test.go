@@ -384,6 +384,13 @@ func TestDecide(t *testing.T) {
 			Decision{ScaleOut, 2, 2, 9, []Reason{ReasonBacklog, ReasonMax, ReasonResume}, 2},
 		},
 		{
+			"paused: whoever pauses the scaling wants the workers that run to work",
+			func(s *Signals, _ *Limits) {
+				s.Paused, s.Active, s.Drained = true, Known(1), Drained{Tasks: 2, Idle: 1, Executing: 1}
+			},
+			Decision{ScaleOut, 2, 2, 0, []Reason{ReasonPaused, ReasonResume}, 2},
+		},
+		{
 			"drained workers of a service of which none is to run are on their way out: new ones come",
 			func(s *Signals, _ *Limits) {
 				s.Desired, s.Backlog, s.Drained, s.Tasks.Live = 0, Known(1), Drained{Tasks: 2, Idle: 2}, 0

@@ -104,7 +104,9 @@ func checkPromises(t fatal, s Signals, l Limits, d Decision) {
 	case Hold:
 		checkHold(t, s, l, d)
 	case ScaleOut:
-		checkScaleOut(t, s, l, d)
+		if !s.Paused {
+			checkScaleOut(t, s, l, d)
+		}
 	case Candidate, ScaleIn:
 		if stuck {
 			break
@@ -136,7 +138,10 @@ func checkHold(t fatal, s Signals, l Limits, d Decision) {
 	if d.Desired != s.Desired || d.Resume != 0 {
 		t.Fatalf("hold changes %d to %d and resumes %d", s.Desired, d.Desired, d.Resume)
 	}
-	// Work must not wait for ever beside drained workers, or below max.
+	// Work must not wait for ever beside drained workers, or below max; and in a pause nobody stays drained.
+	if s.Paused && min(s.Desired, s.Drained.Tasks) > 0 {
+		t.Fatalf("hold leaves %d drained in a pause", s.Drained.Tasks)
+	}
 	if !s.Paused && wanted(s, l, d) > fetching(s) && (s.Desired < l.Max || min(s.Desired, s.Drained.Tasks) > 0) {
 		t.Fatalf("hold with %d of %d workers that are wanted: %+v", fetching(s), wanted(s, l, d), s)
 	}

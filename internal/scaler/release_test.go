@@ -33,8 +33,9 @@ func TestTheOrderOfAScaleIn(t *testing.T) {
 			"tasks", "describe", "look", // The decision.
 			"cancel worker0 worker1", "look", "look", "look", // The drain.
 			"protect worker2",
+			"lock",                      // Is it still ours?
 			"tasks", "describe", "look", // The last look.
-			"lock", // Is it still ours?
+			"lock", // Whoever got it in between may have had somebody fetch again.
 			"set desired 1",
 			"tasks", // Have they been stopped?
 			"tasks", "release worker2",
@@ -44,6 +45,7 @@ func TestTheOrderOfAScaleIn(t *testing.T) {
 			"lock",
 			"tasks", "describe", "look",
 			"cancel worker0 worker1 worker2", "look", "look", "look",
+			"lock",
 			"tasks", "describe", "look",
 			"lock",
 			"set desired 0",
@@ -202,7 +204,7 @@ func TestTheWorldChangesBeforeTheAct(t *testing.T) {
 		{
 			"somebody pauses it, and no sweep would have them fetch again", tag(tagPaused, "true"),
 			"resumed",
-			[]policy.Reason{policy.ReasonPaused},
+			[]policy.Reason{policy.ReasonPaused, policy.ReasonResume},
 			"", 3, "worker0 worker1",
 		},
 		{"a tag cannot be understood", tag(tagMax, "many"), "draining", []policy.Reason{policy.ReasonOverride}, policy.InvalidConfig, 3, ""},

@@ -95,6 +95,14 @@ func TestWorkComesWhenWorkersAreDrained(t *testing.T) {
 			calls: []string{"set desired 1"}, status: "scaled out", count: 1,
 		},
 		{
+			name: "they have one name: what is told reaches both", hands: []hand{gone, gone}, backlog: 1,
+			prepare: func(w *world) {
+				w.broker.look.Nodes = w.broker.look.Nodes[:1]
+				w.broker.look.Nodes[0].Answers = 2
+			},
+			calls: []string{"consume worker0"}, status: "resumed", count: 2,
+		},
+		{
 			name: "their names tell nothing: they can only be this target's", hands: []hand{gone, gone}, backlog: 1,
 			prepare: func(w *world) {
 				for i := range w.fleet.tasks["worker-svc"] {
