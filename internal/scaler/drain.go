@@ -361,7 +361,8 @@ func (r *release) suspect(ctx context.Context, o observation) error {
 	}
 	limited, err := r.Brokers[r.target.Broker].RateLimited(ctx, nodes)
 	if err != nil {
-		return err
+		r.Log.WarnContext(ctx, "rate limits not known, so workers stay", "target", r.target.Name, "error", err.Error())
+		limited = nil
 	}
 	for _, v := range r.victims {
 		if v.holds {
