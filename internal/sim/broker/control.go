@@ -19,11 +19,13 @@ type command struct {
 type asking struct {
 	listeners int
 	answers   []answer
+	closed    bool // Nobody waits for answers any more.
 }
 
 // answer is what one worker said of itself.
 type answer struct {
 	name   string
+	queue  string // Of cancel_consumer and add_consumer.
 	queues []string
 	active int
 	open   []ID // Of the active ones those whose message is still to be acknowledged.
@@ -62,6 +64,7 @@ func (m *Model) serve(w *Worker, c command) {
 	a := answer{name: w.spec.Name}
 	switch {
 	case c.queue != "":
+		a.queue = c.queue
 		m.command(w, c)
 	case c.rates:
 		for name := range w.rates {
@@ -82,7 +85,7 @@ func (m *Model) serve(w *Worker, c command) {
 			}
 		}
 	}
-	if c.ask != nil {
+	if !c.ask.closed {
 		c.ask.answers = append(c.ask.answers, a)
 	}
 }

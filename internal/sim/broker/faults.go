@@ -123,6 +123,11 @@ func (m *Model) Failover(d time.Duration) {
 	for _, r := range before {
 		m.drop(r)
 	}
+	// What was lost since may be there again.
+	m.lost = slices.DeleteFunc(m.lost, func(id ID) bool {
+		m.records[id].lost = m.records[id].live == 0
+		return !m.records[id].lost
+	})
 }
 
 // Errors of a Redis that is not well.

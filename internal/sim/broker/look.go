@@ -28,7 +28,7 @@ func (c *Client) Look(ctx context.Context, queues []string, patience time.Durati
 	held, read := c.held()
 	c.m.mu.Unlock()
 
-	a, err := c.ask(ctx, []command{{}}, [][]string{nil}, -1, patience)
+	a, err := c.ask(ctx, []command{{}}, [][]string{nil}, asked{due: -1, patience: patience})
 	if err != nil {
 		return policy.Look{}, failure("look at broker", err)
 	}

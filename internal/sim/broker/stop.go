@@ -166,7 +166,7 @@ func (m *Model) gone(w *Worker, code int, killed bool) {
 func (w *Worker) unbegun() []*request {
 	var held []*request
 	for _, r := range w.fetched {
-		if !slices.Contains(w.running, r) && !slices.Contains(w.owed, r) {
+		if !r.over && !slices.Contains(w.running, r) {
 			held = append(held, r)
 		}
 	}

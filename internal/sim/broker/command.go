@@ -1,0 +1,172 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"sluice/internal/policy"
+)
+
+const (
+	// controlPatience is how long answers to Cancel, Consume and RateLimited are waited for, and controlLinger how long more of them
+	// than are due: one tells that another worker bears the name. Both are the production adapter's.
+	controlPatience = time.Second
+	controlLinger   = 50 * time.Millisecond
+)
+
+// Cancel satisfies scaler.Broker.
+func (c *Client) Cancel(ctx context.Context, nodes []policy.Node) error {
+	return c.control(ctx, "stop fetching", nodes, true)
+}
+
+// Consume satisfies scaler.Broker.
+func (c *Client) Consume(ctx context.Context, nodes []policy.Node) error {
+	return c.control(ctx, "fetch again", nodes, false)
+}
+
+func (c *Client) control(ctx context.Context, doing string, nodes []policy.Node, cancel bool) error {
+	if err := check(nodes, true); err != nil {
+		return fmt.Errorf("tell nodes to %s: %w", doing, err)
+	}
+	if len(nodes) == 0 {
+		return nil
+	}
+	var commands []command
+	var names [][]string
+	due := 0
+	for _, n := range nodes {
+		for _, q := range slices.Compact(slices.Sorted(slices.Values(n.Queues))) {
+			i := slices.IndexFunc(commands, func(o command) bool { return o.queue == q })
+			if i < 0 {
+				i = len(commands)
+				commands, names = append(commands, command{queue: q, cancel: cancel}), append(names, nil)
+			}
+			names[i] = append(names[i], n.Name)
+			due += max(1, n.Answers)
+		}
+	}
+	a, err := c.ask(ctx, commands, names, asked{due: due, patience: controlPatience, linger: controlLinger})
+	if err != nil {
+		return failure("tell nodes to "+doing, err)
+	}
+	for _, n := range nodes {
+		for _, q := range n.Queues {
+			got := 0
+			for _, one := range a.answers {
+				if one.name == n.Name && one.queue == q {
+					got++
+				}
+			}
+			if got > max(1, n.Answers) {
+				return fmt.Errorf("tell nodes to %s: node %s: %d workers answered under this name, %d known: %w",
+					doing, n.Name, got, max(1, n.Answers), errEqualNames)
+			}
+		}
+	}
+	return nil
+}
+
+var errEqualNames = errors.New("a command reaches all workers of a name")
+
+// check refuses what the production adapter refuses to send.
+func check(nodes []policy.Node, withQueues bool) error {
+	for i, n := range nodes {
+		switch {
+		case n.Name == "":
+			return fmt.Errorf("node %d of %d has no name", i+1, len(nodes))
+		case slices.ContainsFunc(nodes[:i], func(o policy.Node) bool { return o.Name == n.Name }):
+			return fmt.Errorf("node %s is listed twice: %w", n.Name, errEqualNames)
+		case withQueues && (len(n.Queues) == 0 || slices.Contains(n.Queues, "")):
+			return fmt.Errorf("node %s: a queue is missing", n.Name)
+		}
+	}
+	return nil
+}
+
+// RateLimited satisfies scaler.Broker.
+func (c *Client) RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error) {
+	const doing = "ask nodes for rate limits"
+	if err := check(nodes, false); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	limited := map[string]bool{}
+	if len(nodes) == 0 {
+		return limited, nil
+	}
+	var names []string
+	due := 0
+	for _, n := range nodes {
+		names = append(names, n.Name)
+		due += max(1, n.Answers)
+	}
+	a, err := c.ask(ctx, []command{{rates: true}}, [][]string{names}, asked{due: due, patience: controlPatience})
+	if err != nil {
+		return nil, failure(doing, err)
+	}
+	answered := map[string]int{}
+	for _, one := range a.answers {
+		answered[one.name]++
+		for _, task := range one.rates {
+			limited[task] = true
+		}
+	}
+	for _, n := range nodes {
+		if answered[n.Name] < max(1, n.Answers) {
+			return nil, fmt.Errorf("%s: node %s: %d of %d workers answered", doing, n.Name, answered[n.Name], max(1, n.Answers))
+		}
+	}
+	return limited, nil
+}
+
+// asked is what answers are waited for.
+type asked struct {
+	due      int           // Negative: one of each listener.
+	patience time.Duration // For all of them.
+	linger   time.Duration // For more, when all have come.
+}
+
+// ask sends commands, each to the workers of its names (nil: all), and waits for answers. It errs if they could not be sent, or
+// Redis is gone before all have come; what is not answered is no error.
+func (c *Client) ask(ctx context.Context, commands []command, names [][]string, wait asked) (*asking, error) {
+	a := &asking{}
+	if err := c.reach(ctx, true); err != nil {
+		return nil, err
+	}
+	for i, cmd := range commands {
+		cmd.ask = a
+		a.listeners = max(a.listeners, c.m.broadcast(cmd, names[i]))
+	}
+	if wait.due < 0 {
+		wait.due = a.listeners
+	}
+	if a.listeners == 0 {
+		wait.due = 0
+	}
+	a.closed = wait.due == 0
+	c.m.mu.Unlock()
+	step, left := min(c.o.Answer, wait.patience), wait.patience
+	for !a.closed {
+		err := c.o.Pause(ctx, step)
+		left -= step
+		c.m.lock()
+		c.m.answerAll()
+		gone := err == nil && (c.m.fault == down || c.m.fault == hung)
+		enough := len(a.answers) >= wait.due
+		switch {
+		case enough && wait.linger > 0 && err == nil:
+			step, left, wait.linger = wait.linger, wait.linger, 0
+		case gone || enough || err != nil || left <= 0:
+			a.closed = true
+		default:
+			step = min(left, max(wait.patience/8, c.o.Answer))
+		}
+		c.m.mu.Unlock()
+		if gone && !enough {
+			return nil, fmt.Errorf("wait for replies: %w", errHung)
+		}
+	}
+	return a, nil
+}
