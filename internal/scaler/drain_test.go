@@ -326,7 +326,7 @@ func TestRateLimitsThatCannotBeAskedHold(t *testing.T) {
 	w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Task: "mail"}}
 	w.setHeld("celery", 1)
 	w.broker.limitedErr = broken(policy.BrokerUnavailable, "1 of 2 answered")
-	if change, err := w.letGo(t); kindOf(err) != policy.BrokerUnavailable || w.desired("worker") != 3 {
+	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 3 {
 		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
 	}
 }
