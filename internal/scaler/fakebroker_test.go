@@ -70,6 +70,8 @@ type fakeBroker struct {
 
 	locks   map[string]fakeLock
 	lockErr error
+	// stuckLock is how many times the lock cannot be freed before it can.
+	stuckLock int
 }
 
 // effect is what a worker will have done at a time.
@@ -199,6 +201,10 @@ func (b *fakeBroker) Unlock(_ context.Context, name, token string) error {
 	defer b.enter("unlock")()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.stuckLock > 0 {
+		b.stuckLock--
+		return broken(policy.BrokerUnavailable, "failing over")
+	}
 	if b.locks[name].token == token {
 		delete(b.locks, name)
 	}

@@ -111,6 +111,17 @@ func TestProtection(t *testing.T) {
 			left:    []string{"worker0", "worker1"}, status: "draining", count: 3,
 		},
 		{
+			name: "so it is, and somebody asks for more meanwhile: that is not lowered", app: time.Hour,
+			prepare: func(w *world) {
+				at(w, "set desired", func() {
+					protect(w, "worker1", time.Hour)
+					at(w, "describe", func() { w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 5 }) })
+				})
+			},
+			calls: []string{"protect worker2", "set desired 2", "release worker2"},
+			left:  []string{"worker0", "worker1"}, status: "draining", count: 5,
+		},
+		{
 			name: "one that stays cannot be protected: what has been is released", app: 0,
 			prepare: func(w *world) { w.fleet.protectErr = broken(policy.FleetUnavailable, "TASK_NOT_VALID") },
 			calls:   []string{"protect worker1 worker2", "release worker1"}, status: "draining", kind: policy.FleetUnavailable, count: 3,
