@@ -228,6 +228,11 @@ func (w *Worker) Reconnect() {
 }
 
 func (m *Model) cut(w *Worker) {
+	if r := w.flight; r != nil {
+		w.flight = nil
+		m.unfly(r, true)
+	}
+	w.strayTo = time.Time{}
 	if w.phase != ready {
 		return
 	}
@@ -253,10 +258,6 @@ func (m *Model) cut(w *Worker) {
 	w.fetched, w.owed, w.etas = nil, nil, 0
 	for _, b := range w.rates {
 		b.held = nil
-	}
-	if r := w.flight; r != nil {
-		w.flight = nil
-		m.unfly(r, true)
 	}
 	m.at(m.opts.Reconnect, workerReady, w, nil)
 }
