@@ -54,7 +54,7 @@ func (l load) batches(r *rand.Rand, p plan) []batch {
 			odd := s.long(0.4)
 			if n%2 == 1 {
 				odd = s.work(0.1, 0.5)
-				odd.countdown = 5 + 3*r.Float64()
+				odd.countdown = 9 + 4*r.Float64()
 			}
 			again := s.work(0.1, 0.5)
 			again.retries = 1
