@@ -28,7 +28,9 @@ func (j *judge) live(t *target) {
 			continue
 		}
 		executing, held := k.worker.Holding(horizon)
-		engaged := executing > 0 && !k.worker.Obeys() // Nobody can tell it anything before it is done.
+		// Nobody can tell it anything before it is done; and one that hangs cannot be told from that, so that it is not replaced where
+		// max allows no further one.
+		engaged := !k.worker.Obeys() && (executing > 0 || t.desired >= t.inForce().max)
 		if !engaged && !fetches(k.worker, t.plan.Queues) {
 			drained += executing
 			continue
@@ -100,7 +102,7 @@ func (p *plan) longestHold(target int) time.Duration {
 func (j *judge) frugal(t *target) {
 	f := t.inForce()
 	// A copy of a message that was done may stay fetched until its visibility timeout, and be executed once more.
-	idle := !f.paused && t.desired > f.min && (t.plan.mappable() || f.min == 0) && t.broker.Unacked() == 0
+	idle := !f.paused && !f.bad && t.desired > f.min && (t.plan.mappable() || f.min == 0) && t.broker.Unacked() == 0
 	for _, o := range j.w.targets {
 		if o.broker != t.broker {
 			continue

@@ -13,6 +13,7 @@ type limitsInForce struct {
 	from     time.Time
 	min, max int
 	paused   bool
+	bad      bool // A tag cannot be understood, so that nothing is taken away.
 }
 
 // bounds notes a change of the tags. What they mean is said in the README, and said here once more: min above the configured max
@@ -21,6 +22,7 @@ func (j *judge) bounds(t *target) {
 	f := limitsInForce{from: j.w.loop.now, min: t.plan.Min, max: t.plan.Max, paused: t.tags[tagPaused] == "true"}
 	low, hasLow := number(t.tags[tagMin])
 	high, hasHigh := number(t.tags[tagMax])
+	f.bad = hasLow && hasHigh && low > high || !hasLow && t.tags[tagMin] != "" || !hasHigh && t.tags[tagMax] != ""
 	if !hasLow || !hasHigh || low <= high {
 		if hasLow {
 			f.min, f.max = low, max(f.max, low)

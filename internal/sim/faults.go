@@ -49,6 +49,7 @@ const (
 	// Operators.
 	operatorPause  kind = "operator pauses"
 	operatorBounds kind = "operator changes min or max"
+	operatorTypo   kind = "operator mistypes a tag"
 	operatorCount  kind = "operator changes the count"
 )
 

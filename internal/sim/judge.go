@@ -76,14 +76,14 @@ type judge struct {
 
 // targetJudgement is what the judge remembers of a target.
 type targetJudgement struct {
-	clients []*broker.Client
-	limits  []limitsInForce // Newest last.
-	short   time.Time       // Since when it has had too few workers; zero if it has enough.
-	idle    time.Time       // Since when it has been without work, and its count the same.
-	count   int             // That count.
-	blocked time.Time       // Since when more tasks have run than our count asks for.
-	below   time.Time       // Since when its count has been below min.
-	lowered lowered
+	clients    []*broker.Client
+	limits     []limitsInForce // Newest last.
+	short      time.Time       // Since when it has had too few workers; zero if it has enough.
+	idle       time.Time       // Since when it has been without work, and its count the same.
+	count      int             // That count.
+	blocked    time.Time       // Since when more tasks have run than our count asks for.
+	below      time.Time       // Since when its count has been below min.
+	unverified unverified
 }
 
 func newJudge(w *world) *judge { return &judge{w: w, protection: map[string]protection{}} }
@@ -108,7 +108,6 @@ func (j *judge) ended(inv *invocation) {
 
 // swept judges the end of an execution of the state machine: whatever a function answers, it understands.
 func (j *judge) swept(done asl.Execution) {
-	j.verified(done)
 	switch done.Error {
 	case asl.Runtime, asl.NoChoiceMatched, asl.DataLimit, asl.IntrinsicFailure, "UnexpectedAnswer":
 		j.w.broken(Sane, "the state machine ended in %s: %s", done.Error, done.Cause)

@@ -184,6 +184,7 @@ func (w *world) over(inv *invocation) {
 func (w *world) callFunction(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
 	inv, refused := w.invoke(w.functions[lastPart(resource)], input)
 	if refused != nil {
+		w.judge.refused(input)
 		return nil, refused
 	}
 	if deadline, ok := ctx.Deadline(); ok {

@@ -14,7 +14,8 @@ func (j *judge) stops(k *task, reason string) {
 	switch {
 	case !strings.HasPrefix(reason, "Scaling activity"):
 		j.w.tally.count("stops by others: " + reason)
-	case k.generation < t.generation:
+	case k.generation < t.generation || t.rolling && !k.chosen:
+		// While it rolls ECS reduces old and new tasks as it likes.
 		j.w.tally.count("stops by others: deployment")
 	case t.ours == 0:
 		j.w.tally.count("stops by others: operator or rebalancing")

@@ -141,6 +141,9 @@ func drawTarget(d draw, i, at int) targetPlan {
 	}
 	t.Min = one(d, 0, 0, 0, 1, 2)
 	t.Max = t.Min + d.count(1, 7)
+	if d.chance(0.03) {
+		t.Max = t.Min + d.count(12, 24) // More than ECS protects in one call.
+	}
 	t.MessagesPerWorker = one(d, 1, 1, 2, 3, 5, 10)
 	t.Grace = one(d, 0, 30*time.Second, time.Minute, 2*time.Minute)
 	t.Settle = one(d, 10*time.Second, 30*time.Second, time.Minute, 2*time.Minute)

@@ -127,6 +127,7 @@ var kinds = []struct {
 	{childCrash, (*world).crashChild},
 	{operatorPause, (*world).pause},
 	{operatorBounds, (*world).bounds},
+	{operatorTypo, (*world).mistype},
 	{operatorCount, (*world).manual},
 }
 
@@ -152,7 +153,7 @@ func (w *world) prepare() {
 func (w *world) hit(f *fault, format string, args ...any) {
 	w.tally.faults[f.Kind]++
 	topic := noteFault
-	if f.Kind == operatorPause || f.Kind == operatorBounds || f.Kind == operatorCount || f.Kind == deployment {
+	if f.Kind == operatorPause || f.Kind == operatorBounds || f.Kind == operatorTypo || f.Kind == operatorCount || f.Kind == deployment {
 		topic = noteOperator
 	}
 	w.note(topic, f.Subject, format, args...)
@@ -255,6 +256,7 @@ func (w *world) deploy(f *fault) {
 	t := w.targets[f.Subject]
 	w.hit(f, "a deployment of %s begins", t.plan.Name)
 	t.generation++
+	t.rolling = true
 	_ = w.ecs.Deploy(cluster, t.plan.Name)
 }
 
@@ -340,6 +342,17 @@ func (w *world) bounds(f *fault) {
 	}
 	w.hit(f, "an operator sets %s of %s to %d", name, t.plan.Name, value)
 	w.tag(t, name, strconv.Itoa(value))
+}
+
+// mistype has an operator set a bound that cannot be understood, and correct it later.
+func (w *world) mistype(f *fault) {
+	t := w.targets[f.Subject]
+	w.hit(f, "an operator sets %s of %s to \"ten\", for %v", tagMax, t.plan.Name, f.For)
+	w.tag(t, tagMax, "ten")
+	w.loop.after(f.For, func() {
+		w.note(noteOperator, t.index, "the operator corrects %s of %s to %d", tagMax, t.plan.Name, t.plan.Max)
+		w.tag(t, tagMax, strconv.Itoa(t.plan.Max))
+	})
 }
 
 func (w *world) manual(f *fault) {

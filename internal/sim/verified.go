@@ -3,64 +3,72 @@ package sim
 import (
 	"encoding/json"
 	"time"
-
-	"sluice/internal/local/asl"
 )
 
-// Verified: the sweep that lowers a count to none sees to the work that came just then. A message that waits when ScaleIn has
-// answered, and still waits with nobody there when that sweep has ended, was overlooked by it: the next sweep is too late.
+// Verified: whatever waits for a target without workers when ScaleIn has answered, the same sweep brings somebody up for. The next
+// sweep is too late, and nobody else may have been told.
 const Verified Invariant = "verified"
 
-// lowered is a scale-in to none that has been answered.
-type lowered struct {
-	at time.Time // Of the answer; zero if the last scale-in was not to none.
+// verifiedBound is how long that takes: two functions that are not ended before their time, if nothing has to be tried again.
+const verifiedBound = 2 * time.Minute
+
+// unverified is a ScaleIn that has answered, of a target without workers.
+type unverified struct {
+	at       time.Time // Of the answer.
+	troubled bool      // Something has failed since, and is tried again, or left to the next sweep.
 }
 
-// answered takes note of what ScaleIn has answered.
+// answered takes note of what an invocation has come to.
 func (j *judge) answered(inv *invocation) {
-	var in struct{ Target string }
-	var out struct {
-		Status string
-		Count  int `json:"desired_count"`
-	}
-	if inv.function.name != scaleIn || json.Unmarshal(inv.payload, &in) != nil || json.Unmarshal(inv.answer, &out) != nil {
+	t := j.about(inv.payload)
+	if t == nil {
 		return
 	}
-	for _, t := range j.w.targets {
-		if t.plan.Name != in.Target || out.Status != "scaled in" {
-			continue
+	var out struct{ Failed bool }
+	if inv.err != nil || json.Unmarshal(inv.answer, &out) != nil || out.Failed {
+		t.state.unverified.troubled = true
+		return
+	}
+	if inv.function.name != scaleIn || t.desired > 0 {
+		return
+	}
+	at := j.w.loop.now
+	t.state.unverified = unverified{at: at}
+	j.w.loop.after(verifiedBound, func() {
+		if t.state.unverified == (unverified{at: at}) {
+			j.verified(t)
 		}
-		t.state.lowered = lowered{}
-		if out.Count == 0 {
-			t.state.lowered.at = j.w.loop.now
-		}
+	})
+}
+
+// refused takes note of an invocation that Lambda has refused.
+func (j *judge) refused(payload []byte) {
+	if t := j.about(payload); t != nil {
+		t.state.unverified.troubled = true
 	}
 }
 
-// verified judges the results of an execution. One that could not look is excused, and so is one that scaled out after all.
-func (j *judge) verified(done asl.Execution) {
-	type result struct {
-		Target, Outcome string
-		Then            *string
-		Failed          bool
+// about is the target that the state machine names in a payload; nil if it names none.
+func (j *judge) about(payload []byte) *target {
+	var in struct{ Target string }
+	if json.Unmarshal(payload, &in) != nil {
+		return nil
 	}
-	var out struct{ Results []result }
-	if json.Unmarshal(done.Output, &out) != nil && json.Unmarshal([]byte(done.Cause), &out.Results) != nil {
+	if i := j.w.index(in.Target); i >= 0 {
+		return j.w.targets[i]
+	}
+	return nil
+}
+
+// verified judges what has become of what waited then.
+func (j *judge) verified(t *target) {
+	at, f := t.state.unverified.at, t.inForce()
+	if t.desired > 0 || f.paused || f.max == 0 || f.from.After(at) {
 		return
 	}
-	for _, r := range out.Results {
-		if r.Outcome != "scaled in" || r.Then != nil || r.Failed {
-			continue
-		}
-		t := j.w.targets[j.w.index(r.Target)]
-		at, f := t.state.lowered.at, t.inForce()
-		if at.IsZero() || t.desired > 0 || f.paused || f.max == 0 || f.from.After(at) {
-			continue
-		}
-		j.w.tally.count("scale-ins to none verified")
-		if id, since, waits := t.broker.LongestWait(t.plan.Queues...); waits && since.Before(at) {
-			j.w.brokenAt(Verified, t.index, "message %d has waited for %v since %s was scaled in to none, and the sweep that did it has ended",
-				int(id), j.w.loop.now.Sub(since), t.plan.Name)
-		}
+	j.w.tally.count("scale-ins to none judged")
+	if id, since, waits := t.broker.LongestWait(t.plan.Queues...); waits && since.Before(at) {
+		j.w.brokenAt(Verified, t.index, "message %d has waited for %v, since before %s was scaled in to none, and nobody was brought up for it",
+			int(id), j.w.loop.now.Sub(since), t.plan.Name)
 	}
 }

@@ -50,6 +50,7 @@ type target struct {
 	// desired is the count as it is, and ours how many of the tasks that are beyond it are so because we lowered it.
 	desired, ours int
 	generation    int // Of deployments.
+	rolling       bool
 	tags          map[string]string
 	live          []*task // That are meant to run, in order of their start.
 	unfinished    []broker.ID
@@ -70,6 +71,7 @@ type task struct {
 	lost       int    // How many messages the broker had lost by then.
 	has        string // The same in words.
 	ours       bool   // We made ECS stop it.
+	chosen     bool   // We have told its worker to fetch nothing more.
 }
 
 const cluster = "prod"
@@ -262,6 +264,9 @@ func (w *world) watch(e ecs.Event) {
 		return
 	}
 	if e.Task == "" {
+		if strings.Contains(e.Reason, "deployment completed") {
+			t.rolling = false
+		}
 		if strings.Contains(e.Reason, "to balance the Availability Zones") {
 			w.tally.faults[rebalance]++
 			w.note(noteFault, t.index, "ECS begins to even out the zones of %s", t.plan.Name)
@@ -354,6 +359,13 @@ func (w *world) drained(nodes []policy.Node, on bool) {
 		word = "drained"
 	}
 	w.tally.add("workers "+word, len(nodes))
+	for _, t := range w.targets {
+		for _, k := range t.live {
+			if k.worker != nil && slices.ContainsFunc(nodes, func(n policy.Node) bool { return n.Name == k.worker.Name() }) {
+				k.chosen = on
+			}
+		}
+	}
 	var names aside
 	if w.trace.keep {
 		for _, n := range nodes {
