@@ -134,7 +134,7 @@ func (m *Model) Failover(d time.Duration) {
 var (
 	errDown     = errors.New("connect: connection refused")
 	errHung     = errors.New("i/o timeout")
-	errReadOnly = errors.New("READONLY You can't write against a read only replica.")
+	errReadOnly = errors.New("READONLY You can't write against a read only replica")
 )
 
 // writable is why Redis cannot be written to; nil if it can.

@@ -33,8 +33,8 @@ func (c *Client) Look(ctx context.Context, queues []string, patience time.Durati
 		return policy.Look{}, failure("look at broker", err)
 	}
 	look.Listeners = policy.Known(a.listeners)
-	started := map[ID]int{}
-	look.Nodes, started = merge(a.answers)
+	nodes, started := merge(a.answers)
+	look.Nodes = nodes
 	c.count(&look, held, read, started)
 	return look, nil
 }
