@@ -28,7 +28,7 @@ type event struct {
 	what    happening
 	worker  *Worker
 	request *request
-	age     int // The worker's or the request's when the event was made.
+	age     int // The worker's or the request's when the event was made; of messageAges and sweepComes the watch's.
 }
 
 // events is a heap of what will happen, the next first.
@@ -88,9 +88,12 @@ func (q *events) due(now time.Time) (event, bool) {
 // at makes an event after d.
 func (m *Model) at(d time.Duration, what happening, w *Worker, r *request) {
 	e := event{at: m.now.Add(max(0, d)), what: what, worker: w, request: r}
-	if r != nil {
+	switch {
+	case what == messageAges || what == sweepComes:
+		e.age = m.watched
+	case r != nil:
 		e.age = r.age
-	} else if w != nil {
+	case w != nil:
 		e.age = w.age
 	}
 	m.events.add(e)

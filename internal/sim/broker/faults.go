@@ -119,6 +119,7 @@ func (m *Model) Failover(d time.Duration) {
 		m.reserve(msg, nil)
 		msg.since = m.replica.since[msg]
 	}
+	m.watch() // They may be older than what was watched for.
 	m.locks, m.replica = m.replica.locks, nil
 	for _, r := range before {
 		m.drop(r)

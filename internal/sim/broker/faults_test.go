@@ -183,6 +183,26 @@ func TestVisibilityTimeout(t *testing.T) {
 	}
 }
 
+// A worker that was frozen as the timeout ended restores when it is thawed.
+func TestVisibilityTimeoutOfThawed(t *testing.T) {
+	w := newWorld(t)
+	w1 := w.m.Start(broker.Spec{Name: "w1@a", Queues: []string{"celery"}})
+	other := startOther(w)
+	id := w.send(t, broker.Task{Duration: time.Hour, AcksLate: true})
+	w.pass(time.Minute)
+	w1.Kill()
+	other.Freeze()
+	w.pass(3 * time.Hour)
+	if w.m.Len("celery") != 0 {
+		t.Fatalf("a frozen worker restored it: %+v", w.m.Record(id))
+	}
+	other.Thaw()
+	w.pass(201 * time.Second)
+	if w.m.Len("celery") != 1 {
+		t.Errorf("it is not back: %+v", w.m.Record(id))
+	}
+}
+
 func startOther(w *world) *broker.Worker {
 	o := w.m.Start(broker.Spec{Name: "w2@a", Queues: []string{"video"}})
 	w.pass(time.Second)

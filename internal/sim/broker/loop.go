@@ -8,15 +8,16 @@ import (
 // happen does what an event says. What happens to a worker whose loop stands still waits for it.
 func (m *Model) happen(e event) {
 	switch w := e.worker; e.what {
-	case messageAges:
-		m.age()
-	case serverBack:
-		m.back()
-	case sweepComes:
-		if w.age == e.age && w.sweeps() && m.fault == well {
+	case messageAges, sweepComes:
+		if e.age != m.watched {
+			return
+		}
+		if e.what == sweepComes && w.phase == ready && w.sweeps() {
 			m.sweep()
 		}
-		m.age()
+		m.watch()
+	case serverBack:
+		m.back()
 	case workerReady:
 		switch {
 		case w.age != e.age || w.phase != booting && w.phase != cut:

@@ -20,7 +20,8 @@ type server struct {
 	slow     time.Duration
 	slowTill time.Time
 	replica  *replica
-	watched  bool // Whether a messageAges is among the events.
+	watches  bool // Whether messages are watched for the visibility timeout: a messageAges or sweepComes is among the events,
+	watched  int  // and has this age.
 }
 
 // serverFault is what is wrong with Redis.
@@ -89,8 +90,8 @@ func (m *Model) reserve(msg *message, w *Worker) {
 	m.unacked = append(m.unacked, msg)
 	msg.record.live++
 	msg.record.unacked++
-	if !m.watched {
-		m.watched = true
+	if !m.watches {
+		m.watches = true
 		m.at(m.opts.VisibilityTimeout, messageAges, nil, nil)
 	}
 }
@@ -131,11 +132,12 @@ func (m *Model) restore(msg *message, front bool) bool {
 	return true
 }
 
-// age looks for unacknowledged messages past the visibility timeout and, if there are any, has the first worker restore them
-// that sweeps. With no worker alive nobody does (section 2.4).
-func (m *Model) age() {
-	m.watched = false
-	if len(m.unacked) == 0 {
+// watch looks for unacknowledged messages past the visibility timeout and, if there are any, has the first worker restore them that
+// sweeps. With no worker alive nobody does (section 2.4).
+func (m *Model) watch() {
+	m.watched++
+	m.watches = len(m.unacked) > 0
+	if !m.watches {
 		return
 	}
 	oldest := m.unacked[0].since
@@ -144,9 +146,7 @@ func (m *Model) age() {
 			oldest = msg.since
 		}
 	}
-	expiry := oldest.Add(m.opts.VisibilityTimeout)
-	m.watched = true
-	if expiry.After(m.now) {
+	if expiry := oldest.Add(m.opts.VisibilityTimeout); expiry.After(m.now) {
 		m.at(expiry.Sub(m.now), messageAges, nil, nil)
 		return
 	}
@@ -156,11 +156,14 @@ func (m *Model) age() {
 			first = w
 		}
 	}
-	if first == nil {
-		m.watched = false // The next worker that connects looks by itself.
-		return
+	switch {
+	case first != nil:
+		m.at(first.sweepAfter(m.now).Sub(m.now), sweepComes, first, nil)
+	case len(m.workers) > 0:
+		m.at(sweepEvery, messageAges, nil, nil) // One may be thawed, or fetch again.
+	default:
+		m.watches = false // The next worker that connects looks by itself.
 	}
-	m.at(first.sweepAfter(m.now).Sub(m.now), sweepComes, first, nil)
 }
 
 // sweep restores what is past the visibility timeout, of all queues.
@@ -184,9 +187,6 @@ func (m *Model) sweep() {
 	})
 	for _, msg := range old {
 		m.restore(msg, true)
-	}
-	if !m.watched && len(m.unacked) > 0 {
-		m.age()
 	}
 }
 

@@ -157,7 +157,4 @@ func (m *Model) gone(w *Worker, code int, killed bool) {
 	if ended := w.spec.Ended; ended != nil {
 		m.ended = append(m.ended, func() { ended(code, killed) })
 	}
-	if !m.watched && len(m.unacked) > 0 {
-		m.age()
-	}
 }

@@ -171,6 +171,9 @@ func (m *Model) connect(w *Worker) {
 	}
 	w.orphans = nil
 	m.sweep()
+	if !m.watches {
+		m.watch()
+	}
 	w.phase, w.since, w.wedged, w.starved = ready, m.now, false, false
 	w.consuming = append(w.consuming[:0], w.selection...)
 	m.fetch(w)
