@@ -242,7 +242,7 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	if s.Tasks.Young > 0 {
 		held = append(held, ReasonGrace)
 	}
-	if s.Blind && !idle {
+	if s.Blind && work.N > 0 {
 		held = append(held, ReasonWork)
 	}
 	var bounds []Reason

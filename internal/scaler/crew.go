@@ -141,13 +141,28 @@ func (o observation) drained() policy.Drained {
 	return d
 }
 
-// resumable returns the workers of so many drained tasks, those that are idle first.
+// resumable returns the workers of so many drained tasks, those first that are idle.
 func (o observation) resumable(n int) []policy.Node {
 	own := slices.Clone(o.view.own[o.target.Name])
 	slices.SortStableFunc(own, func(a, b policy.Node) int {
-		return cmp.Or(cmp.Compare(a.Active.N, b.Active.N), cmp.Compare(a.Name, b.Name))
+		busy := func(n policy.Node) int {
+			if n.Active == policy.Known(0) {
+				return 0
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(busy(a), busy(b)), cmp.Compare(a.Name, b.Name))
 	})
-	return own[:min(n, len(own))]
+	var out []policy.Node
+	chosen := map[string]bool{}
+	for _, node := range own {
+		task := cmp.Or(o.match[node.Name], node.Name)
+		if chosen[task] || len(chosen) < n {
+			chosen[task] = true
+			out = append(out, node)
+		}
+	}
+	return out
 }
 
 // claim notes that a drained worker is the target's.

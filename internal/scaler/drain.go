@@ -50,29 +50,30 @@ func (r *release) choose() (why policy.Reason) {
 	return ""
 }
 
-// chooseAll takes every worker of the target. A worker that serves other targets too, and of which it is not known whose it is,
-// rules that out.
+// chooseAll takes every worker of the target. Where names do not tell the tasks, those on its queues are taken for its own, unless
+// some serve other targets too, or are more than its tasks: one of them is somebody else's.
 func (r *release) chooseAll() (why policy.Reason) {
 	o := r.seen
-	known := true
+	untold := 0 // Running tasks of which no worker is known by its name.
 	for _, t := range o.tasks {
 		if t.State != policy.TaskRunning {
 			continue
 		}
-		nodes := o.workersIn(t.ID)
-		known = known && len(nodes) > 0
-		if len(nodes) > 0 {
+		if nodes := o.workersIn(t.ID); len(nodes) > 0 {
 			r.victims = append(r.victims, &victim{task: t.ID, nodes: nodes, zone: t.Zone})
+		} else {
+			untold++
 		}
 	}
-	if known {
+	if untold == 0 {
 		return "" // Any other worker on its queues is not in a task of this service.
 	}
 	for _, n := range slices.Concat(o.view.heard(r.target), o.view.own[r.target.Name]) {
 		if o.match[n.Name] != "" {
 			continue
 		}
-		if o.view.served(n) > 1 {
+		untold -= n.Answers
+		if o.view.served(n) > 1 || untold < 0 {
 			return policy.ReasonUntold
 		}
 		r.victims = append(r.victims, &victim{nodes: []policy.Node{n}})

@@ -18,7 +18,7 @@ const unlockPatience = 15 * time.Second
 type lock struct {
 	broker      Broker
 	name, token string
-	sleep       func(context.Context, time.Duration) error
+	scaler      *Scaler // For its clock.
 }
 
 // lock takes the lock of the target; free is false if someone else has it.
@@ -26,7 +26,7 @@ func (s *Scaler) lock(ctx context.Context, t Target) (l lock, free bool, err err
 	if t.Source != SourceInspect {
 		return lock{}, true, nil // Its workers are not asked, so they are not drained.
 	}
-	l = lock{broker: s.Brokers[t.Broker], name: t.Ref.Cluster + "/" + t.Ref.Service, token: rand.Text(), sleep: s.Sleep}
+	l = lock{broker: s.Brokers[t.Broker], name: t.Ref.Cluster + "/" + t.Ref.Service, token: rand.Text(), scaler: s}
 	free, err = l.take(ctx)
 	return l, free, err
 }
@@ -42,10 +42,10 @@ func (l lock) unlock(ctx context.Context) {
 	if l.broker == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockPatience)
-	defer cancel()
-	for l.broker.Unlock(ctx, l.name, l.token) != nil {
-		if l.sleep(ctx, time.Second) != nil {
+	ctx = context.WithoutCancel(ctx)
+	deadline := l.scaler.Now().Add(unlockPatience)
+	for l.broker.Unlock(ctx, l.name, l.token) != nil && l.scaler.Now().Before(deadline) {
+		if l.scaler.Sleep(ctx, time.Second) != nil {
 			return
 		}
 	}

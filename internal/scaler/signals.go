@@ -114,6 +114,9 @@ func (o observation) stuck(sig policy.Signals) bool {
 		o.service.Desired == 0 || o.service.Running < o.service.Desired || o.service.Pending > 0 {
 		return false
 	}
+	if o.view.missing[o.target.Name] > 0 && !o.longUp() {
+		return false // Whoever was not heard from may not have connected yet.
+	}
 	// What was fetched too long ago is backlog as well, but no proof: the very worker may hold it, until it is due.
 	waiting := sig.Backlog.N
 	for _, f := range o.view.look.Fetched {
@@ -126,6 +129,17 @@ func (o observation) stuck(sig policy.Signals) bool {
 	}
 	return !slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
 		return n.Active != policy.Known(0)
+	})
+}
+
+// bootPatience is for how long a running task that was not heard from passes for one that starts up, whatever grace says: a large
+// application may take minutes to load.
+const bootPatience = 5 * time.Minute
+
+// longUp says whether every task has been running for so long that its worker must have connected.
+func (o observation) longUp() bool {
+	return o.tasksKnown && !slices.ContainsFunc(o.tasks, func(t policy.Task) bool {
+		return t.State != policy.TaskStopping && t.Age(o.at) < bootPatience
 	})
 }
 
