@@ -36,6 +36,9 @@ type Options struct {
 	// Provisioning and Pending are how long a new task stays in these states before its process starts; on Fargate some
 	// 10 s and 15 s (network interface, image). Deprovisioning is how long it takes from the end to STOPPED.
 	Provisioning, Pending, Deprovisioning time.Duration
+	// Reducing is how long it takes from there being too many tasks, as after a lower count, to some of them being chosen and
+	// told to stop: on ECS some seconds.
+	Reducing time.Duration
 	// CountLag is how far the running and pending counts of services lag behind their tasks.
 	CountLag time.Duration
 	// RestartBackoff is the pause before a task that failed is replaced for the second time; it doubles from failure to
@@ -167,6 +170,9 @@ func (m *Model) plan(now time.Time) {
 	for _, s := range m.ordered {
 		if s.restartAt.After(now) {
 			sooner(&m.next, s.restartAt)
+		}
+		if at := s.tooMany.Add(m.opts.Reducing); !s.tooMany.IsZero() && at.After(now) {
+			sooner(&m.next, at)
 		}
 	}
 }

@@ -178,6 +178,25 @@ func TestProtectionBlocksScaleIn(t *testing.T) {
 	}
 }
 
+func TestTooManyTasksAreStoppedAfterAWhile(t *testing.T) {
+	s := newStage(t, Options{Reducing: 7 * time.Second}, ServiceConfig{Name: "a", Desired: 3})
+	s.desired(2)
+	if next, ok := s.Next(); !ok || next.Sub(s.now) != 7*time.Second {
+		t.Errorf("something happens next at %v (%t), want in 7 s", next, ok)
+	}
+	s.pass(6 * time.Second)
+	s.expect("not yet", running, running, running)
+	s.desired(3)
+	s.pass(2 * time.Second)
+	s.expect("the count is as it was", running, running, running)
+	s.desired(2)
+	s.protect(60, s.tasks[0], s.tasks[1]) // Who is chosen when the time has come must not have been protected since.
+	s.pass(6 * time.Second)
+	s.expect("the time begins anew", running, running, running)
+	s.pass(time.Second)
+	s.expect("now", running, running, stopping)
+}
+
 func TestProtectionRefusals(t *testing.T) {
 	s := newStage(t, Options{}, ServiceConfig{Name: "a", Desired: 2})
 	leaving := s.tasks[1]

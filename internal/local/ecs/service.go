@@ -53,6 +53,8 @@ type service struct {
 	events      []types.ServiceEvent // The newest first, as ECS tells them; a hundred at most. None is ever changed.
 	blocked     bool                 // The last try to lower the count was blocked by protected tasks.
 
+	tooMany time.Time // Since when there have been too many tasks; zero if there are not.
+
 	failures  int // Tasks that failed in a row.
 	restartAt time.Time
 	balancer  *task // A task beyond the desired count, on its way up to even out the zones.
@@ -224,7 +226,13 @@ func (m *Model) reduce(s *service, now time.Time) bool {
 		}
 	}
 	if excess <= 0 {
-		s.blocked = false
+		s.blocked, s.tooMany = false, time.Time{}
+		return false
+	}
+	if s.tooMany.IsZero() {
+		s.tooMany = now
+	}
+	if now.Before(s.tooMany.Add(m.opts.Reducing)) {
 		return false
 	}
 	victims := m.choose(s, from, excess, now)
