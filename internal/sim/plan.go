@@ -23,6 +23,7 @@ type plan struct {
 
 	CountLag                     time.Duration // Of ECS.
 	Provisioning, Deprovisioning time.Duration
+	Reducing                     time.Duration // How long ECS takes to tell tasks to stop that are too many.
 	SweepJitter                  time.Duration
 	Coalesce                     time.Duration
 }
@@ -95,6 +96,7 @@ func newPlan(seed uint64) *plan {
 	}
 	p.CountLag = one(d, 0, 0, d.between(time.Second, 20*time.Second))
 	p.Provisioning, p.Deprovisioning = d.between(2*time.Second, 15*time.Second), d.between(time.Second, 15*time.Second)
+	p.Reducing = one(d, 0, d.between(0, 5*time.Second), d.between(0, 20*time.Second))
 	p.Coalesce = one(d, 0, time.Second, 5*time.Second)
 	if d.chance(0.3) {
 		p.SweepJitter = d.between(time.Second, 20*time.Second)

@@ -92,7 +92,7 @@ func newWorld(p *plan, pool *coroutines, keep bool) *world {
 	}
 	w.ecs = ecs.New(ecs.Options{
 		Now: now, Runner: runner{w}, Seed: p.Seed, Clusters: []string{cluster}, CountLag: p.CountLag,
-		Provisioning: p.Provisioning, Deprovisioning: p.Deprovisioning,
+		Provisioning: p.Provisioning, Deprovisioning: p.Deprovisioning, Reducing: p.Reducing,
 	})
 	w.direct = ecs.Direct(w.ecs)
 	w.fleet = fleet.New(w.direct, fleet.Options{Now: now, Attempts: 1})
