@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"sluice/internal/function"
@@ -32,12 +31,8 @@ func events(ctx context.Context, l *lab) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]string{
-		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_ENDPOINT_URL": url,
-	} {
-		if err := os.Setenv(name, value); err != nil {
-			return nil, fmt.Errorf("set %s: %w", name, err)
-		}
+	if err := callInstead(url); err != nil {
+		return nil, err
 	}
 	stands := time.Now()
 	s, err := function.New(path, slog.New(slog.DiscardHandler), func() time.Time { return stands })

@@ -68,22 +68,40 @@ func (l *lab) redis(ctx context.Context) (addr string, stop func(), err error) {
 // ecs serves a local ECS with AWS's rate limits, in this process.
 func (l *lab) ecs(services []ecs.ServiceConfig) (m *ecs.Model, url string, stop func(), err error) {
 	m = ecs.New(ecs.Options{Throttle: true})
+	url, stop, err = l.serve(m, m, services)
+	return m, url, stop, err
+}
+
+// serve creates the services in a model and serves it by the handler, which is the model or stands before it.
+func (l *lab) serve(m *ecs.Model, by http.Handler, services []ecs.ServiceConfig) (url string, stop func(), err error) {
 	for _, s := range services {
 		if err := m.CreateService(s); err != nil {
 			m.Close()
-			return nil, "", nil, err
+			return "", nil, err
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { m.Run(ctx) })
-	server := httptest.NewServer(http.Handler(m))
-	return m, server.URL, func() {
+	server := httptest.NewServer(by)
+	return server.URL, func() {
 		server.Close()
 		cancel()
 		wg.Wait()
 		m.Close()
 	}, nil
+}
+
+// callInstead has every AWS client that function.New makes from now on call url.
+func callInstead(url string) error {
+	for name, value := range map[string]string{
+		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_ENDPOINT_URL": url,
+	} {
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // python is the interpreter with Celery and boto3.

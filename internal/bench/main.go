@@ -36,6 +36,8 @@ var groups = []group{
 	{"size", sizes},
 	{"event", events},
 	{"look", looks},
+	{"nodes", nodes},
+	{"drain", drains},
 	{"sweep", sweeps},
 	{"cold", coldStarts},
 }

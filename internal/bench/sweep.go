@@ -187,11 +187,10 @@ func rightAnswer(r lambda.Result) error {
 
 // startStandIns starts the workers of all targets that have one.
 func startStandIns(ctx context.Context, addr string) (*standIns, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	s := &standIns{stop: cancel}
+	s := &standIns{}
 	for db := range sweepBrokers {
 		client := redis.NewClient(&redis.Options{Addr: addr, DB: db, PoolSize: 1})
-		context.AfterFunc(ctx, func() { _ = client.Close() })
+		s.atEnd(func() { _ = client.Close() })
 		if err := client.Ping(ctx).Err(); err != nil { // What a connection costs at first must not count later.
 			s.end()
 			return nil, fmt.Errorf("start stand-ins: %w", err)
@@ -202,7 +201,7 @@ func startStandIns(ctx context.Context, addr string) (*standIns, error) {
 			if i < idleFrom {
 				w.active = 1
 			}
-			if err := s.begin(ctx, w); err != nil {
+			if _, err := s.begin(ctx, w); err != nil {
 				s.end()
 				return nil, err
 			}
