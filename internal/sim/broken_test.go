@@ -81,7 +81,7 @@ func ids(w *world) []string {
 
 // Each invariant is broken by a world that is made for it, and by no world that is merely like it.
 func TestJudge(t *testing.T) {
-	long := message(10*time.Second, 50*time.Minute)
+	long, late := message(10*time.Second, 50*time.Minute), message(2*time.Minute, time.Hour)
 	lowerTo := func(n int) func(context.Context, *world, *scaler.Scaler) {
 		return func(ctx context.Context, w *world, s *scaler.Scaler) {
 			_ = s.Fleet.SetDesired(ctx, w.targets[0].ref, n)
@@ -100,7 +100,8 @@ func TestJudge(t *testing.T) {
 			mistake: also(check, lowerTo(1)), want: Lossless, says: "executes 1 and holds 0",
 		},
 		{
-			name: "a count is lowered while one holds a message", plan: plain(long, long, message(time.Minute, time.Second), message(time.Minute, time.Second)),
+			name:    "a count is lowered while one holds a message",
+			plan:    plain(long, long, message(time.Minute, time.Second), message(time.Minute, time.Second)),
 			mistake: also(check, lowerTo(1)), want: Lossless, says: "executes 1 and holds",
 		},
 		{
@@ -116,13 +117,12 @@ func TestJudge(t *testing.T) {
 			mistake: after(2*time.Minute, func(w *world) { w.interrupt(&fault{faultPlan: faultPlan{Kind: spotLoss}}) }),
 		},
 		{
-			name: "nobody ever scales out", plan: plain(message(2*time.Minute, time.Hour), message(2*time.Minute, time.Hour), message(2*time.Minute, time.Hour), message(2*time.Minute, time.Second)),
+			name: "a scale-out always fails", plan: plain(late, late, late, message(2*time.Minute, time.Second)),
 			mistake: instead(scaleOut, func(context.Context, *world, *scaler.Scaler) (any, error) { return nil, errors.New("broken") }),
 			want:    Sane, says: "InternalError",
 		},
 		{
-			name: "a scale-out does nothing",
-			plan: plain(message(2*time.Minute, time.Hour), message(2*time.Minute, time.Hour), message(2*time.Minute, time.Hour), message(2*time.Minute, time.Second)),
+			name: "a scale-out does nothing", plan: plain(late, late, late, message(2*time.Minute, time.Second)),
 			mistake: instead(scaleOut, func(_ context.Context, w *world, _ *scaler.Scaler) (any, error) {
 				return scaler.Change{Status: "unchanged", Target: "orders"}, nil
 			}),
@@ -134,7 +134,8 @@ func TestJudge(t *testing.T) {
 				after(2*time.Minute, func(w *world) {
 					w.loop.spawn(&invocation{function: w.functions[check]}, func() {
 						for _, k := range w.targets[0].live {
-							_ = w.newScaler().Brokers["redis0"].Cancel(context.Background(), []policy.Node{{Name: k.worker.Name(), Queues: []string{"orders"}}})
+							node := policy.Node{Name: k.worker.Name(), Queues: []string{"orders"}}
+							_ = w.newScaler().Brokers["redis0"].Cancel(context.Background(), []policy.Node{node})
 						}
 					}, nil)
 				}),
@@ -228,7 +229,11 @@ func TestJudge(t *testing.T) {
 			}),
 			want: Even, says: "differ by 2",
 		},
-		{name: "a function panics", plan: plain(), mistake: also(check, func(context.Context, *world, *scaler.Scaler) { panic("at once") }), want: Sane, says: "check panicked: panic: at once"},
+		{
+			name: "a function panics", plan: plain(),
+			mistake: also(check, func(context.Context, *world, *scaler.Scaler) { panic("at once") }),
+			want:    Sane, says: "check panicked: panic: at once",
+		},
 		{
 			name: "an answer without targets", plan: plain(),
 			mistake: instead(check, func(context.Context, *world, *scaler.Scaler) (any, error) { return map[string]any{}, nil }),

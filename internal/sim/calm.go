@@ -8,8 +8,8 @@ import (
 	"sluice/internal/sim/broker"
 )
 
-// liveBound is how long a message may wait, once the faults have ended, while there are too few workers: two sweeps, since the one
-// that is under way may have looked already; the ttl of the lock of a function that died with it; a scale-in that
+// liveBound is how long a message may wait, once the faults have ended, while there are too few workers: two sweeps, since
+// the one that is under way may have looked already; the ttl of the lock of a function that died with it; a scale-in that
 // holds it; and what ECS and the worker take to start, after failures a while longer.
 func (j *judge) liveBound(t *target) time.Duration {
 	p := j.w.plan
@@ -17,8 +17,9 @@ func (j *judge) liveBound(t *target) time.Duration {
 		p.Provisioning + t.plan.Pending + t.plan.Worker.Boot + 3*time.Minute
 }
 
-// live judges whether the target has the workers that its work asks for. A worker that is busy with something long fetches no more
-// than its window, and the policy gives each worker as many messages as it is meant to have: so long nobody waits in vain.
+// live judges whether the target has the workers that its work asks for. A worker that is busy with something long fetches
+// no more than its window, and the policy gives each worker as many messages as it is meant to have: so long nobody waits
+// in vain.
 func (j *judge) live(t *target) {
 	backlog := j.backlog(t)
 	work, up, drained := backlog, 0, 0
@@ -28,8 +29,8 @@ func (j *judge) live(t *target) {
 			continue
 		}
 		executing, held := k.worker.Holding(horizon)
-		// Nobody can tell it anything before it is done; and one that hangs cannot be told from that, so that it is not replaced where
-		// max allows no further one.
+		// Nobody can tell it anything before it is done; and one that hangs cannot be told from that, so that it is not
+		// replaced where max allows no further one.
 		engaged := !k.worker.Obeys() && (executing > 0 || t.desired >= t.inForce().max)
 		if !engaged && !fetches(k.worker, t.plan.Queues) {
 			drained += executing
@@ -50,7 +51,8 @@ func (j *judge) live(t *target) {
 		return
 	}
 	if waited, bound := j.w.loop.now.Sub(t.state.short), j.liveBound(t); waited > bound {
-		j.w.brokenAt(Live, t.index, "%d messages have waited for workers of %s for over %v: %d fetch, %d are asked for by the work, the count is %d",
+		j.w.brokenAt(Live, t.index,
+			"%d messages have waited for workers of %s for over %v: %d fetch, %d are asked for by the work, the count is %d",
 			backlog, t.plan.Name, bound, up, need, t.desired)
 	}
 }
@@ -108,7 +110,8 @@ func (j *judge) frugal(t *target) {
 			continue
 		}
 		// A neighbour's silent worker may be anybody's; and workers that all bear one name cannot be told apart at all.
-		idle = idle && len(o.left()) == 0 && !o.plan.Worker.NoControl && (o == t || o.plan.Naming != allSame || t.plan.Naming != allSame)
+		alike := o != t && o.plan.Naming == allSame && t.plan.Naming == allSame
+		idle = idle && len(o.left()) == 0 && !o.plan.Worker.NoControl && !alike
 	}
 	if t.desired != t.state.count {
 		t.state.idle, t.state.count = time.Time{}, t.desired
@@ -119,7 +122,8 @@ func (j *judge) frugal(t *target) {
 	}
 	j.w.tally.count("idle looks")
 	if since, bound := j.w.loop.now.Sub(t.state.idle), j.frugalBound(t); since > bound {
-		j.w.brokenAt(Frugal, t.index, "%s has had no work for over %v, and its count is still %d (min %d)", t.plan.Name, bound, t.desired, f.min)
+		j.w.brokenAt(Frugal, t.index, "%s has had no work for over %v, and its count is still %d (min %d)",
+			t.plan.Name, bound, t.desired, f.min)
 	}
 }
 

@@ -46,9 +46,9 @@ func (c clock) Join(fs ...func()) {
 	}
 }
 
-// virtual is a context with a deadline in virtual time. Nothing watches the clock for it: it has ended from the moment on at
-// which somebody who waits in it is woken at its deadline, or asks. Contexts of the standard library that are derived from it end
-// with it, at once and in order, since it offers them AfterFunc: no goroutine is needed.
+// virtual is a context with a deadline in virtual time. Nothing watches the clock for it: it has ended from the moment on
+// at which somebody who waits in it is woken at its deadline, or asks. Contexts of the standard library that are derived
+// from it end with it, at once and in order, since it offers them AfterFunc: no goroutine is needed.
 type virtual struct {
 	context.Context
 	loop     *loop

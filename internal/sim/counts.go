@@ -16,8 +16,8 @@ type limitsInForce struct {
 	bad      bool // A tag cannot be understood, so that nothing is taken away.
 }
 
-// bounds notes a change of the tags. What they mean is said in the README, and said here once more: min above the configured max
-// raises it, and max below the configured min lowers that.
+// bounds notes a change of the tags. What they mean is said in the README, and said here once more: min above the
+// configured max raises it, and max below the configured min lowers that.
 func (j *judge) bounds(t *target) {
 	f := limitsInForce{from: j.w.loop.now, min: t.plan.Min, max: t.plan.Max, paused: t.tags[tagPaused] == "true"}
 	low, hasLow := number(t.tags[tagMin])
@@ -60,7 +60,8 @@ func (j *judge) sets(t *target, inv *invocation, n int) {
 	}
 	// One that is beyond its bounds, since they have been changed, may go towards them in steps.
 	if n < low && n < t.desired || n > high && n > t.desired {
-		j.w.brokenAt(Bounded, t.index, "%s sets %s from %d to %d, and %d..%d are in force", inv.function.name, t.plan.Name, t.desired, n, low, high)
+		j.w.brokenAt(Bounded, t.index, "%s sets %s from %d to %d, and %d..%d are in force",
+			inv.function.name, t.plan.Name, t.desired, n, low, high)
 	}
 	if n >= t.desired {
 		return
@@ -75,14 +76,16 @@ func (j *judge) sets(t *target, inv *invocation, n int) {
 		}
 	}
 	if n < spared {
-		j.w.brokenAt(Spared, t.index, "%s lowers %s to %d, and the application protects %d tasks", inv.function.name, t.plan.Name, n, spared)
+		j.w.brokenAt(Spared, t.index, "%s lowers %s to %d, and the application protects %d tasks",
+			inv.function.name, t.plan.Name, n, spared)
 	}
 }
 
 // lowered judges what a lower count of ours has left, where all that it lets go has been told to stop.
 func (j *judge) lowered(t *target, inv *invocation, before int) {
 	if after := t.spread(); t.plan.Rebalances && t.ours == 0 && before <= 1 && after > 1 {
-		j.w.brokenAt(Even, t.index, "%s lowers %s to %d, and its zones differ by %d tasks; they differed by %d", inv.function.name, t.plan.Name, t.desired, after, before)
+		j.w.brokenAt(Even, t.index, "%s lowers %s to %d, and its zones differ by %d tasks; they differed by %d",
+			inv.function.name, t.plan.Name, t.desired, after, before)
 	}
 }
 
@@ -91,6 +94,7 @@ func (j *judge) min(t *target) {
 	f := t.inForce()
 	t.state.below = j.since(t.state.below, t.desired < f.min && !f.paused)
 	if !t.state.below.IsZero() && j.w.loop.now.Sub(t.state.below) > j.liveBound(t) {
-		j.w.brokenAt(Bounded, t.index, "the count of %s has been %d for over %v, and min is %d", t.plan.Name, t.desired, j.liveBound(t), f.min)
+		j.w.brokenAt(Bounded, t.index, "the count of %s has been %d for over %v, and min is %d",
+			t.plan.Name, t.desired, j.liveBound(t), f.min)
 	}
 }

@@ -53,8 +53,8 @@ func TestSameSeedSameHistory(t *testing.T) {
 	}
 }
 
-// No real time passes in a history, and no timer of the real clock runs out: in a bubble of synctest all sleepers would be woken
-// by its clock, and this test's own sleep is the first.
+// No real time passes in a history, and no timer of the real clock runs out: in a bubble of synctest all sleepers would be
+// woken by its clock, and this test's own sleep is the first.
 func TestNoRealTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

@@ -14,26 +14,27 @@ type Invariant string
 
 // The invariants.
 const (
-	// Lossless: ECS never stops a worker because of a count that we lowered while it executes a message, or has fetched one that
-	// is due within the horizon. What a deployment, Spot, rebalancing, a crash or an operator's own change stops is not ours.
+	// Lossless: ECS never stops a worker because of a count that we lowered while it executes a message, or has fetched one
+	// that is due within the horizon. What a deployment, Spot, rebalancing, a crash or an operator's own change stops is
+	// not ours.
 	Lossless Invariant = "lossless"
-	// Live: once the faults have ended, no message waits longer than the bound (see liveBound) while there are fewer workers that
-	// fetch than the work asks for and max allows.
+	// Live: once the faults have ended, no message waits longer than the bound (see liveBound) while there are fewer
+	// workers that fetch than the work asks for and max allows.
 	Live Invariant = "live"
-	// Bounded: the count that we set is within min and max as they were in force while the function ran, and a paused service is
-	// left alone.
+	// Bounded: the count that we set is within min and max as they were in force while the function ran, and a paused
+	// service is left alone.
 	Bounded Invariant = "bounded"
 	// Spared: we never lower the count below the tasks that others protect, never change their protection, and end our own; no
 	// service is left blocked by us.
 	Spared Invariant = "spared"
-	// Even: where ECS evens out the Availability Zones by itself, a lower count leaves them even: else ECS would stop a task for it, and
-	// ask nobody whether it is busy.
+	// Even: where ECS evens out the Availability Zones by itself, a lower count leaves them even: else ECS would stop a
+	// task for it, and ask nobody whether it is busy.
 	Even Invariant = "even"
-	// Frugal: once the faults have ended, a target without work goes down to min, by a step at least in each frugalBound, wherever
-	// its workers can be told or min is 0.
+	// Frugal: once the faults have ended, a target without work goes down to min, by a step at least in each frugalBound,
+	// wherever its workers can be told or min is 0.
 	Frugal Invariant = "frugal"
-	// Sane: nothing panics, the state machine never meets an answer that it does not understand, no lock is taken for longer than
-	// maxLock.
+	// Sane: nothing panics, the state machine never meets an answer that it does not understand, no lock is taken for
+	// longer than maxLock.
 	Sane Invariant = "sane"
 	// Same: two runs of one seed are identical, event by event.
 	Same Invariant = "same"

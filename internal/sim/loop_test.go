@@ -65,7 +65,9 @@ func TestTogether(t *testing.T) {
 		story = append(story, "all have ended")
 	}, nil)
 	runOut(l)
-	want := []string{"alone begins", "alone ends", "a begins", "b begins", "c begins", "b ends", "c ends", "a ends", "all have ended"}
+	want := []string{
+		"alone begins", "alone ends", "a begins", "b begins", "c begins", "b ends", "c ends", "a ends", "all have ended",
+	}
 	if diff := cmp.Diff(want, story); diff != "" {
 		t.Error(diff)
 	}

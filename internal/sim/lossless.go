@@ -24,7 +24,8 @@ func (j *judge) stops(k *task, reason string) {
 		k.ours = true
 		j.w.tally.count("stops by us")
 		if k.executing+k.held > 0 {
-			j.w.brokenAt(Lossless, t.index, "ECS stops task %s of %s because of the count that we lowered, while it executes %d and holds %d messages%s",
+			j.w.brokenAt(Lossless, t.index,
+				"ECS stops task %s of %s because of the count that we lowered, while it executes %d and holds %d messages%s",
 				short(k.id), t.plan.Name, k.executing, k.held, k.has)
 		}
 	}
@@ -42,7 +43,8 @@ func (j *judge) possessions(k *task) string {
 			continue
 		}
 		d := r.Deliveries[at]
-		fmt.Fprintf(&b, "; message %d (%s) is %s, sent at %v, fetched at %v", int(id), r.Task.Name, r.State, r.Sent.Sub(epoch), d.Fetched.Sub(epoch))
+		fmt.Fprintf(&b, "; message %d (%s) is %s, sent at %v, fetched at %v",
+			int(id), r.Task.Name, r.State, r.Sent.Sub(epoch), d.Fetched.Sub(epoch))
 		if !r.Task.ETA.IsZero() {
 			fmt.Fprintf(&b, ", due at %v", r.Task.ETA.Sub(epoch))
 		}
@@ -68,7 +70,8 @@ func (j *judge) over(k *task) {
 			continue // It was not due when the worker was told to stop, and is lost with a worker that overhears it.
 		}
 		if n := len(r.Deliveries); n > 0 && r.Deliveries[n-1].Worker == k.worker {
-			j.w.brokenAt(Lossless, k.target.index, "task %s of %s, which ECS stopped because of the count that we lowered, has lost message %d",
+			j.w.brokenAt(Lossless, k.target.index,
+				"task %s of %s, which ECS stopped because of the count that we lowered, has lost message %d",
 				short(k.id), k.target.plan.Name, int(id))
 		}
 	}

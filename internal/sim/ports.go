@@ -9,8 +9,8 @@ import (
 	"sluice/internal/scaler"
 )
 
-// ports are the world as the production code sees it: a call takes its time, goes wrong as the faults say, and is a moment at which
-// the invocation that makes it may die, before its effect or after.
+// ports are the world as the production code sees it: a call takes its time, goes wrong as the faults say, and is a moment
+// at which the invocation that makes it may die, before its effect or after.
 
 // begin is the beginning of a call: the invocation may die here, or stand still.
 func (w *world) begin(op string) *invocation {

@@ -28,7 +28,8 @@ func (j *judge) touches(t *target, ids []string, doing string) {
 	for _, id := range ids {
 		p, ok := j.protection[id]
 		if ok && !p.ours && p.until.After(j.w.loop.now) && p.at.Before(inv.lastTasks) {
-			j.w.brokenAt(Spared, t.index, "%s %s task %s of %s, which the application protects", inv.function.name, doing, short(id), t.plan.Name)
+			j.w.brokenAt(Spared, t.index, "%s %s task %s of %s, which the application protects",
+				inv.function.name, doing, short(id), t.plan.Name)
 		}
 	}
 }
@@ -54,8 +55,8 @@ func (j *judge) releases(t *target, ids []string) {
 	}
 }
 
-// blockedBound is how long more tasks may run than the count asks for that we set: as long as our own protection lasts, and a sweep
-// to see to it.
+// blockedBound is how long more tasks may run than the count asks for that we set: as long as our own protection lasts, and
+// a sweep to see to it.
 const blockedBound = 16 * time.Minute
 
 func (j *judge) blocked(t *target) {
@@ -71,7 +72,8 @@ func (j *judge) end() {
 		for _, k := range t.live {
 			p, ok := j.protection[k.id]
 			if ok && p.ours && p.until.After(j.w.loop.now) && j.w.loop.now.Sub(p.at) > 3*time.Minute {
-				j.w.brokenAt(Spared, t.index, "task %s of %s is still protected by us, %v after we began", short(k.id), t.plan.Name, j.w.loop.now.Sub(p.at))
+				j.w.brokenAt(Spared, t.index, "task %s of %s is still protected by us, %v after we began",
+					short(k.id), t.plan.Name, j.w.loop.now.Sub(p.at))
 			}
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// shrink makes the plan of a broken history shorter for as long as the same invariant is still broken: it leaves out faults, messages
-// and targets, and makes what is left plainer. tries bounds how many histories it may run for that.
+// shrink makes the plan of a broken history shorter for as long as the same invariant is still broken: it leaves out
+// faults, messages and targets, and makes what is left plainer. tries bounds how many histories it may run for that.
 func (c *coroutines) shrink(p *plan, b *Breach, tries int) (*plan, *Breach) {
 	best, breach := p, b
 	try := func(q *plan) bool {

@@ -1,24 +1,24 @@
 // Package sim tries to break the promises of Sluice, in seeded worlds and in virtual time.
 //
-// A history is a world drawn from a seed: one to three targets, their load, and what goes wrong. In it runs the code that ships,
-// unchanged: the use cases (internal/scaler), the decisions (internal/policy), the fleet (internal/fleet) and the state machine's
-// own file. Around them stand models: ECS (internal/local/ecs), Step Functions (internal/local/asl), Redis with Celery's workers
-// (internal/sim/broker, held against real ones), and in this package Lambda, EventBridge and the people who operate it.
+// A history is a world drawn from a seed: one to three targets, their load, and what goes wrong. In it runs the code that
+// ships, unchanged: the use cases (internal/scaler), the decisions (internal/policy), the fleet (internal/fleet) and the
+// state machine's own file. Around them stand models: ECS (internal/local/ecs), Step Functions (internal/local/asl), Redis
+// with Celery's workers (internal/sim/broker, held against real ones), and in this package Lambda, EventBridge and the
+// people who operate it.
 //
-// There is one line of time (loop.go), on which one thing happens after the other. Each Lambda invocation and each execution of
-// the state machine is a coroutine (process.go) that runs alone until it calls a port: there time passes, the world goes on, calls
-// fail, answers get lost, and the invocation may die, before the effect of the call or after it (ports.go, lambda.go). All chance
-// comes from the seed, so that a seed is a history: two runs of it are compared by a hash of all that happened.
+// There is one line of time (loop.go), on which one thing happens after the other. Each Lambda invocation and each
+// execution of the state machine is a coroutine (process.go) that runs alone until it calls a port: there time passes, the
+// world goes on, calls fail, answers get lost, and the invocation may die, before the effect of the call or after it
+// (ports.go, lambda.go). All chance comes from the seed, so that a seed is a history: two runs of it are compared by a hash
+// of all that happened.
 //
-// A judge (judge.go) watches after every step. Its invariants, each with its bounds, are the constants of type Invariant. Faults
-// end some time before a history does, so that it can be judged whether all comes to rest. An invariant that is broken ends the
-// history, which is then made as short as possible (shrink.go) and told (story.go).
+// A judge (judge.go) watches after every step. Its invariants, each with its bounds, are the constants of type Invariant.
+// Faults end some time before a history does, so that it can be judged whether all comes to rest. An invariant that is
+// broken ends the history, which is then made as short as possible (shrink.go) and told (story.go).
 //
 // What it does not show: real networks, real clocks, and whatever the models leave out (see their packages); targets whose
 // activity comes from a counter or which protect themselves, since those cannot be drained; more than three targets.
 package sim
-
-import "time"
 
 // Result is what came of one history.
 type Result struct {
@@ -46,6 +46,3 @@ func (c *coroutines) run(p *plan, keep bool) Result {
 	w.run()
 	return Result{Seed: p.Seed, Hash: w.trace.hash, Breach: w.first, tally: w.tally, notes: w.trace.notes}
 }
-
-// Virtual is how much time passed in the history.
-func (r Result) Virtual() time.Duration { return r.tally.virtual }

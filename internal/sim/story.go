@@ -43,7 +43,8 @@ func (r Result) story(p *plan, most int) []string {
 
 // describe tells the world of a plan in words.
 func (p *plan) describe() []string {
-	lines := []string{fmt.Sprintf("seed %d: a sweep each %v; faults end at %v, messages at %v, the history at %v; counts lag by %v",
+	lines := []string{fmt.Sprintf(
+		"seed %d: a sweep each %v; faults end at %v, messages at %v, the history at %v; counts lag by %v",
 		p.Seed, p.SweepEvery, p.Calm.Round(time.Second), p.Quiet.Round(time.Second), p.Length.Round(time.Second), p.CountLag)}
 	for i, b := range p.Brokers {
 		lines = append(lines, fmt.Sprintf("redis%d: visibility timeout %v, horizon %v", i, b.Visibility, b.Horizon))
@@ -51,7 +52,8 @@ func (p *plan) describe() []string {
 	for _, t := range p.Targets {
 		w := t.Worker
 		lines = append(lines, fmt.Sprintf(
-			"%s on redis%d: %d..%d workers, %d at first, %d messages for each, settle %v, grace %v, step %d; %s, Celery %s, %s x %d, prefetch %d%s; stop timeout %v",
+			"%s on redis%d: %d..%d workers, %d at first, %d messages for each, settle %v, grace %v, step %d; "+
+				"%s, Celery %s, %s x %d, prefetch %d%s; stop timeout %v",
 			t.Name, t.Broker, t.Min, t.Max, t.Initial, t.MessagesPerWorker, t.Settle, t.Grace, t.ScaleInStep, t.Naming, w.Version,
 			[...]string{"prefork", "threads", "solo", "gevent"}[w.Pool], w.Concurrency, w.Prefetch, habits(t), t.StopTimeout))
 	}

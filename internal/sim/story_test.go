@@ -47,7 +47,8 @@ func TestShrinkAndTell(t *testing.T) {
 	}
 	story := pool.tell(p, r.Breach, 300)
 	last := story[len(story)-1]
-	if n := len(story); n < 5 || n > maxLines+10 || !strings.Contains(last, "BROKEN: frugal") || !strings.Contains(story[0], "seed 1: a sweep each 5m0s") {
+	told := strings.Contains(last, "BROKEN: frugal") && strings.Contains(story[0], "seed 1: a sweep each 5m0s")
+	if n := len(story); n < 5 || n > maxLines+10 || !told {
 		t.Errorf("the story has %d lines:\n%s", n, strings.Join(story, "\n"))
 	}
 }
@@ -59,7 +60,8 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"20 histories in ", " a second, 2 at a time; ", " virtual hours", "faults injected:", "state machine: ", " transitions", "reasons: ", "all invariants held",
+		"20 histories in ", " a second, 2 at a time; ", " virtual hours", "faults injected:", "state machine: ", " transitions",
+		"reasons: ", "all invariants held",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report does not say %q:\n%s", want, out.String())
@@ -73,12 +75,15 @@ func TestReport(t *testing.T) {
 
 func TestReportOfBrokenSeeds(t *testing.T) {
 	b := Breach{Invariant: Live, At: 61 * time.Minute, Text: "somebody waits"}
-	report := Report{Histories: 1, Took: time.Second, tally: newTally(), Broken: []Broken{{Seed: 5, Breach: b, Story: []string{"00:00:01  a line"}}}}
+	broken := []Broken{{Seed: 5, Breach: b, Story: []string{"00:00:01  a line"}}}
+	report := Report{Histories: 1, Took: time.Second, tally: newTally(), Broken: broken}
 	var out bytes.Buffer
 	if err := report.Write(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"BROKEN seed 5 at 1h1m0s: live: somebody waits\n    00:00:01  a line\n", "1 histories broke an invariant"} {
+	for _, want := range []string{
+		"BROKEN seed 5 at 1h1m0s: live: somebody waits\n    00:00:01  a line\n", "1 histories broke an invariant",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report does not say %q:\n%s", want, out.String())
 		}

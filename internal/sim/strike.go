@@ -153,7 +153,7 @@ func (w *world) prepare() {
 func (w *world) hit(f *fault, format string, args ...any) {
 	w.tally.faults[f.Kind]++
 	topic := noteFault
-	if f.Kind == operatorPause || f.Kind == operatorBounds || f.Kind == operatorTypo || f.Kind == operatorCount || f.Kind == deployment {
+	if slices.Contains([]kind{operatorPause, operatorBounds, operatorTypo, operatorCount, deployment}, f.Kind) {
 		topic = noteOperator
 	}
 	w.note(topic, f.Subject, format, args...)

@@ -242,9 +242,9 @@ type processOf struct {
 	k *task
 }
 
-// Terminate notes what the worker holds at the moment at which it is told to stop, and tells it. A message that was beyond the
-// horizon when we looked, and is within it some seconds later, is given back in time: so it is those that are due within half of
-// it.
+// Terminate notes what the worker holds at the moment at which it is told to stop, and tells it. A message that was beyond
+// the horizon when we looked, and is within it some seconds later, is given back in time: so it is those that are due
+// within half of it.
 func (p processOf) Terminate() {
 	p.k.executing, p.k.held = p.k.worker.Holding(p.w.plan.Brokers[p.k.target.plan.Broker].Horizon / 2)
 	p.k.lost = len(p.k.target.broker.Lost())
