@@ -57,7 +57,7 @@ func nodes(replies []reply) (found []policy.Node, started map[string]int, old []
 			h.err = firstErr(h.err, err)
 			for _, t := range tasks {
 				if !t.Acknowledged {
-					started[t.ID]++
+					started[t.ID] = 1 // However many workers execute it: they share one message.
 				}
 				if t.ignoresSafe() {
 					old = append(old, r.node)

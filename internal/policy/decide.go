@@ -43,7 +43,8 @@ type Signals struct {
 	Held    Count // Due messages that workers have fetched and not started or not acknowledged.
 
 	Drained Drained
-	// Stuck says that messages wait although no worker has anything to do: they fetch nothing without having been drained.
+	// Stuck says that messages wait although no worker has anything to do (they fetch nothing without having been drained), or
+	// although some were not heard from long after their start.
 	Stuck   bool
 	Unheard int // Running tasks that were not heard from.
 	// Blind says that the workers cannot be asked, so that they cannot be let go one by one either.
@@ -320,7 +321,7 @@ func replace(d *Decision, s Signals, l Limits, now time.Time) {
 	hold(s.BadOverride, ReasonOverride)
 	hold(s.Deploying, ReasonDeployment)
 	hold(s.Tasks.Young > 0, ReasonGrace)
-	hold(s.Prior != nil && moved(*s.Prior, s.Seen), ReasonMoved)
+	hold(s.Unheard == 0 && s.Prior != nil && moved(*s.Prior, s.Seen), ReasonMoved)
 	settled := s.Prior != nil && s.Prior.Stuck && now.Sub(s.Prior.At) >= l.Settle
 	if settled {
 		hold(!s.Tasks.Known, ReasonUnknown)

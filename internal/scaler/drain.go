@@ -3,6 +3,7 @@ package scaler
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -155,7 +156,14 @@ func (r *release) evenly(victims []*victim, n int) []*victim {
 func (r *release) drain(ctx context.Context, change *Change) error {
 	deadline := r.Now().Add(drainPatience)
 	for {
-		if err := r.cancel(ctx); err != nil {
+		if err := r.cancel(ctx); refused(err) {
+			// Such as a worker that has come up under the name of a victim: it was told as well, and nobody can be chosen by that name.
+			r.Log.WarnContext(ctx, "workers not drained", "target", r.target.Name, "error", err.Error())
+			rest := r.victims
+			r.victims = nil
+			change.Status, change.Reasons = "resumed", []policy.Reason{policy.ReasonUntold}
+			return r.resume(ctx, rest)
+		} else if err != nil {
 			return err
 		}
 		o := r.lookClosely(ctx, r.target, r.seen, r.queues(), r.names()...)
@@ -185,7 +193,7 @@ func (r *release) drain(ctx context.Context, change *Change) error {
 		if done || r.Now().After(deadline) {
 			return r.suspect(ctx, o)
 		}
-		if err := r.Sleep(ctx, drainPause); err != nil {
+		if err := r.pause(ctx, drainPause); err != nil {
 			return err
 		}
 	}
@@ -204,7 +212,7 @@ func (r *release) mend(ctx context.Context) (mended bool, err error) {
 		return false, err
 	}
 	for deadline := r.Now().Add(mendPatience); r.Now().Before(deadline); {
-		if err := r.Sleep(ctx, drainPause); err != nil {
+		if err := r.pause(ctx, drainPause); err != nil {
 			return false, err
 		}
 		o := r.lookClosely(ctx, r.target, r.seen, nil)
@@ -216,6 +224,12 @@ func (r *release) mend(ctx context.Context) (mended bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// refused says whether an order was answered, but not as hoped, in contrast to a broker that could not be asked.
+func refused(err error) bool {
+	var e *policy.Error
+	return err != nil && !errors.As(err, &e)
 }
 
 // cancel tells those of the victims that fetch that they are to fetch no more.
@@ -255,7 +269,8 @@ func (s *Scaler) consume(ctx context.Context, t Target, nodes []policy.Node) err
 	}
 	broker := s.Brokers[t.Broker]
 	for deadline := s.Now().Add(consumePatience); len(deaf) > 0; {
-		if err := broker.Consume(ctx, deaf); err != nil {
+		// What a worker answers is no matter, as long as it then fetches.
+		if err := broker.Consume(ctx, deaf); err != nil && !refused(err) {
 			return err
 		}
 		look, err := broker.Look(ctx, t.Queues, checkPatience)
@@ -268,7 +283,7 @@ func (s *Scaler) consume(ctx context.Context, t Target, nodes []policy.Node) err
 		if len(deaf) == 0 || s.Now().After(deadline) {
 			break
 		}
-		if err := s.Sleep(ctx, drainPause); err != nil {
+		if err := s.pause(ctx, drainPause); err != nil {
 			return err
 		}
 	}

@@ -240,6 +240,14 @@ func (r *release) unprotect(ctx context.Context, protected map[string]time.Time)
 	}
 }
 
+// pause waits, or says that there is no more time.
+func (s *Scaler) pause(ctx context.Context, d time.Duration) error {
+	if err := s.Sleep(ctx, d); err != nil {
+		return &policy.Error{Kind: policy.BrokerUnavailable, Err: fmt.Errorf("wait for workers to do as told: %w", err)}
+	}
+	return nil
+}
+
 // putBack raises the count to what it was, unless somebody has raised it meanwhile.
 func (r *release) putBack(ctx context.Context) error {
 	d := r.describe(ctx, []Target{r.target})[r.target.Ref]
@@ -261,8 +269,9 @@ func (r *release) going(o observation, leaving []*victim) []string {
 	return ids
 }
 
-// awaitStop waits until ECS has begun to stop the tasks that were let go. If it does not, one of them has been protected by
-// somebody else: the count is put back, or ECS would later, when the protection of those that stay is over, stop one of them.
+// awaitStop waits until ECS has begun to stop the tasks that were let go, or has none to stop any more because somebody has raised
+// the count. If it does not stop them, one has been protected by somebody else: the count is put back, or ECS would later,
+// when the protection of those that stay is over, stop one of these.
 func (r *release) awaitStop(ctx context.Context, going []string) (stopped bool, err error) {
 	for deadline := r.Now().Add(stopPatience); ; {
 		tasks, err := r.Fleet.Tasks(ctx, r.target.Ref)
@@ -272,6 +281,12 @@ func (r *release) awaitStop(ctx context.Context, going []string) (stopped bool, 
 		if err == nil && !left {
 			return true, nil
 		}
+		if err == nil {
+			d := r.describe(ctx, []Target{r.target})[r.target.Ref]
+			if d.Err == nil && d.Service.Desired >= r.live(observation{tasks: tasks}) {
+				return false, nil
+			}
+		}
 		if r.Now().After(deadline) {
 			if err != nil {
 				return false, err // Not known: the protection is left to expire.
@@ -279,7 +294,7 @@ func (r *release) awaitStop(ctx context.Context, going []string) (stopped bool, 
 			r.Log.WarnContext(ctx, "tasks are not stopped", "target", r.target.Name, "desired_count", r.seen.service.Desired)
 			return false, r.putBack(ctx)
 		}
-		if err := r.Sleep(ctx, stopPause); err != nil {
+		if err := r.pause(ctx, stopPause); err != nil {
 			return false, err
 		}
 	}

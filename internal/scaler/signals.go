@@ -106,16 +106,14 @@ func (o observation) counted() policy.Count {
 	return o.counter
 }
 
-// stuck says whether messages wait although every worker is up and has nothing to do. A worker takes a waiting message within
-// milliseconds; one whose fetched messages are not told apart from others' may be at its limit.
+// stuck says whether messages wait although every worker is up, and has nothing to do: a worker takes a waiting message within
+// milliseconds. Or although some worker was not heard from, long after its start: what the others do is no matter then, since it
+// was counted on.
 func (o observation) stuck(sig policy.Signals) bool {
 	if o.serviceErr != nil || o.view.err != nil || o.view.silent > 0 || o.target.Source != SourceInspect ||
-		!sig.Backlog.Known || sig.Backlog.N == 0 || sig.Held != policy.Known(0) ||
+		!sig.Backlog.Known || sig.Backlog.N == 0 || o.view.look.Loose != policy.Known(0) || !o.view.look.FetchedKnown ||
 		o.service.Desired == 0 || o.service.Running < o.service.Desired || o.service.Pending > 0 {
 		return false
-	}
-	if o.view.missing[o.target.Name] > 0 && !o.longUp() {
-		return false // Whoever was not heard from may not have connected yet.
 	}
 	// What was fetched too long ago is backlog as well, but no proof: the very worker may hold it, until it is due.
 	waiting := sig.Backlog.N
@@ -124,10 +122,14 @@ func (o observation) stuck(sig policy.Signals) bool {
 			waiting--
 		}
 	}
-	if waiting <= 0 || !o.view.look.FetchedKnown {
+	switch {
+	case waiting <= 0:
 		return false
+	case o.view.missing[o.target.Name] > 0:
+		return o.lost()
 	}
-	return !slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
+	// One whose fetched messages are not told apart from others' may be at its limit.
+	return sig.Held == policy.Known(0) && !slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
 		return n.Active != policy.Known(0)
 	})
 }
@@ -136,10 +138,11 @@ func (o observation) stuck(sig policy.Signals) bool {
 // application may take minutes to load.
 const bootPatience = 5 * time.Minute
 
-// longUp says whether every task has been running for so long that its worker must have connected.
-func (o observation) longUp() bool {
+// lost says whether every task that was not heard from has been running for so long that its worker must have connected.
+func (o observation) lost() bool {
 	return o.tasksKnown && !slices.ContainsFunc(o.tasks, func(t policy.Task) bool {
-		return t.State != policy.TaskStopping && t.Age(o.at) < bootPatience
+		heard := len(o.match) > 0 && len(o.workersIn(t.ID)) > 0
+		return t.State != policy.TaskStopping && !heard && t.Age(o.at) < bootPatience
 	})
 }
 
