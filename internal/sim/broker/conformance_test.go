@@ -16,6 +16,7 @@ type behaviour struct {
 	name       string
 	visibility time.Duration // 0: an hour.
 	pop        time.Duration // The time of a pop that finds nothing; 0: a second.
+	before57   bool          // Celery 5.7 cannot be brought to it.
 	play       func(s *script)
 }
 
@@ -34,6 +35,9 @@ func TestModelIsLikeCelery(t *testing.T) {
 func conform(t *testing.T, python string, v broker.Version) {
 	t.Helper()
 	for _, b := range slices.Concat(executing, stopping, told) {
+		if b.before57 && v == broker.V57 {
+			continue
+		}
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			visibility, pop := cmp.Or(b.visibility, time.Hour), cmp.Or(b.pop, time.Second)

@@ -137,10 +137,7 @@ var told = []behaviour{
 		s.sends(order{}, labels("n", 2)...)
 		s.see("busy")
 	}},
-	{name: "wedged: up to Celery 5.6 deaf until its connection is cut", play: func(s *script) {
-		if s.version == broker.V57 {
-			return // Nothing wedges it.
-		}
+	{name: "wedged: deaf until its connection is cut", before57: true, play: func(s *script) {
 		s.start(broker.Spec{Name: "w1@a", Prefetch: 2})
 		s.sends(order{set: true}, "n01")
 		s.sends(order{}, "n02", "n03", "n04")
