@@ -81,11 +81,10 @@ func (j *judge) sets(t *target, inv *invocation, n int) {
 	}
 }
 
-// lowered judges what a lower count of ours has left, where all that it lets go has been told to stop.
-func (j *judge) lowered(t *target, inv *invocation, before int) {
-	if after := t.spread(); t.plan.Rebalances && t.ours == 0 && before <= 1 && after > 1 {
-		j.w.brokenAt(Even, t.index, "%s lowers %s to %d, and its zones differ by %d tasks; they differed by %d",
-			inv.function.name, t.plan.Name, t.desired, after, before)
+// lowered judges what a lower count of ours has left, once all that it lets go have been told to stop.
+func (j *judge) lowered(t *target) {
+	if spread := t.spread(); t.even && t.ours == 0 && spread > 1 {
+		j.w.brokenAt(Even, t.index, "we lowered %s to %d, and its zones, which were even, differ by %d tasks", t.plan.Name, t.desired, spread)
 	}
 }
 

@@ -51,6 +51,8 @@ type target struct {
 	desired, ours int
 	generation    int // Of deployments.
 	rolling       bool
+	loweredAt     time.Time // By us.
+	even          bool      // Its zones were even when we lowered its count, and nobody else has changed anything since.
 	tags          map[string]string
 	live          []*task // That are meant to run, in order of their start.
 	unfinished    []broker.ID
@@ -242,11 +244,16 @@ type processOf struct {
 	k *task
 }
 
-// Terminate notes what the worker holds at the moment at which it is told to stop, and tells it. A message that was beyond
-// the horizon when we looked, and is within it some seconds later, is given back in time: so it is those that are due
-// within half of it.
+// Terminate notes what the worker holds at the moment at which it is told to stop, and tells it. A message that was beyond the
+// horizon when we looked, and is within it some seconds later, is given back in time: so it is those that are due within half
+// of it, less what ECS has taken since the count was lowered.
 func (p processOf) Terminate() {
-	p.k.executing, p.k.held = p.k.worker.Holding(p.w.plan.Brokers[p.k.target.plan.Broker].Horizon / 2)
+	t := p.k.target
+	horizon := p.w.plan.Brokers[t.plan.Broker].Horizon / 2
+	if t.ours > 0 {
+		horizon = max(0, horizon-p.w.loop.now.Sub(t.loweredAt))
+	}
+	p.k.executing, p.k.held = p.k.worker.Holding(horizon)
 	p.k.lost = len(p.k.target.broker.Lost())
 	if p.k.executing+p.k.held > 0 {
 		p.k.has = p.w.judge.possessions(p.k)
@@ -282,6 +289,7 @@ func (w *world) watch(e ecs.Event) {
 		k = &task{id: e.Task, target: t, generation: t.generation}
 		w.byTask[e.Task] = k
 		t.live = append(t.live, k)
+		t.even = false
 	case "RUNNING":
 		w.note(noteTask, t.index, "task %s of %s runs", short(k.id), t.plan.Name)
 	case "STOPPING":
@@ -289,7 +297,11 @@ func (w *world) watch(e ecs.Event) {
 			short(k.id), t.plan.Name, e.Reason, k.executing, k.held)
 		w.judge.stops(k, e.Reason)
 		w.gone(k)
+		w.judge.lowered(t)
 	case "DEPROVISIONING":
+		if slices.Contains(t.live, k) {
+			t.even = false // Somebody else's doing: see judge.lowered.
+		}
 		w.gone(k)
 	case "STOPPED":
 		delete(w.byTask, k.id)
@@ -312,7 +324,7 @@ func short(id string) string { return id[:min(len(id), 6)] }
 
 // setDesired is how the count is set, by whomever; inv is nil if it was not we.
 func (w *world) setDesired(t *target, inv *invocation, n int) error {
-	before, excess, spread := t.desired, max(0, len(t.live)-t.desired), t.spread()
+	before, excess := t.desired, max(0, len(t.live)-t.desired)
 	if inv != nil {
 		w.judge.sets(t, inv, n)
 	}
@@ -321,13 +333,12 @@ func (w *world) setDesired(t *target, inv *invocation, n int) error {
 		t.ours = min(t.ours, now)
 	} else if inv != nil {
 		t.ours += now - excess
+		t.loweredAt = w.loop.now
 	}
+	t.even = inv != nil && n < before && t.plan.Rebalances && t.spread() <= 1
 	if err := w.fleet.SetDesired(context.Background(), t.ref, n); err != nil {
 		t.desired = before
 		return err
-	}
-	if inv != nil && n < before {
-		w.judge.lowered(t, inv, spread)
 	}
 	return nil
 }
