@@ -111,11 +111,15 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 		}
 		return d
 	}
+	stuck := s.Stuck && s.Drained.Tasks == 0
 	want, why := raise(s, l, d.Wish)
+	if staying := s.staying(); want <= s.Desired-staying.Tasks {
+		s.Drained = staying
+	}
 	// Drained workers are no capacity: they fetch nothing, whatever waits.
 	capacity := max(0, s.Desired-s.Drained.Tasks)
 	switch {
-	case want <= capacity && s.Stuck && s.Drained.Tasks == 0:
+	case want <= capacity && stuck:
 		replace(&d, s, l, now)
 	case want > capacity:
 		fill(&d, s, l, want-capacity, why)
@@ -125,6 +129,17 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 		lower(&d, s, l, want, now)
 	}
 	unblock(&d, s, l)
+	return d
+}
+
+// staying are the drained tasks less those that are on their way out: while more live than are asked for, ECS is about to stop the
+// idle ones of them. To make up for those, where the others are enough, would undo a scale-in that is under way.
+func (s Signals) staying() Drained {
+	d := s.Drained
+	if s.Tasks.Known {
+		leaving := min(d.Idle, max(0, s.Tasks.Live-s.Desired))
+		d.Tasks, d.Idle = d.Tasks-leaving, d.Idle-leaving
+	}
 	return d
 }
 

@@ -397,6 +397,16 @@ func TestDecide(t *testing.T) {
 			},
 			Decision{ScaleOut, 0, 1, 1, []Reason{ReasonBacklog}, 0},
 		},
+		{
+			"an idle drained worker more than are to run is on its way out: the others are enough",
+			func(s *Signals, _ *Limits) { s.Active, s.Drained, s.Tasks.Live = Known(11), Drained{Tasks: 1, Idle: 1}, 3 },
+			Decision{Hold, 2, 2, 2, []Reason{ReasonSteady}, 0},
+		},
+		{
+			"so it is, and the others are not enough: it is better than a new one",
+			func(s *Signals, _ *Limits) { s.Active, s.Drained, s.Tasks.Live = Known(21), Drained{Tasks: 1, Idle: 1}, 3 },
+			Decision{ScaleOut, 2, 3, 3, []Reason{ReasonBacklog, ReasonResume}, 1},
+		},
 
 		// Workers that have nothing to do while messages wait.
 		{

@@ -86,11 +86,16 @@ type fatal interface{ Fatalf(string, ...any) }
 
 // capacity is how many workers fetch once the decision has been carried out.
 func capacity(s Signals, d Decision) int {
-	return max(0, s.Desired-s.Drained.Tasks) + d.Desired - s.Desired + d.Resume
+	n := max(0, s.Desired-s.Drained.Tasks) + d.Desired - s.Desired + d.Resume
+	if s.Tasks.Known {
+		// Idle ones that are more than are to run are on their way out.
+		n = min(n+min(max(0, s.Drained.Idle-d.Resume), max(0, s.Tasks.Live-d.Desired)), max(n, d.Desired))
+	}
+	return n
 }
 
 // fetching is how many fetch without it.
-func fetching(s Signals) int { return max(0, s.Desired-s.Drained.Tasks) }
+func fetching(s Signals) int { return capacity(s, Decision{Desired: s.Desired}) }
 
 // wanted is how many should, by all that asks for workers.
 func wanted(s Signals, l Limits, d Decision) int {
