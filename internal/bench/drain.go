@@ -204,7 +204,7 @@ func (l *lab) theatreBehind(
 // drainYAML is a sluice.yaml with as many brokers as targets, each of which wants one worker for each task at work.
 func drainYAML(addr string, targets int) string {
 	const one = "    max: 5000\n"
-	return strings.ReplaceAll(yaml(addr, targets, targets), one, one+"    messages_per_worker: 1\n    grace: 0s\n")
+	return strings.ReplaceAll(yaml(addr, targets, targets), one, one+"    messages_per_worker: 1\n    grace: 0s\n    settle: 1s\n")
 }
 
 // scaler returns the use cases as they ship, with clients and a budget of calls of their own, as a function has them. waits adds up what they wait by

@@ -38,6 +38,7 @@ var groups = []group{
 	{"look", looks},
 	{"nodes", nodes},
 	{"drain", drains},
+	{"wave", waves},
 	{"sweep", sweeps},
 	{"cold", coldStarts},
 }
