@@ -12,6 +12,10 @@
 // workers that are blocked, deaf or starved; remote control with its late effects; a Redis that is down, hangs, is slow, refuses
 // to write, or loses its last writes. Client is the side that a scaler.Broker sees; it answers just as internal/celery does.
 //
+// Believed and not held against a real worker: Starve, Celery 5.3 to 5.5, what a 5.2 that stops under load now and then keeps to
+// itself, and how long a reconnect takes. Chance in reality and a rule here: which early acknowledgements a blocked gevent pool
+// still owes, and in which order a 5.2 asks for several queues.
+//
 // It does not model: memory and eviction, Sentinel and cluster mode, the frames on the wire, result backends, chords, revokes,
 // soft shutdowns and a second SIGTERM, autoscaled pools, worker_disable_prefetch, tasks of unequal pickles (a wedge is put in by
 // hand), clocks that differ, and network time but for what Options say.
