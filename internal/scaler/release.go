@@ -87,7 +87,7 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 		return err
 	}
 	o := r.observeClosely(ctx, r.target, r.seen.prior, r.names()...)
-	if wanted := r.stillIdle(o, leaving, protected, n); wanted != nil {
+	if wanted := r.stillIdle(o, leaving, n); wanted != nil {
 		// If work came they are needed; if all were to go and may not, they are all that there is; and while it is paused
 		// no sweep would have them fetch again.
 		if wanted.Action == policy.ScaleOut || r.all() || slices.Contains(wanted.Reasons, policy.ReasonPaused) {
@@ -129,7 +129,7 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 
 // stillIdle looks at what was seen last, after everything is ready. It returns nil if the victims may go now, else what the
 // target needs instead.
-func (r *release) stillIdle(o observation, leaving []*victim, protected map[string]time.Time, n int) *policy.Decision {
+func (r *release) stillIdle(o observation, leaving []*victim, n int) *policy.Decision {
 	d, _, _ := o.decide(r.Now(), 0)
 	held := &policy.Decision{Action: policy.Hold, Reasons: d.Reasons}
 	switch {
@@ -149,11 +149,11 @@ func (r *release) stillIdle(o observation, leaving []*victim, protected map[stri
 	if r.all() && !r.stuck {
 		return nil // The decision says that every task was heard from and none is new, and each worker has been seen empty.
 	}
-	// Every task that ECS might choose has to be one that was seen drained and empty; all others have to be protected.
+	// Every task that ECS might choose has to be one that was seen drained and empty; all others have to be protected: by whomever,
+	// but seen to be, since an application that ends its own protection ends ours with it.
 	for _, t := range o.tasks {
 		leaves := slices.ContainsFunc(leaving, func(v *victim) bool { return v.task == t.ID })
-		_, ours := protected[t.ID]
-		if t.State != policy.TaskStopping && !leaves && !ours && !r.shielded(t) {
+		if t.State != policy.TaskStopping && !leaves && !r.shielded(t) {
 			held.Reasons = []policy.Reason{policy.ReasonProtected}
 			return held
 		}
