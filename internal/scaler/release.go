@@ -147,7 +147,11 @@ func (r *release) stillIdle(o observation, leaving []*victim, n int) *policy.Dec
 		}
 	}
 	if r.all() && !r.stuck {
-		return nil // The decision says that every task was heard from and none is new, and each worker has been seen empty.
+		if r.newcomer(o) {
+			held.Reasons = []policy.Reason{policy.ReasonGrace}
+			return held
+		}
+		return nil // Every task was heard from, and each worker has been seen empty.
 	}
 	// Every task that ECS might choose has to be one that was seen drained and empty; all others have to be protected: by whomever,
 	// but seen to be, since an application that ends its own protection ends ours with it.
@@ -159,6 +163,26 @@ func (r *release) stillIdle(o observation, leaving []*victim, n int) *policy.Dec
 		}
 	}
 	return nil
+}
+
+// newcomer says whether a worker of the target was seen that is no victim: ECS has started one more task meanwhile, as it does where it
+// evens out zones. Where each victim is known by its task, a worker whose name tells none is not in a task of this service.
+func (r *release) newcomer(o observation) bool {
+	var known []policy.Node
+	for _, t := range o.tasks {
+		if t.State != policy.TaskStopping {
+			known = append(known, o.workersIn(t.ID)...)
+		}
+	}
+	if slices.ContainsFunc(r.victims, func(v *victim) bool { return v.task == "" }) {
+		for _, n := range o.view.heard(r.target) {
+			if o.match[n.Name] == "" {
+				known = append(known, n)
+			}
+		}
+	}
+	victims := r.names()
+	return slices.ContainsFunc(known, func(n policy.Node) bool { return !slices.Contains(victims, n.Name) })
 }
 
 // stillMine says whether the lock is still held; if not, nothing is done, and the protection ends.
