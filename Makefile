@@ -53,7 +53,7 @@ test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, eac
 
 .PHONY: sim
 sim: ## SEEDS (default 20000) histories in virtual time, of the production code among faults: what broke, and what was covered.
-	go run ./internal/sim/run -seeds $${SEEDS:-20000}
+	go run ./internal/sim/cmd -seeds $${SEEDS:-20000}
 
 .PHONY: sim-mutants
 sim-mutants: ## Plant faults in the production code, one at a time: the simulator has to find each.

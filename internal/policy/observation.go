@@ -24,7 +24,7 @@ type Look struct {
 
 // Fetched is one message that some worker has fetched, not acknowledged and not begun. Which worker has it nothing tells.
 type Fetched struct {
-	Tag   string    // Its delivery tag: another one each time that it is delivered.
+	Tag   string    // Its delivery tag, which it keeps when it comes back and is fetched again.
 	Queue string    // "" if it cannot be told.
 	Task  string    // What the application calls the task; "" if it cannot be read.
 	Due   time.Time // Its ETA; zero if it has none and was due when it was sent.
