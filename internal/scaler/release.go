@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -88,16 +89,16 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	}
 	o := r.observeClosely(ctx, r.target, r.seen.prior, r.names()...)
 	if wanted := r.stillIdle(o, leaving, n); wanted != nil {
+		r.unprotect(ctx, protected)
+		change.Reasons = wanted.Reasons
 		// If work came they are needed; if all were to go and may not, they are all that there is; and while it is paused
 		// no sweep would have them fetch again.
 		if wanted.Action == policy.ScaleOut || r.all() || slices.Contains(wanted.Reasons, policy.ReasonPaused) {
-			if err := r.resume(ctx, r.victims); err != nil {
+			if err := r.resume(ctx, r.alive(o)); err != nil {
 				return err
 			}
 			change.Status = "resumed"
 		}
-		change.Reasons = wanted.Reasons
-		r.unprotect(ctx, protected)
 		return o.err()
 	}
 	if mine, err := r.stillMine(ctx, change, protected); !mine || err != nil {
@@ -107,13 +108,17 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 		r.unprotect(ctx, protected)
 		return err
 	}
-	// If this errs, the count may have been lowered all the same. The protection is then left to expire.
-	if err := r.Fleet.SetDesired(ctx, r.target.Ref, n); err != nil {
-		return err
+	// If this errs, the count may have been lowered all the same. Nobody is to have the victims fetch again before ECS has
+	// stopped them in that case, so the lock is kept until that is seen; the protection is left to expire.
+	failed := r.Fleet.SetDesired(ctx, r.target.Ref, n)
+	if failed != nil {
+		if err := r.pause(ctx, stopPause); err != nil {
+			return failed
+		}
 	}
 	stopped, err := r.awaitStop(ctx, r.going(o, leaving))
-	if err != nil {
-		return err
+	if err != nil || failed != nil && !stopped {
+		return cmp.Or(failed, err)
 	}
 	r.unprotect(ctx, protected)
 	if !stopped {
@@ -279,6 +284,13 @@ func (r *release) putBack(ctx context.Context) error {
 		return d.Err
 	}
 	return r.Fleet.SetDesired(ctx, r.target.Ref, r.seen.service.Desired)
+}
+
+// alive are the victims whose tasks nobody else has told to stop: they would take work with them.
+func (r *release) alive(o observation) []*victim {
+	return slices.DeleteFunc(slices.Clone(r.victims), func(v *victim) bool {
+		return slices.ContainsFunc(o.tasks, func(t policy.Task) bool { return t.ID == v.task && t.State == policy.TaskStopping })
+	})
 }
 
 // going are the tasks that ECS is expected to stop: those of the victims, or all.
