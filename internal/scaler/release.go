@@ -225,8 +225,13 @@ func (r *release) protectRest(ctx context.Context, leaving []*victim) (map[strin
 	if r.all() {
 		return nil, nil
 	}
+	// As they are now: what the application has protected since the drain began is its own as well.
+	tasks, err := r.Fleet.Tasks(ctx, r.target.Ref)
+	if err != nil {
+		return nil, err
+	}
 	var ids []string
-	for _, t := range r.seen.tasks {
+	for _, t := range tasks {
 		leaves := slices.ContainsFunc(leaving, func(v *victim) bool { return v.task == t.ID })
 		switch {
 		case t.State == policy.TaskStopping || leaves || r.shielded(t):
