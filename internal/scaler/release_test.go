@@ -32,7 +32,7 @@ func TestTheOrderOfAScaleIn(t *testing.T) {
 			"lock",
 			"tasks", "describe", "look", // The decision.
 			"cancel worker0 worker1", "look", "look", "look", // The drain.
-			"protect worker2",
+			"tasks", "protect worker2",
 			"lock",                      // Is it still ours?
 			"tasks", "describe", "look", // The last look.
 			"lock", // Whoever got it in between may have had somebody fetch again.
