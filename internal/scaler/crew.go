@@ -53,7 +53,7 @@ func (o *observation) matchWorkers(f Fleet) {
 			o.view.placed[n.Name] = true
 		}
 		// A worker that still answers in a task that is being stopped is on its way out, whatever it is told.
-		if id != "" && !stopping[id] || slices.Contains(o.mine, n.Name) {
+		if id != "" && !stopping[id] || id == "" && slices.Contains(o.mine, n.Name) {
 			o.view.claim(o.target.Name, n)
 		}
 	}
@@ -120,6 +120,9 @@ func (o observation) drained() policy.Drained {
 	var d policy.Drained
 	counted := map[string]bool{}
 	for _, n := range o.view.own[o.target.Name] {
+		if !n.Active.Known {
+			continue // Nor are its queues: perhaps it fetches.
+		}
 		d.Executing += n.Active.N
 		id, told := o.match[n.Name]
 		tasks, workers := n.Answers, []policy.Node{n}
@@ -143,7 +146,7 @@ func (o observation) drained() policy.Drained {
 
 // resumable returns the workers of so many drained tasks, those first that are idle.
 func (o observation) resumable(n int) []policy.Node {
-	own := slices.Clone(o.view.own[o.target.Name])
+	own := slices.DeleteFunc(slices.Clone(o.view.own[o.target.Name]), func(n policy.Node) bool { return !n.Active.Known })
 	slices.SortStableFunc(own, func(a, b policy.Node) int {
 		busy := func(n policy.Node) int {
 			if n.Active == policy.Known(0) {

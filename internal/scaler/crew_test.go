@@ -76,6 +76,15 @@ func TestWhoseWorkersAreDrained(t *testing.T) {
 			seenCrew{"0", policy.Drained{}, false, 0},
 		},
 		{
+			"what it answers cannot be read: it may fetch or not",
+			func(w *world) {
+				drain(w, "celery@a1")
+				w.broker.change("celery@a1", func(n *policy.Node) { n.Active = policy.Unknown("pickle") })
+			},
+			seenCrew{"0?", policy.Drained{}, true, 0},
+			seenCrew{"0", policy.Drained{}, false, 0},
+		},
+		{
 			"each target has one",
 			func(w *world) { drain(w, "celery@a0", "celery@b0") },
 			seenCrew{"0", policy.Drained{Tasks: 1, Idle: 1}, true, 0},

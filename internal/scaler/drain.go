@@ -325,7 +325,10 @@ func (v *victim) watch(o observation) {
 			drained = false
 			break
 		}
-		busy = busy || o.view.look.Nodes[i].Active != policy.Known(0)
+		active := o.view.look.Nodes[i].Active
+		// An answer that came in part leaves the queues empty as well. What it fetches from now on may be its own.
+		drained = drained && active.Known
+		busy = busy || active.N > 0
 	}
 	if drained && v.suspects == nil {
 		v.suspects = map[string]bool{}

@@ -320,6 +320,29 @@ func TestWhoMayHoldAMessageStays(t *testing.T) {
 	}
 }
 
+// TestAnAnswerInPartProvesNoDrain has workers answer the second look without their queues, which reads as if they had none. What is
+// fetched before the next look may be theirs.
+func TestAnAnswerInPartProvesNoDrain(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{active: 1}, {}, {}})
+	w.broker.onLook = func() {
+		active := policy.Known(0)
+		switch n := w.broker.looks; {
+		case n == 2:
+			active = policy.AtLeast(0, "did not answer active_queues in time")
+		case n > 2:
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail", Due: start.Add(time.Minute)}}
+			w.setHeld("celery", 1)
+		}
+		for _, name := range []string{"celery@worker1", "celery@worker2"} {
+			w.broker.change(name, func(n *policy.Node) { n.Active = active })
+		}
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 3 {
+		t.Errorf("%+v, %v, count %d; want them to stay", change, err, w.desired("worker"))
+	}
+}
+
 func TestRateLimitsThatCannotBeAskedHold(t *testing.T) {
 	t.Parallel()
 	w := crew(t, []hand{{active: 1}, {}, {}})
