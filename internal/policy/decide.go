@@ -43,6 +43,8 @@ type Signals struct {
 	Held    Count // Due messages that workers have fetched and not started or not acknowledged.
 
 	Drained Drained
+	// Overlap says that another is about to resume the drained workers, or to let them go: only new ones are certain.
+	Overlap bool
 	// Stuck says that messages wait although no worker has anything to do (they fetch nothing without having been drained), or
 	// although some were not heard from long after their start.
 	Stuck   bool
@@ -106,7 +108,7 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 	if s.Paused {
 		d.Reasons = []Reason{ReasonPaused}
 		// Whoever pauses the scaling wants the workers that run to work.
-		if n := min(s.Drained.Tasks, s.Desired); n > 0 {
+		if n := min(s.Drained.Tasks, s.Desired); n > 0 && !s.Overlap {
 			d.Action, d.Resume, d.Reasons = ScaleOut, n, append(d.Reasons, ReasonResume)
 		}
 		return d
@@ -217,23 +219,30 @@ func steady(why []Reason) []Reason {
 // are started; and if max allows no more, the drained ones that are still busy have to do.
 func fill(d *Decision, s Signals, l Limits, lacking int, why []Reason) {
 	staying := min(s.Drained.Tasks, s.Desired) // More than are to run are on their way out.
-	d.Resume = min(lacking, s.Drained.Idle, staying)
+	idle := s.Drained.Idle
+	if s.Overlap {
+		staying, idle = 0, 0
+	}
+	d.Resume = min(lacking, idle, staying)
 	room := max(0, l.Max-s.Desired)
 	start := min(lacking-d.Resume, room)
 	if lacking > d.Resume+start {
 		d.Resume = staying // All of them: nobody knows which of the busy ones will be able to fetch first.
 	}
-	if d.Resume == 0 && start == 0 {
+	switch {
+	case d.Resume > 0:
+		why = append(slices.Clone(why), ReasonResume)
+	case start == 0 && s.Overlap && s.Drained.Tasks > 0:
+		d.Reasons = append(slices.Clone(why), ReasonOverlap)
+		return
+	case start == 0 && slices.Contains(why, ReasonMax):
+		d.Reasons = steady(why)
+		return
+	case start == 0:
 		d.Reasons = append(steady(why), ReasonMax)
-		if slices.Contains(why, ReasonMax) {
-			d.Reasons = steady(why)
-		}
 		return
 	}
 	d.Action, d.Desired, d.Reasons = ScaleOut, s.Desired+start, why
-	if d.Resume > 0 {
-		d.Reasons = append(slices.Clone(why), ReasonResume)
-	}
 }
 
 // lower asks everything that may hold a scale-in back. All that do are named, in order; if none does, the target is a

@@ -399,13 +399,36 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			"an idle drained worker more than are to run is on its way out: the others are enough",
-			func(s *Signals, _ *Limits) { s.Active, s.Drained, s.Tasks.Live = Known(11), Drained{Tasks: 1, Idle: 1}, 3 },
+			func(s *Signals, _ *Limits) {
+				s.Active, s.Drained, s.Tasks.Live = Known(11), Drained{Tasks: 1, Idle: 1}, 3
+			},
 			Decision{Hold, 2, 2, 2, []Reason{ReasonSteady}, 0},
 		},
 		{
 			"so it is, and the others are not enough: it is better than a new one",
-			func(s *Signals, _ *Limits) { s.Active, s.Drained, s.Tasks.Live = Known(21), Drained{Tasks: 1, Idle: 1}, 3 },
+			func(s *Signals, _ *Limits) {
+				s.Active, s.Drained, s.Tasks.Live = Known(21), Drained{Tasks: 1, Idle: 1}, 3
+			},
 			Decision{ScaleOut, 2, 3, 3, []Reason{ReasonBacklog, ReasonResume}, 1},
+		},
+		{
+			"another is about to resume the drained ones, or to let them go: new ones come",
+			func(s *Signals, _ *Limits) {
+				s.Overlap, s.Backlog, s.Drained = true, Known(11), Drained{Tasks: 2, Idle: 1, Executing: 1}
+			},
+			Decision{ScaleOut, 2, 4, 2, []Reason{ReasonBacklog}, 0},
+		},
+		{
+			"so it is, and max allows no new ones",
+			func(s *Signals, l *Limits) {
+				s.Overlap, s.Backlog, s.Drained, l.Max = true, Known(11), Drained{Tasks: 2, Idle: 2}, 2
+			},
+			Decision{Hold, 2, 2, 2, []Reason{ReasonBacklog, ReasonOverlap}, 0},
+		},
+		{
+			"so it is, in a pause",
+			func(s *Signals, _ *Limits) { s.Overlap, s.Paused, s.Drained = true, true, Drained{Tasks: 2, Idle: 2} },
+			Decision{Hold, 2, 2, 0, []Reason{ReasonPaused}, 0},
 		},
 
 		// Workers that have nothing to do while messages wait.

@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"sluice/internal/policy"
@@ -36,8 +37,8 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 		return Change{}, o.serviceErr
 	}
 	decision, sig, limits := o.decide(s.Now(), d.ScaleTo)
-	if decision.Resume > 0 {
-		held, free, _ := s.lock(ctx, d.Target)
+	if decision.Resume > 0 || slices.Contains(decision.Reasons, policy.ReasonBlocked) {
+		held, free, err := s.lock(ctx, d.Target)
 		defer held.unlock(ctx)
 		if free {
 			// What was seen before the lock was ours may be about workers that have been let go since.
@@ -47,10 +48,11 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 			}
 			decision, sig, limits = o.decide(s.Now(), d.ScaleTo)
 		} else {
-			// They are about to be let go, or to be resumed by whoever drains them: only new ones are certain.
-			sig.Drained.Idle = 0
+			sig.Overlap = true
+			if err == nil {
+				sig.Tasks.Protected = 0 // Whoever has the lock protects them, and sees to a count that ECS cannot reach.
+			}
 			decision = policy.Decide(sig, limits, s.Now())
-			decision.Resume = 0
 		}
 	}
 	s.record(ctx, "scale_out", o, sig, decision)
