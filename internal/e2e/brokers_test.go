@@ -74,7 +74,7 @@ func TestBadBrokers(t *testing.T) {
 		names = append(names, r.name)
 		_, _ = fmt.Fprintf(&brokers, "  - {name: %s, url: %q}\n", r.name, r.url)
 		_, _ = fmt.Fprintf(&targets, "  - {name: %s, broker: %[1]s, cluster: media, service: %[1]s, queues: [queue], max: 3, settle: 1s, grace: 0s%s}\n", r.name, idle)
-		_, _ = fmt.Fprintf(&services, "    - {cluster: media, service: %s, command: [none], start_delay: 10m}\n", r.name)
+		_, _ = fmt.Fprintf(&services, "    - {cluster: media, service: %s, command: [sleep, \"1000\"], start_delay: 10ms}\n", r.name)
 		if r.prepare != nil {
 			if err := r.prepare(newBroker(t, r.url)); err != nil {
 				t.Fatalf("%s: %v", r.name, err)
@@ -83,6 +83,9 @@ func TestBadBrokers(t *testing.T) {
 	}
 	c := start(t, fmt.Sprintf("version: 1\nbrokers:\n%stargets:\n%slocal:\n  redis: none\n  services:\n%s", &brokers, &targets, &services), local.Options{})
 	c.setDesireds(1, names...)
+	for _, name := range names {
+		c.awaitCounts(name, 1, 1) // One on its way up would hold its scale-in.
+	}
 
 	// One look at all of them, bounded by the slowest.
 	began := time.Now()

@@ -14,14 +14,14 @@ import (
 	"sluice/internal/local/ecs"
 )
 
-// several is a configuration with a target for each service of that name. Their tasks take long to start, and nobody asks
+// several is a configuration with a target for each service of that name. Their tasks take so long to start, and nobody asks
 // them. One service, missing, does not exist.
-func several(services ...string) string {
+func several(delay string, services ...string) string {
 	var targets, list strings.Builder
 	for _, s := range services {
 		targets.WriteString("  - {name: " + s + ", cluster: media, service: " + s + ", queues: [" + s + "], max: 3, settle: 1s, grace: 0s" + idle + "}\n")
 		if s != "missing" {
-			list.WriteString("    - {cluster: media, service: " + s + ", command: [sleep, \"1000\"], start_delay: 10m}\n")
+			list.WriteString("    - {cluster: media, service: " + s + ", command: [sleep, \"1000\"], start_delay: " + delay + "}\n")
 		}
 	}
 	return "version: 1\nbrokers: [{name: redis, url_env: REDIS_URL}]\ntargets:\n" + targets.String() + "local:\n  services:\n" + list.String()
@@ -34,7 +34,7 @@ func TestBadServices(t *testing.T) {
 	// The clock of ECS is the test's: it brings tasks up, and leaves others on their way up or down.
 	var behind atomic.Int64
 	behind.Store(int64(11 * time.Minute))
-	c := start(t, several(names...), local.Options{ECS: ecs.Options{
+	c := start(t, several("10m", names...), local.Options{ECS: ecs.Options{
 		Now: func() time.Time { return time.Now().Add(-time.Duration(behind.Load())) }, Deprovisioning: time.Hour,
 	}})
 	ctx, api := t.Context(), c.client()
@@ -123,8 +123,9 @@ func TestBadFleet(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := start(t, several("video"), local.Options{})
+			c := start(t, several("10ms", "video"), local.Options{})
 			c.setDesired("video", 1)
+			c.awaitCounts("video", 1, 1) // One on its way up would hold the scale-in.
 			c.ECS().Fail(tt.op, tt.times, tt.fault)
 			s := c.sweep()
 			got := s.Results["video"]
@@ -142,6 +143,7 @@ func TestBadFleet(t *testing.T) {
 			// Afterwards all is well again, in the same instances.
 			c.ECS().Fail(tt.op, 0, ecs.Fault{})
 			c.setDesired("video", 1)
+			c.awaitCounts("video", 1, 1)
 			if s := c.sweep(); s.Results["video"] != (result{Target: "video", Outcome: "scaled in"}) {
 				t.Errorf("the next sweep: %+v", s.Execution)
 			}
@@ -157,7 +159,7 @@ func TestBadFleet(t *testing.T) {
 // TestFleetErrorsByName is what a scale-out ends with, which the state machine's Retry goes by.
 func TestFleetErrorsByName(t *testing.T) {
 	t.Parallel()
-	c := start(t, several("video"), local.Options{})
+	c := start(t, several("10ms", "video"), local.Options{})
 	good := func(what string) {
 		t.Helper()
 		if f := c.invoke(local.ScaleOut, `{"target": "video"}`, &struct{}{}); f.ErrorType != "" {

@@ -76,11 +76,12 @@ func TestBadWorkers(t *testing.T) {
 		t.Errorf("with nothing to do, to be let go (-want +got):\n%s", diff)
 	}
 
-	// One name twice: what one of them does is not taken for what both do, nor for nothing.
+	// One name twice: what one of them does is not taken for what both do, nor for nothing. There is one too many, but nobody
+	// can tell which: the closer look of a sweep will find that.
 	twins := at["twins"]
 	twins.send(1, "hold", "gate", "twins", nil)
 	twins.awaitStarted(1)
-	expect("one of two works", "twins", "hold work", "1", "0")
+	expect("one of two works", "twins", "candidate surplus settle", "1", "0")
 
 	// A set in a pickled argument cannot be written into a reply in JSON. A worker that is asked in the wrong way for what
 	// it holds never answers again.
@@ -100,8 +101,13 @@ func TestBadWorkers(t *testing.T) {
 	for range 2 {
 		expect("the worker stands still", "silent", "hold steady", "1", "0")
 	}
-	if s := c.sweep(); s.Results["pickle"].Outcome != "scaled in" || len(s.Results) != 1 || c.service("silent").Desired != 1 || c.service("none").Desired != 1 || c.service("twins").Desired != 2 {
-		t.Errorf("a sweep while others stand still, work or are not there: %+v", s.Execution)
+	s := c.sweep()
+	results := map[string]result{"pickle": {Target: "pickle", Outcome: "scaled in"}, "twins": {Target: "twins", Outcome: "dropped"}}
+	if diff := cmp.Diff(results, s.Results); diff != "" || c.service("silent").Desired != 1 || c.service("none").Desired != 1 || c.service("twins").Desired != 2 {
+		t.Errorf("a sweep while others stand still, work or are not there (-want +got):\n%s\n%+v", diff, s.Execution)
+	}
+	if d := decided(s.last(t, "twins")); d != "hold untold" {
+		t.Errorf("a sweep while one of two works: %s", d)
 	}
 	// It goes on, and answers all that it was asked meanwhile, late. Nobody waits for that any more, and it is taken for no
 	// other answer.
@@ -118,7 +124,7 @@ func TestBadWorkers(t *testing.T) {
 
 	twins.open("gate", 1)
 	twins.awaitEnded()
-	s := c.sweep()
+	s = c.sweep()
 	if s.Status != asl.Succeeded {
 		t.Errorf("the last sweep: %+v", s.Execution)
 	}
