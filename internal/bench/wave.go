@@ -60,15 +60,16 @@ func waves(ctx context.Context, l *lab) ([]row, error) {
 	}
 	scaled := t.scaledIn()
 	what := fmt.Sprintf("one sweep, %d targets scaled in at once, %d -> %d each", waveWidth, waveFrom, waveTo)
+	// When a call comes, and whether it is refused, depends on the machine and on chance: these bounds fail no run.
 	rows := []row{
 		measured(what, "s", []float64{took}),
-		measured("  left to the next sweep", "targets", []float64{float64(waveWidth - scaled)}).counted(0),
-		measured("  invocations that the state machine repeated", "times", []float64{float64(retried)}),
+		measured("  left to the next sweep", "targets", []float64{float64(waveWidth - scaled)}).timed(0),
+		measured("  invocations that the state machine repeated", "times", []float64{float64(retried)}).timed(0),
 	}
 	for _, b := range buckets {
 		all, refused := float64(b.sum(gate.all)), float64(b.sum(gate.refused))
 		rows = append(rows, measured("  "+b.String(), "calls", []float64{all}),
-			measured("    of them refused, and tried again", "calls", []float64{refused}))
+			measured("    of them refused, and tried again", "calls", []float64{refused}).timed(0))
 	}
 	return rows, nil
 }
