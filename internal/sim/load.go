@@ -29,7 +29,7 @@ func drawLoad(d draw, p *plan, i, room int) []sendPlan {
 		case d.chance(0.06):
 			s.Task.Retries, s.Task.RetryIn = d.count(1, 2), d.spread(5*time.Second, 3*time.Minute)
 		}
-		if t.Worker.Rates != nil && d.chance(0.15) {
+		if t.Worker.Rates != nil && d.chance(0.4) {
 			s.Task.Name = "limited"
 		}
 		if d.chance(events) {

@@ -170,7 +170,7 @@ func drawTarget(d draw, i, at int) targetPlan {
 	if t.Worker.Pool == broker.Solo {
 		t.Worker.Concurrency = 1
 	}
-	if d.chance(0.1) {
+	if d.chance(0.25) {
 		t.Worker.Rates = map[string]time.Duration{"limited": d.between(5*time.Second, 40*time.Second)}
 	}
 	return t
