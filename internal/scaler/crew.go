@@ -47,6 +47,7 @@ func (o *observation) matchWorkers(f Fleet) {
 		}
 	}
 	o.view.stopping[o.target.Name] = len(stopping)
+	o.view.named = o.view.named || len(o.match) > 0
 	for _, n := range o.view.drained() {
 		id := o.match[n.Name]
 		if id != "" {
@@ -174,9 +175,10 @@ func (v *brokerView) claim(target string, n policy.Node) {
 	v.missing[target] = max(0, v.missing[target]-n.Answers)
 }
 
-// claimRest gives the drained workers whose names tell nothing to the target, if no other shares the broker, it misses as many,
-// and it is known that none of its tasks is being stopped: that worker, too, would answer for a moment. With several targets
-// it would be a guess, and a worker that is made to fetch what is not meant for it throws it away.
+// claimRest gives the drained workers whose names tell nothing to the target, if no other shares the broker, it misses as many, no
+// worker's name tells one of its tasks, and it is known that none of these is being stopped: that worker, too, would answer for
+// a moment. In any other case it would be a guess: it may be another target's, or of a service that is not Sluice's, and a worker
+// that is made to fetch what is not meant for it throws it away.
 func (v *brokerView) claimRest() {
 	if len(v.targets) != 1 {
 		return
@@ -191,7 +193,7 @@ func (v *brokerView) claimRest() {
 		}
 	}
 	stopping, known := v.stopping[target]
-	if answers > v.missing[target] || !known || stopping > 0 {
+	if answers > v.missing[target] || !known || stopping > 0 || v.named {
 		return
 	}
 	for _, n := range rest {

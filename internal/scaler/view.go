@@ -33,6 +33,8 @@ type brokerView struct {
 	// its tasks have been looked at.
 	placed   map[string]bool
 	stopping map[string]int
+	// named says that some worker's name tells the task of a target in which it runs.
+	named bool
 	// rescuer is the target that brings a worker up for messages that nobody holds any more; "" if none can.
 	rescuer string
 }
