@@ -278,7 +278,7 @@ func (s *Scaler) consume(ctx context.Context, t Target, nodes []policy.Node) err
 			return err
 		}
 		deaf = slices.DeleteFunc(deaf, func(d policy.Node) bool {
-			return slices.ContainsFunc(look.Nodes, func(n policy.Node) bool { return n.Name == d.Name && len(n.Queues) > 0 })
+			return slices.ContainsFunc(look.Nodes, func(n policy.Node) bool { return n.Name == d.Name && fetches(n, d.Queues) })
 		})
 		if len(deaf) == 0 || s.Now().After(deadline) {
 			break
@@ -291,6 +291,11 @@ func (s *Scaler) consume(ctx context.Context, t Target, nodes []policy.Node) err
 		s.Log.WarnContext(ctx, "worker does not fetch again", "target", t.Name, "node", n.Name)
 	}
 	return nil
+}
+
+// fetches says whether the worker fetches from all of the queues.
+func fetches(n policy.Node, queues []string) bool {
+	return !slices.ContainsFunc(queues, func(q string) bool { return !slices.Contains(n.Queues, q) })
 }
 
 // queues are all that the victims fetched from: what they hold may be of any of them.

@@ -1,0 +1,193 @@
+package scaler
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/policy"
+)
+
+// once has something happen before the n-th call that begins so, from now on.
+func (w *world) once(n int, call string, do func()) {
+	w.before = func(_ int, c string) {
+		if strings.HasPrefix(c, call) {
+			if n--; n == 0 {
+				w.before = nil
+				do()
+			}
+		}
+	}
+}
+
+func (w *world) protect(task string, d time.Duration) {
+	w.fleet.change("worker-svc", task, func(t *policy.Task) { t.ProtectedUntil = w.now.Add(d) })
+}
+
+// TestProtectionOfOursIsEndedByTheApplication has an application that ends the protection of each task when it has done with a
+// message, without asking whose protection it is: ECS could stop that task, too.
+func TestProtectionOfOursIsEndedByTheApplication(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}, {active: 1}}, oneByOne, keep(2))
+	w.once(2, "lock", func() { w.protect("worker2", 0) })
+	change, err := w.letGo(t)
+	if err != nil || change.Status != "draining" || !slices.Equal(change.Reasons, []policy.Reason{policy.ReasonProtected}) || w.desired("worker") != 3 {
+		t.Errorf("%+v, %v, count %d, stopped %v", change, err, w.desired("worker"), w.fleet.stopped)
+	}
+}
+
+// TestTheApplicationProtectsWhileOthersDrain has it protect a task after the scale-in has begun: that is its own, too.
+func TestTheApplicationProtectsWhileOthersDrain(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}, {}}, oneByOne, keep(2))
+	w.once(2, "look", func() { w.protect("worker2", 2*time.Hour) })
+	want := start.Add(2 * time.Hour)
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" {
+		t.Errorf("%+v, %v", change, err)
+	}
+	for _, task := range w.fleet.tasks["worker-svc"] {
+		if task.ID == "worker2" && !task.ProtectedUntil.Equal(want) {
+			t.Errorf("the application's protection until %v is now until %v; calls %v", want, task.ProtectedUntil, w.calls)
+		}
+	}
+}
+
+// TestANewcomerIsNotStoppedWithTheRest has ECS start one more task, as it does where it evens out zones, while all others are drained
+// to let them go. No grace keeps it.
+func TestANewcomerIsNotStoppedWithTheRest(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"celery@new", "celery@somewhere"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, []hand{{}, {}}, oneByOne, func(o *Options) { o.Targets[0].Limits.Grace = 0 })
+			if name == "celery@somewhere" {
+				for i := range 2 {
+					w.fleet.tasks["worker-svc"][i].ID = fmt.Sprint("task", i)
+				}
+			}
+			w.once(2, "lock", func() {
+				w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{ID: "new", State: policy.TaskRunning, CreatedAt: w.now, StartedAt: w.now})
+				w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: name, Answers: 1, Queues: []string{"celery"}, Active: policy.Known(0)})
+				w.broker.look.Listeners.N++
+			})
+			change, err := w.letGo(t)
+			if err != nil || change.Status != "resumed" || w.desired("worker") != 2 {
+				t.Errorf("%+v, %v, count %d, stopped %v", change, err, w.desired("worker"), w.fleet.stopped)
+			}
+		})
+	}
+}
+
+// TestAnEventLeavesAScaleInAlone has an event, and a sweep, come while ECS has the new count and has stopped nobody yet. There are
+// workers enough; the count must not be raised again for those that are on their way out.
+func TestAnEventLeavesAScaleInAlone(t *testing.T) {
+	t.Parallel()
+	for name, meanwhile := range map[string]func(w *world) (Change, error){
+		"event": func(w *world) (Change, error) {
+			return w.ScaleOut(t.Context(), Demand{Target: w.Targets[0], ScaleTo: 1})
+		},
+		"sweep": func(w *world) (Change, error) {
+			return w.ScaleOut(t.Context(), Demand{Target: w.Targets[0], Direct: true})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, []hand{{}, {active: 1}, {active: 1}}, oneByOne, keep(2))
+			w.fleet.idles = true
+			var got Change
+			var gotErr error
+			w.once(1, "set desired", func() {
+				w.once(1, "tasks", func() {
+					got, gotErr = meanwhile(w)
+					w.fleet.stopExcess("worker-svc")
+				})
+			})
+			change, err := w.letGo(t)
+			if gotErr != nil || got.Status != "unchanged" {
+				t.Errorf("meanwhile %+v, %v", got, gotErr)
+			}
+			if err != nil || change.Status != "scaled in" || w.desired("worker") != 2 || !slices.Equal(w.fleet.stopped, []string{"worker0"}) {
+				t.Errorf("%+v, %v, count %d, stopped %v", change, err, w.desired("worker"), w.fleet.stopped)
+			}
+		})
+	}
+}
+
+// TestAStrangersWorkerIsLeftDrained has a drained worker of somebody else's service on the same broker, and a task of ours that is not
+// heard from. Where names tell our tasks it is none of ours: it would throw away what it is made to fetch.
+func TestAStrangersWorkerIsLeftDrained(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}}, oneByOne)
+	w.broker.change("celery@worker1", func(n *policy.Node) { n.Name, n.Queues = "celery@ip-10-9-9-9", nil })
+	w.setBacklog("celery", 15)
+	if change, err := w.ScaleOut(t.Context(), Demand{Target: w.Targets[0], Direct: true}); err != nil {
+		t.Errorf("%+v, %v", change, err)
+	}
+	if calls := w.made("consume"); len(calls) > 0 {
+		t.Errorf("calls: %v", calls)
+	}
+}
+
+// TestWhoIsStoppedByOthersIsNotResumed has the task of a drained worker be told to stop, by a deployment or for want of capacity,
+// when work comes.
+func TestWhoIsStoppedByOthersIsNotResumed(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}, {}}, oneByOne)
+	w.once(2, "lock", func() {
+		w.fleet.change("worker-svc", "worker1", func(t *policy.Task) { t.State = policy.TaskStopping })
+		w.setBacklog("celery", 25)
+	})
+	change, err := w.letGo(t)
+	if err != nil || change.Status != "resumed" {
+		t.Errorf("%+v, %v", change, err)
+	}
+	if diff := cmp.Diff([]string{"consume worker0 worker2"}, w.made("consume")); diff != "" {
+		t.Errorf("who fetches again (-want +got):\n%s", diff)
+	}
+}
+
+// TestNothingIsLeftProtectedWhenResumingFails pauses the service at the last look, and then loses the broker.
+func TestNothingIsLeftProtectedWhenResumingFails(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}, {}}, oneByOne, keep(1))
+	w.once(2, "lock", func() {
+		w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{tagPaused: "true"} })
+		w.once(1, "consume", func() { w.broker.err = broken(policy.BrokerUnavailable, "refused") })
+	})
+	if change, err := w.letGo(t); kindOf(err) != policy.BrokerUnavailable {
+		t.Errorf("%+v, %v", change, err)
+	}
+	for _, task := range w.fleet.tasks["worker-svc"] {
+		if !task.ProtectedUntil.IsZero() {
+			t.Errorf("task %s is left protected", task.ID)
+		}
+	}
+}
+
+// TestAWorkerFetchesAgainFromAllItsQueues has one that obeys for one of its two queues at first.
+func TestAWorkerFetchesAgainFromAllItsQueues(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, oneByOne, func(o *Options) { o.Targets[0].Queues = []string{"a", "b"} })
+	w.broker.look = emptyLook("a", "b")
+	w.run("worker", 1, "a", "b")
+	w.broker.setQueues("celery@worker0", nil)
+	w.setBacklog("b", 1)
+	heard := 0
+	w.broker.onLook = func() {
+		if len(w.made("consume")) == 1 {
+			if heard++; heard == 1 {
+				w.broker.setQueues("celery@worker0", []string{"a"})
+			}
+		}
+	}
+	if change, err := w.ScaleOut(t.Context(), Demand{Target: w.Targets[0], Direct: true}); err != nil || change.Status != "resumed" {
+		t.Errorf("%+v, %v", change, err)
+	}
+	if n := len(w.made("consume")); n != 2 {
+		t.Errorf("told %d times, want 2", n)
+	}
+}
