@@ -119,6 +119,24 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestFaults: every kind of fault comes up, and all that is decided by chance is in what is printed.
+func TestFaults(t *testing.T) {
+	shown := map[kind]map[string]bool{}
+	for i := range 400 {
+		for _, f := range newPlan(3, i).faults {
+			if shown[f.kind] == nil {
+				shown[f.kind] = map[string]bool{}
+			}
+			shown[f.kind][f.String()] = true
+		}
+	}
+	for _, k := range faultsOn {
+		if len(shown[k.kind]) < 10 {
+			t.Errorf("%s comes up in %d ways in 400 rounds", k.kind, len(shown[k.kind]))
+		}
+	}
+}
+
 // TestFunctionsOf: a fault that waits for a call of a function knows the states that call it.
 func TestFunctionsOf(t *testing.T) {
 	got := map[string]string{}

@@ -25,6 +25,7 @@ const (
 	dropEvents    kind = "events dropped"
 	moreSweeps    kind = "sweeps overlap" // Some at once, besides the schedule.
 	failECS       kind = "ECS fails"      // Calls are late, or err, or take effect and err all the same.
+	ambush        kind = "ambush"         // Work comes at some instant of a scale-in, at worst while ECS is slow to lower the count.
 	deploy        kind = "deployment"
 )
 
@@ -47,6 +48,8 @@ var faultsOn = []struct {
 	{doubleEvents, 2},
 	{dropEvents, 2},
 	{moreSweeps, 4},
+	{failECS, 3},
+	{ambush, 4},
 	{deploy, 1},
 }
 
@@ -58,17 +61,20 @@ type fault struct {
 	function string        // Of a function that is killed or stalled.
 	call     ecs.Fault     // Of ECS: how it goes wrong.
 	op       string        // Of ECS: which.
+	jobs     []job         // Of an ambush.
+	late     bool          // An ambush comes when the count is about to be changed, which then takes as long as it lasts.
 	after    time.Duration // From its call by a sweep.
 	number   int           // Of events or sweeps; of the worker, by age, modulo how many there are.
 }
 
-// newFaults makes two to six faults, in the order of their times.
+// newFaults makes three to seven faults, in the order of their times. One at least is an ambush: it is what a scaler that looks
+// and then acts falls into.
 func newFaults(r *rand.Rand, window time.Duration) []fault {
 	total := 0
 	for _, k := range faultsOn {
 		total += k.weight
 	}
-	faults := make([]fault, 2+r.IntN(5))
+	faults := make([]fault, 3+r.IntN(5))
 	for i := range faults {
 		f := &faults[i]
 		n := r.IntN(total)
@@ -78,6 +84,9 @@ func newFaults(r *rand.Rand, window time.Duration) []fault {
 				break
 			}
 			n -= k.weight
+		}
+		if i == 0 {
+			f.kind = ambush
 		}
 		f.at = between(r, 2*time.Second, window)
 		switch f.kind {
@@ -93,6 +102,13 @@ func newFaults(r *rand.Rand, window time.Duration) []fault {
 			f.lasts = between(r, 200*time.Millisecond, 3*time.Second)
 		case doubleEvents, dropEvents, moreSweeps:
 			f.number = 1 + r.IntN(3)
+		case ambush:
+			f.late, f.after, f.lasts = i == 0 || r.IntN(2) == 0, between(r, 0, 6*time.Second), between(r, time.Second, 4*time.Second)
+			s := &sender{r: r}
+			f.jobs = pick(r, s.some(1+r.IntN(3), 2, longest.Seconds()), s.some(5+r.IntN(10), 0.1, 3))
+			for j := range f.jobs {
+				f.jobs[j].id = fmt.Sprintf("ambush%d-%d", i, j)
+			}
 		case failECS:
 			f.number = 1 + r.IntN(3)
 			f.op = pick(r, "UpdateService", "UpdateService", "UpdateTaskProtection", "DescribeTasks", "DescribeServices")
@@ -123,6 +139,11 @@ func (f fault) String() string {
 		text = fmt.Sprintf("%s stalled for %.1f s, %.1f s after a call from %.1f s on", f.function, f.lasts.Seconds(), f.after.Seconds(), f.at.Seconds())
 	case stopWorker, stopRedis, restartRedis:
 		text += fmt.Sprintf(" for %.1f s", f.lasts.Seconds())
+	case ambush:
+		text = fmt.Sprintf("%d messages %.1f s after a call of scalein from %.1f s on", len(f.jobs), f.after.Seconds(), f.at.Seconds())
+		if f.late {
+			text = fmt.Sprintf("%d messages as ECS takes %.1f s to change the count, from %.1f s on", len(f.jobs), f.lasts.Seconds(), f.at.Seconds())
+		}
 	case failECS:
 		text = fmt.Sprintf("%d calls of %s from %.1f s on ", f.number, f.op, f.at.Seconds())
 		switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 
+	"sluice/internal/local"
 	"sluice/internal/local/ecs"
 )
 
@@ -33,6 +34,8 @@ func (w *world) inject(ctx context.Context, f fault) error {
 		return w.strikeFunction(ctx, f)
 	case killWorker, killChild, stopWorker:
 		return w.strikeWorker(ctx, f)
+	case ambush:
+		return w.ambush(ctx, f)
 	case stopRedis:
 		err := w.redis.freeze(ctx, f.lasts)
 		w.did(f.kind, "", from, f.String())
@@ -70,6 +73,37 @@ func (w *world) inject(ctx context.Context, f fault) error {
 
 // patience is how long a fault waits for somebody to whom it can be done.
 const patience = 15 * time.Second
+
+// ambush sends work at an instant of a scale-in.
+func (w *world) ambush(ctx context.Context, f fault) error {
+	select {
+	case <-w.witness.nextCall(local.ScaleIn):
+	case <-time.After(patience):
+		return nil // There is no scale-in.
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	from := time.Now()
+	if f.late {
+		const op = "UpdateService"
+		model := w.cloud.ECS()
+		before := model.Calls()[op]
+		model.Fail(op, 1, ecs.Fault{Delay: f.lasts})
+		for deadline := time.Now().Add(2 * patience); model.Calls()[op] == before; pause(ctx, 5*time.Millisecond) {
+			if time.Now().After(deadline) || ctx.Err() != nil {
+				model.Fail(op, 0, ecs.Fault{})
+				return ctx.Err()
+			}
+		}
+	} else {
+		pause(ctx, f.after)
+	}
+	if err := w.producer.send(f.jobs); err != nil {
+		return err
+	}
+	w.did(f.kind, "", from, f.String())
+	return nil
+}
 
 // strikeFunction kills or stalls the processes of a function, some time after a sweep has next called it.
 func (w *world) strikeFunction(ctx context.Context, f fault) error {

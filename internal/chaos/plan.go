@@ -97,11 +97,14 @@ func newRand(seed uint64, number int) *rand.Rand { return rand.New(rand.NewPCG(s
 // pick returns one of the values by chance.
 func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
 
-// jobs is how many messages the round sends.
+// jobs is how many messages the round sends at most: an ambush needs a scale-in.
 func (p plan) jobs() int {
 	n := 0
 	for _, b := range p.batches {
 		n += len(b.jobs)
+	}
+	for _, f := range p.faults {
+		n += len(f.jobs)
 	}
 	return n
 }

@@ -8,15 +8,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 
 	"sluice/internal/testenv"
 )
 
 // producer is the process that sends the messages, with the round's version of Celery.
 type producer struct {
-	cmd   *exec.Cmd
+	cmd *exec.Cmd
+	log *os.File
+
+	mu    sync.Mutex
 	stdin io.WriteCloser
-	log   *os.File
 }
 
 func startProducer(python, app, dir string, env []string) (*producer, error) {
@@ -40,6 +43,8 @@ func startProducer(python, app, dir string, env []string) (*producer, error) {
 
 // send has the jobs sent. It returns before they are.
 func (p *producer) send(jobs []job) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, j := range jobs {
 		args := []any{j.seconds}
 		if j.retries > 0 {

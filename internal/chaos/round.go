@@ -100,10 +100,10 @@ func (w *world) live(ctx context.Context, a arm) error {
 			say()
 		}
 	}
+	wg.Wait() // Some of the faults send, too.
 	if ctx.Err() == nil {
 		fail(w.producer.finish(ctx))
 	}
-	wg.Wait()
 	return errors.Join(errs...)
 }
 
