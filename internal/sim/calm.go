@@ -45,6 +45,9 @@ func (j *judge) live(t *target) {
 	need := min((work+t.plan.MessagesPerWorker-1)/t.plan.MessagesPerWorker, f.max)
 	if !t.plan.mappable() {
 		need = min(need, 1) // Whether each of several workers of one name fetches cannot be seen.
+		if j.shared(t) {
+			need = 0
+		}
 	}
 	t.state.short = j.since(t.state.short, backlog > 0 && up < need && !f.paused)
 	if t.state.short.IsZero() {
@@ -55,6 +58,12 @@ func (j *judge) live(t *target) {
 			"%d messages have waited for workers of %s for over %v: %d fetch, %d are asked for by the work, the count is %d",
 			backlog, t.plan.Name, bound, up, need, t.desired)
 	}
+}
+
+// shared says whether the target shares its broker. If its workers' names tell nothing, then nobody knows whose they are once they have
+// no queues, as after a function that died half-way or a reconnect: that is a limit, which the README states.
+func (j *judge) shared(t *target) bool {
+	return slices.ContainsFunc(j.w.targets, func(o *target) bool { return o != t && o.broker == t.broker })
 }
 
 // fetches says whether the worker fetches from one of the queues.
@@ -110,8 +119,12 @@ func (j *judge) frugal(t *target) {
 			continue
 		}
 		// A neighbour's silent worker may be anybody's; and workers that all bear one name cannot be told apart at all.
-		alike := o != t && o.plan.Naming == allSame && t.plan.Naming == allSame
-		idle = idle && len(o.left()) == 0 && !o.plan.Worker.NoControl && !alike
+		idle = idle && len(o.left()) == 0 && !o.plan.Worker.NoControl
+	}
+	idle = idle && (t.plan.mappable() || !j.shared(t))
+	for _, k := range t.live {
+		// A function that died may leave its own, until it expires.
+		idle = idle && !j.protection[k.id].until.After(j.w.loop.now)
 	}
 	if t.desired != t.state.count {
 		t.state.idle, t.state.count = time.Time{}, t.desired

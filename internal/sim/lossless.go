@@ -31,18 +31,32 @@ func (j *judge) stops(k *task, reason string) {
 	}
 }
 
-// possessions tells what a worker has.
-func (j *judge) possessions(k *task) string {
+// possessions notes what a worker has that is told to stop, in words as well. It does not count a second execution of a message
+// that was restored behind another worker's back, past the visibility timeout, and that the other has begun before: nobody can see
+// it, in no key and in no answer, and nothing is lost with it.
+func (j *judge) possessions(k *task) {
 	var b strings.Builder
 	for id := range broker.ID(k.target.broker.Sent()) {
 		r := k.target.broker.Record(id)
 		at := slices.IndexFunc(r.Deliveries, func(d broker.Delivery) bool {
-			return d.Worker == k.worker && d.Acked.IsZero() && d.Back.IsZero() && d.Ended.IsZero()
+			return d.Worker == k.worker && d.Back.IsZero() && d.Ended.IsZero()
 		})
 		if at < 0 {
 			continue
 		}
 		d := r.Deliveries[at]
+		if slices.ContainsFunc(r.Deliveries, func(o broker.Delivery) bool {
+			earlier := d.Started.IsZero() || o.Started.Before(d.Started)
+			return o.Worker != k.worker && o.Tag == d.Tag && !o.Started.IsZero() && earlier
+		}) {
+			j.w.tally.count("second executions stopped")
+			if d.Started.IsZero() {
+				k.held = max(0, k.held-1)
+			} else {
+				k.executing = max(0, k.executing-1)
+			}
+			continue
+		}
 		fmt.Fprintf(&b, "; message %d (%s) is %s, sent at %v, fetched at %v",
 			int(id), r.Task.Name, r.State, r.Sent.Sub(epoch), d.Fetched.Sub(epoch))
 		if !r.Task.ETA.IsZero() {
@@ -55,7 +69,7 @@ func (j *judge) possessions(k *task) string {
 			fmt.Fprintf(&b, ", retried %d times, each after %v", r.Retried, r.Task.RetryIn)
 		}
 	}
-	return b.String()
+	k.has = b.String()
 }
 
 // over judges the end of a worker: one that we made ECS stop has lost nothing on its way out.

@@ -256,7 +256,7 @@ func (p processOf) Terminate() {
 	p.k.executing, p.k.held = p.k.worker.Holding(horizon)
 	p.k.lost = len(p.k.target.broker.Lost())
 	if p.k.executing+p.k.held > 0 {
-		p.k.has = p.w.judge.possessions(p.k)
+		p.w.judge.possessions(p.k)
 	}
 	p.k.worker.Terminate()
 }

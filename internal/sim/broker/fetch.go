@@ -89,7 +89,7 @@ func (m *Model) popFrom(w *Worker, q *queue, step int) {
 	rec.listed--
 	rec.flying++
 	msg.place = nowhere
-	rec.deliveries = append(rec.deliveries, Delivery{Worker: w, Popped: m.now})
+	rec.deliveries = append(rec.deliveries, Delivery{Worker: w, Tag: msg.tag, Popped: m.now})
 	w.flight = &request{worker: w, msg: msg, way: len(rec.deliveries) - 1}
 	w.strayTo = time.Time{}
 	if i := slices.Index(w.consuming, q.name); i >= 0 && i < len(w.consuming)-1 {

@@ -26,6 +26,7 @@ func (s State) String() string {
 // Delivery is one way of a task to a worker. Times that have not come are zero.
 type Delivery struct {
 	Worker  *Worker
+	Tag     int       // Of the message: a restored one keeps it, a retry has another.
 	Popped  time.Time // Taken from its list.
 	Fetched time.Time // With the worker, and in unacked.
 	Started time.Time

@@ -110,18 +110,11 @@ func (c *Client) count(look *policy.Look, held []heldMessage, read bool, started
 	slices.SortFunc(held, func(a, b heldMessage) int {
 		return cmp.Or(a.fetched.Due.Compare(b.fetched.Due), cmp.Compare(a.fetched.Tag, b.fetched.Tag))
 	})
-	slices.SortFunc(held, func(a, b heldMessage) int {
-		return cmp.Or(a.fetched.Due.Compare(b.fetched.Due), cmp.Compare(a.fetched.Tag, b.fetched.Tag))
-	})
 	for _, h := range held {
-		if started[h.id] > 0 {
-			started[h.id]--
-			continue
-		}
 		f := h.fetched
 		q, asked := look.Queues[f.Queue]
 		switch {
-		case started[h.id] > 0:
+		case started[h.id] > 0 && !f.Due.After(look.At): // One that is not due yet is a retry: it does not execute.
 			started[h.id]--
 			continue
 		case f.Queue != "" && !asked:
@@ -152,7 +145,7 @@ func merge(answers []answer) (nodes []policy.Node, started map[ID]int) {
 	slices.SortStableFunc(answers, func(a, b answer) int { return cmp.Compare(a.name, b.name) })
 	for _, a := range answers {
 		for _, id := range a.open {
-			started[id]++
+			started[id] = 1 // However many workers execute it: they share one message.
 		}
 		n := a.node()
 		if last := len(nodes) - 1; last >= 0 && nodes[last].Name == n.Name {

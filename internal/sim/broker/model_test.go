@@ -74,7 +74,7 @@ func TestLedger(t *testing.T) {
 	r := w.m.Record(id)
 	d := r.Deliveries[0]
 	at := func(ms int) time.Time { return noon.Add(2*time.Second + time.Duration(ms)*time.Millisecond) }
-	want := broker.Delivery{Worker: worker, Popped: at(0), Fetched: at(1), Started: at(1), Acked: at(1), Ended: at(3001)}
+	want := broker.Delivery{Worker: worker, Tag: 1, Popped: at(0), Fetched: at(1), Started: at(1), Acked: at(1), Ended: at(3001)}
 	if r.State != broker.Done || d != want {
 		t.Errorf("%v, %+v, want %+v", r.State, d, want)
 	}
