@@ -20,8 +20,9 @@ type victim struct {
 	nodes   []policy.Node // Its workers, with the queues that they fetched from when the scale-in began.
 	zone    string
 	empties int // How often in a row all of its workers have been seen drained and with nothing active.
-	// suspects are the messages that were fetched, by whomever, when it was first seen drained: any of them may be its own. It can
-	// have none of those that were fetched later. nil: not seen drained yet.
+	drained int // How often in a row they have been seen without queues, whatever is active.
+	// suspects are the messages that were fetched, by whomever, when it had been seen drained: any of them may be its own. It can have
+	// none of those that were fetched later.
 	suspects map[string]bool
 	holds    bool // One of the suspects may still be in its hands.
 }
@@ -237,7 +238,7 @@ func (r *release) cancel(ctx context.Context) error {
 	var fetching []policy.Node
 	for _, v := range r.victims {
 		for _, n := range v.nodes {
-			if v.suspects == nil && len(n.Queues) > 0 {
+			if v.drained == 0 && len(n.Queues) > 0 {
 				fetching = append(fetching, n)
 			}
 		}
@@ -335,14 +336,16 @@ func (v *victim) watch(o observation) {
 		drained = drained && active.Known
 		busy = busy || active.N > 0
 	}
-	if drained && v.suspects == nil {
-		v.suspects = map[string]bool{}
+	if !drained {
+		v.drained, v.suspects = 0, nil // It fetches after all: a twin of its name, or one that has been restarted.
+	} else if v.drained++; v.drained <= 2 {
+		// Two looks, as each asks what is fetched before it asks who fetches: in between, it may have fetched one more.
+		if v.suspects == nil {
+			v.suspects = map[string]bool{}
+		}
 		for _, f := range o.view.look.Fetched {
 			v.suspects[f.Tag] = true
 		}
-	}
-	if !drained {
-		v.suspects = nil // It fetches after all: a twin of its name, or one that has been restarted.
 	}
 	if !drained || busy {
 		v.empties = 0

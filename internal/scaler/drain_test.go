@@ -286,7 +286,12 @@ func TestWhoMayHoldAMessageStays(t *testing.T) {
 		{"due, and another task's rate is limited", policy.Fetched{Task: "mail"}, false, 1, 0, "report", true, "scaled in"},
 		{"due, and its task's rate is limited", policy.Fetched{Task: "mail"}, false, 1, 0, "mail", true, "draining"},
 		{"of which the task cannot be read", policy.Fetched{}, false, 1, 0, "", true, "draining"},
-		{"fetched when they were drained already: it is another's", policy.Fetched{Task: "mail", Due: soon}, false, 3, 0, "", false, "scaled in"},
+		{
+			"fetched during the look that first saw them drained, which asks for messages first",
+			policy.Fetched{Task: "mail", Due: soon},
+			false, 3, 0, "", true, "draining",
+		},
+		{"fetched when they were drained already: it is another's", policy.Fetched{Task: "mail", Due: soon}, false, 4, 0, "", false, "scaled in"},
 		{"acknowledged while they are watched", policy.Fetched{Task: "mail", Due: soon}, false, 1, 3, "", false, "scaled in"},
 		{"beside others that cannot be read", policy.Fetched{Task: "mail", Due: later, Later: true}, true, 1, 0, "", true, "draining"},
 	}
