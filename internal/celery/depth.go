@@ -209,9 +209,9 @@ func (b *Broker) countHeld(look *policy.Look, unacked hash, due time.Time, start
 		f := policy.Fetched{Tag: e.tag, Task: h.name, Due: h.eta, Expired: e.expired, Later: waits}
 		q, asked := look.Queues[queue]
 		switch {
-		case err == nil && started[h.id] > 0:
+		case err == nil && started[h.id] > 0 && !h.eta.After(look.At):
 			started[h.id]--
-			continue
+			continue // Active. One whose ETA lies ahead is a retry of it.
 		case err == nil && certain && !asked:
 			continue // Another target's.
 		case err != nil || !certain:
