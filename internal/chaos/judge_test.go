@@ -367,6 +367,9 @@ func TestJudge(t *testing.T) {
 				v.sent = 1 // Some other one was.
 				r.verdict = v
 			}
+			if told := v.guilty(); (len(told) > 0) != c.fails {
+				t.Errorf("it tells the story of %v; want it to tell one: %t", told, c.fails)
+			}
 			if broken := reproach(r); (len(broken) > 0) != c.fails {
 				t.Errorf("it fails with %q; want it to fail: %t", broken, c.fails)
 			}

@@ -66,18 +66,19 @@ func (p *producer) send(jobs []job) error {
 // finish waits until all has been sent.
 func (p *producer) finish(ctx context.Context) error {
 	_ = p.stdin.Close()
-	ended := make(chan error, 1)
-	go func() { ended <- p.cmd.Wait() }()
 	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err = p.cmd.Wait()
+	}()
 	select {
-	case err = <-ended:
-		p.cmd = nil
+	case <-ended:
 	case <-ctx.Done():
 		_ = p.cmd.Process.Kill()
-		_ = <-ended // It was killed.
-		p.cmd = nil
-		err = ctx.Err()
+		<-ended
 	}
+	p.cmd = nil
 	if err != nil {
 		return fmt.Errorf("send the messages: %w (see %s)", err, p.log.Name())
 	}
