@@ -83,7 +83,11 @@ func (j *judge) sets(t *target, inv *invocation, n int) {
 
 // lowered judges what a lower count of ours has left, once all that it lets go have been told to stop.
 func (j *judge) lowered(t *target) {
-	if spread := t.spread(); t.even && t.ours == 0 && spread > 1 {
+	if !t.even || t.ours > 0 {
+		return
+	}
+	t.even = false // What stops from now on is not our doing.
+	if spread := t.spread(); spread > 1 {
 		j.w.brokenAt(Even, t.index, "we lowered %s to %d, and its zones, which were even, differ by %d tasks", t.plan.Name, t.desired, spread)
 	}
 }

@@ -151,6 +151,7 @@ func drawTarget(d draw, i, at int) targetPlan {
 	t.Settle = one(d, 10*time.Second, 30*time.Second, time.Minute, 2*time.Minute)
 	t.ScaleInStep = one(d, 0, 0, 0, 1, 2)
 	t.Initial = d.count(t.Min, t.Max)
+	t.Rebalances = t.Zones > 1 && d.chance(0.4)
 	if d.chance(0.15) {
 		t.Floor = d.between(30*time.Second, 5*time.Minute)
 	}
