@@ -43,7 +43,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 8, "how many rounds")
 	flag.IntVar(&o.first, "first", 0, "the number of the first round: `-first 7 -rounds 1` runs round 7 of a seed again")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the load and the faults")
-	flag.IntVar(&o.parallel, "parallel", 2, "how many rounds run side by side")
+	flag.IntVar(&o.parallel, "parallel", 3, "how many rounds run side by side")
 	flag.BoolVar(&o.compare, "compare", true, "compare Sluice with the usual ways at the end")
 	flag.StringVar(&o.lambdas, "functions", filepath.Join(testenv.Root(), "build", "local"), "the `folder` with the Lambda functions")
 	flag.Parse()

@@ -27,11 +27,11 @@ func TestSmoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &sender{r: newRand(1, 0)}
-	s.send(0.2, true, append(s.some(10, 0.05, 0.2), s.work(3, 4))...)
-	s.send(3, true, s.some(5, 0.05, 0.2)...)
+	s.send(0.2, true, append(s.some(10, 0.05, 0.2), s.work(2, 3))...)
+	s.send(2, true, s.some(5, 0.05, 0.2)...)
 	p := plan{
-		version: newest, pool: "prefork", concurrency: 2, max: 2, perWorker: 6, prefetch: 1, settle: 2 * time.Second, grace: time.Second,
-		load: "smoke", batches: s.batches, window: 5 * time.Second,
+		version: newest, pool: "prefork", concurrency: 2, max: 2, perWorker: 6, prefetch: 1, settle: time.Second, grace: time.Second,
+		load: "smoke", batches: s.batches, window: 3 * time.Second,
 		faults: []fault{{kind: moreSweeps, at: 2 * time.Second, number: 2}, {kind: doubleEvents, at: time.Second, number: 1}},
 	}
 	r, err := perform(t.Context(), p, sluice, lambdas, t.TempDir())
