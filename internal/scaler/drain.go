@@ -19,8 +19,10 @@ type victim struct {
 	task    string        // "" if it is not known.
 	nodes   []policy.Node // Its workers, with the queues that they fetched from when the scale-in began.
 	zone    string
-	empties int // How often in a row all of its workers have been seen drained and with nothing active.
-	drained int // How often in a row they have been seen without queues, whatever is active.
+	empties int           // How often in a row all of its workers have been seen drained and with nothing active.
+	since   time.Time     // When the first of these looks began.
+	empty   time.Duration // How long that was before the last of them.
+	drained int           // How often in a row they have been seen without queues, whatever is active.
 	// suspects are the messages that were fetched, by whomever, when it had been seen drained: any of them may be its own. It can have
 	// none of those that were fetched later.
 	suspects map[string]bool
@@ -189,7 +191,7 @@ func (r *release) drain(ctx context.Context, change *Change) error {
 		done := true
 		for _, v := range r.victims {
 			v.watch(o)
-			done = done && v.empties >= emptyLooks
+			done = done && r.enough(v)
 		}
 		if done || r.Now().After(deadline) {
 			return r.suspect(ctx, o)
@@ -351,12 +353,26 @@ func (v *victim) watch(o observation) {
 		v.empties = 0
 		return
 	}
+	if v.empties == 0 {
+		v.since = o.view.at
+	}
 	v.empties++
+	v.empty = o.view.at.Sub(v.since)
 	v.holds = v.suspected(o, nil)
 }
 
+// enough says whether the victim has been seen empty often enough.
+func (r *release) enough(v *victim) bool {
+	long := v.empty >= suspectTime || !v.holds || r.nothingHeld()
+	return v.empties >= emptyLooks && long
+}
+
+// nothingHeld says that no messages are held at all, so that nobody is suspected: else a target does not go to none.
+func (r *release) nothingHeld() bool { return r.all() && !r.stuck }
+
 // suspected says whether a message that was fetched before the victim was drained may still be in its hands. A message that is due
-// would have begun in a worker with nothing active, unless its task's rate is limited; nil limits are not known.
+// would have begun in a worker with nothing active, unless its task's rate is limited; nil limits are not known. Where nobody else
+// is at work, it must be in the hands of somebody who has nothing active all the same.
 func (v *victim) suspected(o observation, limited map[string]bool) bool {
 	if !o.view.look.FetchedKnown {
 		return true
@@ -368,18 +384,25 @@ func (v *victim) suspected(o observation, limited map[string]bool) bool {
 		case f.Due.Add(timerLate).After(o.view.look.At) || f.Task == "":
 			return true
 		}
-		return limited == nil || limited[f.Task]
+		return limited == nil || limited[f.Task] || !v.othersWork(o)
+	})
+}
+
+// othersWork says whether another worker that may have fetched from the target's queues executes something, or is silent.
+func (v *victim) othersWork(o observation) bool {
+	return o.view.silent > 0 || slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
+		return n.Active != policy.Known(0) && !slices.ContainsFunc(v.nodes, func(m policy.Node) bool { return m.Name == n.Name })
 	})
 }
 
 // suspect asks the victims that may hold a message which tasks' rates they limit.
 func (r *release) suspect(ctx context.Context, o observation) error {
-	if r.all() && !r.stuck {
-		return nil // It goes to none only if nothing at all is held.
+	if r.nothingHeld() {
+		return nil
 	}
 	var nodes []policy.Node
 	for _, v := range r.victims {
-		if v.empties >= emptyLooks && v.holds {
+		if r.enough(v) && v.holds {
 			nodes = append(nodes, v.nodes...)
 		}
 	}
@@ -403,7 +426,7 @@ func (r *release) suspect(ctx context.Context, o observation) error {
 func (r *release) leaving() []*victim {
 	var empty []*victim
 	for _, v := range r.victims {
-		if v.empties >= emptyLooks && (!v.holds || r.all() && !r.stuck) {
+		if r.enough(v) && (!v.holds || r.nothingHeld()) {
 			empty = append(empty, v)
 		}
 	}

@@ -280,7 +280,7 @@ func TestWhoMayHoldAMessageStays(t *testing.T) {
 		status  string
 	}{
 		{"with an ETA that is near: it waits in an idle worker", policy.Fetched{Task: "mail", Due: soon}, false, 1, 0, "", true, "draining"},
-		{"with an ETA that has just passed: a worker's timer may be a second late", policy.Fetched{Task: "mail", Due: start.Add(500 * time.Millisecond)}, false, 1, 0, "", true, "draining"},
+		{"with an ETA that has just passed: a worker's timer may be a second late", policy.Fetched{Task: "mail", Due: start.Add(8500 * time.Millisecond)}, false, 1, 0, "", true, "draining"},
 		{"with an ETA beyond the horizon: it goes back into the list", policy.Fetched{Task: "mail", Due: later, Later: true}, false, 1, 0, "", false, "scaled in"},
 		{"due, and no rate is limited: an idle worker would have begun it", policy.Fetched{Task: "mail"}, false, 1, 0, "", true, "scaled in"},
 		{"due, and another task's rate is limited", policy.Fetched{Task: "mail"}, false, 1, 0, "report", true, "scaled in"},

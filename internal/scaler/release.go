@@ -24,6 +24,9 @@ const (
 	// emptyLooks is how often in a row a worker has to be seen with nothing active: between two tasks that it has fetched
 	// before, its pool is empty for milliseconds.
 	emptyLooks = 3
+	// suspectTime is for how long one has to be seen empty that may hold a message which is due. A pool whose process is being replaced has
+	// nothing active until the new one has booted: after 4 s (worker_proc_alive_timeout) Celery gives up on that and begins anew.
+	suspectTime = 9 * time.Second
 	// protectFor is longer than everything that can happen between protecting the tasks that stay and ECS having stopped the
 	// others, and than the time to the next sweep, which sees to a count that could not be reached.
 	protectFor = 15 * time.Minute

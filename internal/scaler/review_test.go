@@ -191,3 +191,40 @@ func TestAWorkerFetchesAgainFromAllItsQueues(t *testing.T) {
 		t.Errorf("told %d times, want 2", n)
 	}
 }
+
+// TestAnIdleWorkerMayHoldADueMessage has a message that is due and was fetched before the workers were drained. A child process of a
+// prefork pool that is being replaced takes seconds to boot, in which nothing is active: measured with Celery 5.7, a
+// worker_process_init of 3.5 s and worker_max_tasks_per_child 1, up to 9 s.
+func TestAnIdleWorkerMayHoldADueMessage(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		busy   int // What worker0, which stays, executes.
+		begins int // Before which look worker1 begins the message; 0 is never.
+		status string
+	}{
+		{"another is at work: after a while it is that one's", 1, 0, "scaled in"},
+		{"another is at work, and it begins after seconds", 1, 9, "draining"},
+		{"nobody is at work: it must be in one of these", 0, 0, "draining"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, []hand{{active: tt.busy}, {}}, oneByOne, keep(1))
+			w.broker.limited = map[string]bool{} // No task's rate is.
+			w.broker.onLook = func() {
+				w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail"}}
+				w.setHeld("celery", 1)
+				if tt.begins > 0 && w.broker.looks >= tt.begins {
+					w.broker.look.Fetched = nil
+					w.setHeld("celery", 0)
+					w.broker.change("celery@worker1", func(n *policy.Node) { n.Active = policy.Known(1) })
+				}
+			}
+			want := map[string]int{"draining": 2, "scaled in": 1}[tt.status]
+			if change, err := w.letGo(t); err != nil || change.Status != tt.status || w.desired("worker") != want {
+				t.Errorf("%+v, %v, count %d; want %s", change, err, w.desired("worker"), tt.status)
+			}
+		})
+	}
+}
