@@ -2,6 +2,9 @@ package scaler
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"sluice/internal/policy"
@@ -50,7 +53,7 @@ func (s *Scaler) shieldOne(ctx context.Context, o *observation) error {
 	for _, t := range tasks {
 		arns[t.ID] = t.ARN
 		protected := t.ProtectedUntil.After(s.Now())
-		ours := protected && t.Tags[tagShield] == shieldMark(t.ProtectedUntil)
+		ours := s.shieldedByUs(t)
 		workers := inTask[t.ID]
 		switch {
 		case t.State != policy.TaskRunning || protected && !ours || len(workers) == 0:
@@ -63,21 +66,58 @@ func (s *Scaler) shieldOne(ctx context.Context, o *observation) error {
 			done = append(done, t.ID)
 		}
 	}
-	if len(long) > 0 {
-		until, err := s.Fleet.Protect(ctx, o.target.Ref, long, o.target.Shield)
-		for id, at := range until {
-			if err := s.Fleet.SetTags(ctx, arns[id], map[string]string{tagShield: shieldMark(at)}); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
+	err = s.protectLong(ctx, o.target, long, arns)
 	if len(done) > 0 {
-		return s.Fleet.Release(ctx, o.target.Ref, done)
+		err = errors.Join(err, s.releaseDone(ctx, o.target, done))
 	}
-	return nil
+	return err
+}
+
+// protectLong protects tasks, and puts on each until when.
+func (s *Scaler) protectLong(ctx context.Context, t Target, ids []string, arns map[string]string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	until, err := s.Fleet.Protect(ctx, t.Ref, ids, t.Shield)
+	errs := []error{err}
+	for _, id := range slices.Sorted(maps.Keys(until)) {
+		errs = append(errs, s.Fleet.SetTags(ctx, arns[id], map[string]string{tagShield: shieldMark(until[id])}))
+	}
+	return errors.Join(errs...)
+}
+
+// releaseDone ends the protection of tasks whose workers have done with their long work, and may have begun with other work. While
+// more tasks live than are asked for ECS would stop one of them at once: a scale-in that is under way relies on their protection, and
+// so does one that died half-way, until the count has been raised again. They are then left to a later check.
+func (s *Scaler) releaseDone(ctx context.Context, t Target, ids []string) error {
+	lock, free, err := s.lock(ctx, t)
+	if err != nil || !free {
+		return err
+	}
+	defer lock.unlock(ctx)
+	service := s.describe(ctx, []Target{t})[t.Ref]
+	if service.Err != nil {
+		return service.Err
+	}
+	tasks, err := s.Fleet.Tasks(ctx, t.Ref)
+	if err != nil || countTasks(tasks, 0, s.Now()).Live > service.Service.Desired {
+		return err
+	}
+	var ours []string
+	for _, task := range tasks {
+		if slices.Contains(ids, task.ID) && s.shieldedByUs(task) {
+			ours = append(ours, task.ID)
+		}
+	}
+	if len(ours) == 0 {
+		return nil
+	}
+	return s.Fleet.Release(ctx, t.Ref, ours)
+}
+
+// shieldedByUs says whether the task is protected, and as long as we have said.
+func (s *Scaler) shieldedByUs(t policy.Task) bool {
+	return t.ProtectedUntil.After(s.Now()) && t.Tags[tagShield] == shieldMark(t.ProtectedUntil)
 }
 
 // longAtWork says whether one of the workers has executed one message for long.

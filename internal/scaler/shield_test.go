@@ -44,6 +44,22 @@ func TestShield(t *testing.T) {
 		{"a task that is being stopped cannot be helped", []hand{long}, func(w *world) {
 			w.fleet.tasks["worker-svc"][0].State = policy.TaskStopping
 		}, nil},
+		{"ours is kept while another lets workers go, and needs it", []hand{{}}, func(w *world) {
+			ours(w, "worker0", time.Minute)
+			w.broker.locks = map[string]fakeLock{"prod/worker-svc": {"another", w.now.Add(time.Minute)}}
+		}, nil},
+		{"ours is kept while ECS would stop somebody for want of it", []hand{{}, {}}, func(w *world) {
+			ours(w, "worker0", time.Minute)
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 1 })
+		}, nil},
+		{"ours is the application's by the time that it would be released", []hand{{}}, func(w *world) {
+			ours(w, "worker0", time.Minute)
+			w.once(1, "lock", func() { w.protect("worker0", time.Hour) })
+		}, nil},
+		{"ours is kept where the lock cannot be asked for", []hand{{}}, func(w *world) {
+			ours(w, "worker0", time.Minute)
+			w.broker.lockErr = broken(policy.BrokerRefused, "NOPERM")
+		}, nil},
 		{"who does not answer is left as it is", []hand{{}}, func(w *world) {
 			ours(w, "worker0", time.Minute)
 			w.broker.look.Nodes = nil
