@@ -137,6 +137,9 @@ func (f *facts) vanished(from, gone time.Time, what string) (c cause, host strin
 			return byScaleIn, host, w.stopping, fmt.Sprintf("%s; %s, which nobody had drained, was told to stop at %s", left, short(host), clock(w.stopping))
 		}
 	}
+	if d, ok := f.during(from, gone, restartRedis); ok {
+		return byRedis, "", d.from, fmt.Sprintf("%s; redis was killed at %s, and had not written it down", left, clock(d.from))
+	}
 	if d, ok := f.during(begin, end, killWorker, killChild); ok {
 		return byKill, d.host, d.from, fmt.Sprintf("%s; the chaos did %s to %s at %s", left, d.kind, short(d.host), clock(d.from))
 	}

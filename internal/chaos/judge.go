@@ -26,6 +26,7 @@ const (
 	byDeployment cause = "deployment"
 	byKill       cause = "kill"       // Of a worker or of one of its processes, by the chaos.
 	byReconnect  cause = "reconnect"  // What Celery itself loses or does again when its connections break.
+	byRedis      cause = "redis"      // It forgot, in a restart, what it had not written down yet.
 	byVisibility cause = "visibility" // Celery gave it to another worker after the visibility timeout.
 	byClient     cause = "client"     // Its sender's library sent it twice.
 	byNobody     cause = "nobody"     // No worker came for it, or nothing that was observed explains it.

@@ -329,13 +329,21 @@ func TestJudge(t *testing.T) {
 			ledger: "1 - sending a\n2 - unsure a",
 		},
 		{
+			name:    "a message vanishes as redis is killed, which had not written it down",
+			ledger:  sent,
+			workers: []*worker{alive("i")},
+			deeds:   []deed{{kind: restartRedis, from: at(3), until: at(4)}},
+			listed:  []span{{at(1), at(2.9), at(4.2)}},
+			want:    "a lost redis",
+		},
+		{
 			name: "the message of a retry vanishes in an outage",
 			ledger: sent + `
 				2 h received a
 				2 h started a
 				3 h retrying a due=5`,
 			workers: []*worker{alive("h")},
-			deeds:   []deed{{kind: restartRedis, from: at(3), until: at(5)}},
+			deeds:   []deed{{kind: stopRedis, from: at(3), until: at(5)}},
 			want:    "a lost reconnect",
 		},
 	} {

@@ -69,7 +69,7 @@ func (v *verdict) add(o verdict) {
 // whom counts the causes of all harm.
 func (v verdict) whom() string {
 	var causes []string
-	for _, c := range []cause{byScaleIn, byDeployment, byKill, byReconnect, byVisibility, byClient, byNobody} {
+	for _, c := range []cause{byScaleIn, byDeployment, byKill, byReconnect, byRedis, byVisibility, byClient, byNobody} {
 		tasks := map[string]bool{}
 		for _, f := range v.findings {
 			if f.cause == c {
