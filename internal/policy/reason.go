@@ -70,7 +70,7 @@ var sentences = map[Reason]string{
 	ReasonMoved:      "workers took on work, or were needed, since the first look",
 	ReasonUntold:     "not every worker is known by its task, so they are let go only all together",
 	ReasonOverlap:    "another sweep is letting workers of the target go",
-	ReasonSettle:     "seen idle, but not yet for the settle time",
+	ReasonSettle:     "seen so, but not yet for the settle time",
 	ReasonIdle:       "wholly and certainly idle",
 	ReasonStuck:      "messages wait although workers have nothing to do: one of them has to be replaced",
 	ReasonSurplus:    "there are more workers than the work at hand asks for",

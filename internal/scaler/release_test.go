@@ -135,8 +135,14 @@ func TestProtection(t *testing.T) {
 		{
 			name: "the count is set, and the answer is lost", app: time.Hour,
 			prepare: func(w *world) { w.fleet.setErr, w.fleet.answerLost = broken(policy.FleetUnavailable, "EOF"), true },
+			calls:   []string{"protect worker2", "set desired 2", "release worker2"}, left: []string{"worker0"},
+			status: "scaled in", count: 2,
+		},
+		{
+			name: "the count is not set", app: time.Hour,
+			prepare: func(w *world) { w.fleet.setErr = broken(policy.FleetUnavailable, "EOF") },
 			calls:   []string{"protect worker2", "set desired 2"}, left: []string{"worker0", "worker2"},
-			status: "draining", kind: policy.FleetUnavailable, count: 2,
+			status: "draining", kind: policy.FleetUnavailable, count: 3,
 		},
 		{
 			name: "nobody knows whether they have been stopped: what stays is left protected", app: time.Hour,

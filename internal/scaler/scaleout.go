@@ -55,6 +55,10 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 			decision = policy.Decide(sig, limits, s.Now())
 		}
 	}
+	if decision.Action != policy.ScaleOut {
+		// That fewer would do is for a sweep to see.
+		decision.Action, decision.Desired = policy.Hold, decision.Current
+	}
 	s.record(ctx, "scale_out", o, sig, decision)
 	change := Change{
 		Status: "unchanged", Target: d.Target.Name, Service: d.Target.Ref.Service,
