@@ -29,21 +29,33 @@ func (f finding) String() string { return strings.Join(append([]string{f.Text}, 
 
 // manner says how to hunt.
 type manner struct {
-	seeds   int  // From 1 on.
-	workers int  // How many histories run at a time. With 1 the seed that is found is the first that there is.
-	story   bool // Whether to tell how it came to it, which takes hundreds of histories.
+	invariant string // The one that has to break; "" is any.
+	seeds     int    // From 1 on.
+	workers   int    // How many histories run at a time. With 1 the seed that is found is the first that there is.
+	story     bool   // Whether to tell how it came to it, which takes hundreds of histories.
 }
 
-// hunt runs a binary of the simulator until an invariant breaks; nil if none does.
+// hunt runs a binary of the simulator until the invariant breaks; nil if it does not.
 func hunt(ctx context.Context, binary string, how manner) (*finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	for from := uint64(1); from <= uint64(how.seeds); {
+		f, err := huntFrom(ctx, binary, from, how)
+		if f == nil || err != nil || how.invariant == "" || f.Invariant == how.invariant {
+			return f, err
+		}
+		from = f.Seed + 1
+	}
+	return nil, nil
+}
+
+func huntFrom(ctx context.Context, binary string, from uint64, how manner) (*finding, error) {
 	story := "0"
 	if how.story {
 		story = "400"
 	}
-	cmd := exec.CommandContext(ctx, binary, "-from", "1", "-seeds", strconv.Itoa(how.seeds), "-stop-at-first", "-json",
-		"-workers", strconv.Itoa(how.workers), "-story", story)
+	cmd := exec.CommandContext(ctx, binary, "-from", strconv.FormatUint(from, 10), "-seeds", strconv.FormatUint(uint64(how.seeds)-from+1, 10),
+		"-stop-at-first", "-json", "-workers", strconv.Itoa(how.workers), "-story", story)
 	// The collector of garbage too is to leave room for the other binary.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(how.workers))
 	var stdout, stderr bytes.Buffer

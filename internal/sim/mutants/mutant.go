@@ -12,10 +12,11 @@ import (
 
 // mutant is one planted fault.
 type mutant struct {
-	Name   string // The name of its file, without its ending.
-	Breaks string // What the fault breaks, in words.
-	Seeds  int    // The simulator has to find it within so many seeds.
-	Hunks  []hunk
+	Name      string // The name of its file, without its ending.
+	Breaks    string // What the fault breaks, in words.
+	Invariant string // Which invariant has to break. Another one that breaks as well proves nothing.
+	Seeds     int    // The simulator has to find it within so many seeds.
+	Hunks     []hunk
 }
 
 // hunk is one exact textual change. Its old lines have to stand in the file exactly once.
@@ -51,7 +52,7 @@ func load(dir fs.FS) ([]mutant, error) {
 	return all, errors.Join(errs...)
 }
 
-// parse reads one mutant: lines "breaks: TEXT" and "seeds: N", and then, as in a unified diff without its numbers, for each
+// parse reads one mutant: lines "breaks: TEXT", "invariant: NAME" and "seeds: N", and then, as in a unified diff without its numbers, for each
 // file a line "--- PATH" and for each change in it a line "@@" and the lines as they are (" "), were ("-") and will be ("+").
 func parse(text string) (mutant, error) {
 	var m mutant
@@ -82,6 +83,8 @@ func parse(text string) (mutant, error) {
 	switch {
 	case m.Breaks == "":
 		return m, errors.New("it does not say what it breaks")
+	case m.Invariant == "":
+		return m, errors.New("it does not say which invariant has to break")
 	case m.Seeds <= 0:
 		return m, errors.New("it does not say within how many seeds it has to be found")
 	case len(m.Hunks) == 0:
@@ -104,6 +107,8 @@ func (m *mutant) head(line string) error {
 	switch key {
 	case "breaks":
 		m.Breaks = value
+	case "invariant":
+		m.Invariant = value
 	case "seeds":
 		n, err := strconv.Atoi(value)
 		if err != nil {
@@ -111,7 +116,7 @@ func (m *mutant) head(line string) error {
 		}
 		m.Seeds = n
 	default:
-		return fmt.Errorf("%q is neither breaks nor seeds", key)
+		return fmt.Errorf("%q is none of breaks, invariant and seeds", key)
 	}
 	return nil
 }

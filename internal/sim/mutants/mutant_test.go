@@ -14,6 +14,7 @@ import (
 func TestLoad(t *testing.T) {
 	got, err := load(fstest.MapFS{
 		"b.diff": {Data: []byte(`breaks: two things
+invariant: live
 seeds: 30
 
 --- a/x.go
@@ -31,15 +32,15 @@ seeds: 30
 -{ "a": 1 }
 +{ "a": 2 }
 `)},
-		"a.diff":   {Data: []byte("seeds: 1\nbreaks: one thing: it\n--- x.go\n@@\n-a\n+b\n")},
+		"a.diff":   {Data: []byte("seeds: 1\nbreaks: one thing: it\ninvariant: live\n--- x.go\n@@\n-a\n+b\n")},
 		"note.txt": {Data: []byte("no mutant")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []mutant{
-		{Name: "a", Breaks: "one thing: it", Seeds: 1, Hunks: []hunk{{File: "x.go", Old: []string{"a"}, New: []string{"b"}}}},
-		{Name: "b", Breaks: "two things", Seeds: 30, Hunks: []hunk{
+		{Name: "a", Breaks: "one thing: it", Invariant: "live", Seeds: 1, Hunks: []hunk{{File: "x.go", Old: []string{"a"}, New: []string{"b"}}}},
+		{Name: "b", Breaks: "two things", Invariant: "live", Seeds: 30, Hunks: []hunk{
 			{File: "a/x.go", Old: []string{"\tif a {", "\t\tb()", "", "\t}"}, New: []string{"\tif a {", "\t\tc()", "\t\td()", "", "\t}"}},
 			{File: "a/x.go", Old: []string{"\te()"}},
 			{File: "y.json", Old: []string{`{ "a": 1 }`}, New: []string{`{ "a": 2 }`}},
@@ -51,17 +52,18 @@ seeds: 30
 }
 
 func TestLoadRefuses(t *testing.T) {
-	const head = "breaks: it\nseeds: 5\n"
+	const head = "breaks: it\ninvariant: live\nseeds: 5\n"
 	for _, tt := range []struct{ name, text, want string }{
 		{"no words", "seeds: 5\n--- a\n@@\n-x\n", "it does not say what it breaks"},
-		{"no bound", "breaks: it\n--- a\n@@\n-x\n", "it does not say within how many seeds it has to be found"},
-		{"a bound of none", "breaks: it\nseeds: 0\n--- a\n@@\n-x\n", "it does not say within how many seeds it has to be found"},
+		{"no invariant", "breaks: it\nseeds: 5\n--- a\n@@\n-x\n", "it does not say which invariant has to break"},
+		{"no bound", "breaks: it\ninvariant: live\n--- a\n@@\n-x\n", "it does not say within how many seeds it has to be found"},
+		{"a bound of none", "breaks: it\ninvariant: live\nseeds: 0\n--- a\n@@\n-x\n", "it does not say within how many seeds it has to be found"},
 		{"a bound that is no number", "breaks: it\nseeds: few\n", `line 2: seeds: "few" is no number`},
-		{"a word that means nothing", "brakes: it\n", `line 1: "brakes" is neither breaks nor seeds`},
+		{"a word that means nothing", "brakes: it\n", `line 1: "brakes" is none of breaks, invariant and seeds`},
 		{"no change", head, "it changes nothing"},
-		{"a change without a file", head + "@@\n-x\n", `line 3: "@@" is neither breaks nor seeds`},
-		{"a line outside a change", head + "--- a\n-x\n", `line 4: "-x" stands in no change: is its @@ missing?`},
-		{"a line of no kind", head + "--- a\n@@\nx\n", `line 5: "x" begins with none of space, - and +`},
+		{"a change without a file", head + "@@\n-x\n", `line 4: "@@" is none of breaks, invariant and seeds`},
+		{"a line outside a change", head + "--- a\n-x\n", `line 5: "-x" stands in no change: is its @@ missing?`},
+		{"a line of no kind", head + "--- a\n@@\nx\n", `line 6: "x" begins with none of space, - and +`},
 		{"nowhere in particular", head + "--- a\n@@\n+x\n", "a change of a does not say where: it has no old lines"},
 		{"the same again", head + "--- a\n@@\n x\n", "a change of a changes nothing"},
 	} {

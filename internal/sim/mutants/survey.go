@@ -20,13 +20,13 @@ func survey(ctx context.Context, w io.Writer, b builder, faults []mutant, jobs i
 		width, plain.Seeds = max(width, len(m.Name)), max(plain.Seeds, m.Seeds)
 	}
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Nobody would hear of an error.
-	row := fmt.Sprintf("%%-9v  %%-%dv  %%5v  %%5v  %%-22v  %%6v  %%v\n", width)
-	say(row, "verdict", "fault", "seeds", "bound", "invariant that broke", "took", "what the fault breaks")
+	row := fmt.Sprintf("%%-9v  %%-%dv  %%5v  %%5v  %%-9v  %%6v  %%v\n", width)
+	say(row, "verdict", "fault", "seeds", "bound", "invariant", "took", "what the fault breaks")
 
 	began, found, fine := time.Now(), 0, true
 	var notes strings.Builder
 	print := func(r result) {
-		seeds, invariant := "", ""
+		seeds, invariant := "", r.Invariant
 		if r.found != nil {
 			seeds, invariant = fmt.Sprint(r.found.Seed), r.found.Invariant
 		}
@@ -105,7 +105,7 @@ func tryAll(ctx context.Context, b builder, faults []mutant, jobs int, stories b
 	for range jobs {
 		go func() {
 			for i := range queue {
-				results[i] <- b.try(ctx, faults[i], manner{seeds: faults[i].Seeds, workers: 1, story: stories})
+				results[i] <- b.try(ctx, faults[i], manner{invariant: faults[i].Invariant, seeds: faults[i].Seeds, workers: 1, story: stories})
 			}
 		}()
 	}

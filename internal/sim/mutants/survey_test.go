@@ -19,7 +19,7 @@ func TestSurvey(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		return mutant{Name: name, Breaks: "something", Seeds: seeds, Hunks: []hunk{h}}
+		return mutant{Name: name, Breaks: "something", Invariant: "bounded", Seeds: seeds, Hunks: []hunk{h}}
 	}
 	const rules = "rules/rules.go"
 	tests := []struct {
@@ -34,12 +34,16 @@ func TestSurvey(t *testing.T) {
 			"found more 1 5 bounded", "", true,
 		},
 		{
-			"found at the last seed of the bound", fault("seventh", 7, rules, " 	if seed == 7 {", "-		return seed", "+		return 99"),
+			"found at the last seed of the bound", fault("seventh", 7, rules, " 	if seed == 7 {", "-		return seed", "+		return 100"),
 			"found seventh 7 7 bounded", "", true,
 		},
 		{
-			"a seed too late", fault("seventh", 6, rules, " 	if seed == 7 {", "-		return seed", "+		return 99"),
-			"NOT FOUND seventh 6", "", false,
+			"a seed too late", fault("seventh", 6, rules, " 	if seed == 7 {", "-		return seed", "+		return 100"),
+			"NOT FOUND seventh 6 bounded", "", false,
+		},
+		{
+			"another invariant breaks first", fault("other", 9, rules, " 	if seed == 7 {", "-		return seed", "+		return 99", " 	}", " 	if seed == 9 {", "-		return seed", "+		return 1000"),
+			"found other 9 9 bounded", "", true,
 		},
 		{
 			"in an embedded file", fault("embedded", 3, "rules/extra.txt", "-10", "+12"),
@@ -47,27 +51,27 @@ func TestSurvey(t *testing.T) {
 		},
 		{
 			"the place is not there", fault("gone", 3, rules, "-	return seed + 1", "+	return seed + 2"),
-			"FAILED gone 3", "the old lines do not stand there", false,
+			"FAILED gone 3 bounded", "the old lines do not stand there", false,
 		},
 		{
 			"the place is there twice", fault("twice", 3, rules, "-		return seed", "+		return 99"),
-			"FAILED twice 3", "stand there twice, in lines 20 and 23", false,
+			"FAILED twice 3 bounded", "stand there twice, in lines 20 and 23", false,
 		},
 		{
 			"it does not compile", fault("broken", 3, rules, "-	return seed + more", "+	return more + \"1\""),
-			"FAILED broken 3", "mismatched types", false,
+			"FAILED broken 3 bounded", "mismatched types", false,
 		},
 		{
 			"the simulator does not run it", fault("elsewhere", 3, "unused/unused.go", "-const N = 1", "+const N = 2"),
-			"FAILED elsewhere 3", errUntouched.Error(), false,
+			"FAILED elsewhere 3 bounded", errUntouched.Error(), false,
 		},
 		{
 			"no such file", fault("nowhere", 3, "rules/nowhere.go", "-const N = 1", "+const N = 2"),
-			"FAILED nowhere 3", "no such file", false,
+			"FAILED nowhere 3 bounded", "no such file", false,
 		},
 		{
 			"the simulator itself fails", fault("panics", 3, "rules/extra.txt", "-10", "+ten"),
-			"FAILED panics 3", "exit status 2", false,
+			"FAILED panics 3 bounded", "exit status 2", false,
 		},
 	}
 	for _, tt := range tests {
@@ -102,7 +106,7 @@ func TestSurveyOfBrokenCode(t *testing.T) {
 	var out strings.Builder
 	fake := t.TempDir()
 	copyFake(t, fake, "rules/extra.txt", "11\n")
-	more := mutant{Name: "more", Breaks: "something", Seeds: 5000, Hunks: []hunk{{File: "rules/extra.txt", Old: []string{"11"}, New: []string{"12"}}}}
+	more := mutant{Name: "more", Breaks: "something", Invariant: "bounded", Seeds: 5000, Hunks: []hunk{{File: "rules/extra.txt", Old: []string{"11"}, New: []string{"12"}}}}
 	if survey(context.Background(), &out, builder{root: fake, sim: ".", dir: t.TempDir()}, []mutant{more}, 2, true) {
 		t.Error("all is said to be fine")
 	}
@@ -111,7 +115,7 @@ func TestSurveyOfBrokenCode(t *testing.T) {
 		got = append(got, regexp.MustCompile(` \d+\.\ds| in \d+ s`).ReplaceAllString(columns(line), ""))
 	}
 	want := []string{
-		"verdict fault seeds bound invariant that broke took what the fault breaks",
+		"verdict fault seeds bound invariant took what the fault breaks",
 		"BROKEN the code as it is 1 5000 bounded nothing was planted",
 		"found more 1 5000 bounded something",
 		"", "the code as it is, seed 1, bounded: it was too much", "first one", "then another",

@@ -1,5 +1,5 @@
-// Command fake answers as the simulator does. Its only invariant is that what the rules allow is never more than the seed
-// plus ten.
+// Command fake answers as the simulator does. Its invariants are that what the rules allow is never more than the seed plus
+// ten, and never just 99.
 package main
 
 import (
@@ -21,6 +21,9 @@ func main() {
 	for seed := *from; seed < *from+*seeds; seed++ {
 		if rules.Allowed(seed) > seed+10 {
 			broken := map[string]any{"seed": seed, "invariant": "bounded", "text": "it was too much"}
+			if rules.Allowed(seed) == 99 {
+				broken["invariant"] = "odd"
+			}
 			if *story > 0 {
 				broken["story"] = []string{"first one", "then another"}
 			}
