@@ -17,6 +17,7 @@ import (
 type observation struct {
 	target     Target
 	at         time.Time
+	asked      time.Time // When ECS was asked, before the broker; zero if it was not asked for single tasks.
 	service    policy.Service
 	serviceErr error
 	view       *brokerView // What was seen of its broker; shared with the other targets of that broker.
@@ -127,27 +128,25 @@ func (s *Scaler) join(
 }
 
 // observeClosely looks at one target as it must be looked at before anything is taken away: at its single tasks too, and
-// at what its workers have done since prior. The look at the broker comes last, so that nothing is older than it.
+// at what its workers have done since prior. It listens to heartbeats first, which takes seconds, and looks at the broker last, so
+// that nothing is older than that.
 //
 // mine are workers that are known to be the target's although they fetch from none of its queues any more.
 func (s *Scaler) observeClosely(ctx context.Context, t Target, prior *policy.Sighting, mine ...string) observation {
-	var tasks []policy.Task
-	var tasksErr error
 	var beats map[string]policy.Beat
-	var described map[policy.ServiceRef]policy.Described
-	calls := []func(){
-		func() { tasks, tasksErr = s.Fleet.Tasks(ctx, t.Ref) },
-		func() { described = s.describe(ctx, []Target{t}) },
-	}
 	if prior.Heard > 0 {
 		expect := prior.Heard
 		if len(s.sharing[t.Broker]) > 1 {
 			expect = math.MaxInt // The first to be heard may be another target's.
 		}
-		calls = append(calls, func() { beats = s.beats(ctx, t.Broker, expect) })
+		beats = s.beats(ctx, t.Broker, expect)
 	}
-	s.Together(calls...)
-	o := s.lookClosely(ctx, t, observation{tasks: tasks, tasksErr: tasksErr, prior: prior, described: described}, nil, mine...)
+	known := observation{prior: prior, asked: s.Now()}
+	s.Together(
+		func() { known.tasks, known.tasksErr = s.Fleet.Tasks(ctx, t.Ref) },
+		func() { known.described = s.describe(ctx, []Target{t}) },
+	)
+	o := s.lookClosely(ctx, t, known, nil, mine...)
 	o.addBeats(beats)
 	return o
 }
@@ -158,7 +157,8 @@ func (s *Scaler) lookClosely(ctx context.Context, t Target, known observation, a
 	observations, views := s.look(ctx, []Target{t}, b)
 	o := &observations[0]
 	o.mine = mine
-	o.prior, o.tasks, o.tasksErr, o.tasksKnown = known.prior, known.tasks, known.tasksErr, known.tasksErr == nil
+	o.prior, o.asked = known.prior, known.asked
+	o.tasks, o.tasksErr, o.tasksKnown = known.tasks, known.tasksErr, known.tasksErr == nil
 	s.join(ctx, observations, views, known.described, b)
 	return *o
 }

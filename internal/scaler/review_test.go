@@ -228,3 +228,17 @@ func TestAnIdleWorkerMayHoldADueMessage(t *testing.T) {
 		})
 	}
 }
+
+// TestACountRaisedWhileHeartbeatsAreHeardIsSeen has somebody raise the count in the two seconds of the last look in which it listens.
+func TestACountRaisedWhileHeartbeatsAreHeardIsSeen(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}, {}}, oneByOne, keep(1))
+	w.once(2, "beats", func() {
+		w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 5 })
+	})
+	prior := &policy.Sighting{At: start.Add(-2 * time.Minute), Heard: 3, Processed: 15}
+	change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: prior})
+	if err != nil || change.Status != "draining" || w.desired("worker") != 5 {
+		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
+	}
+}

@@ -97,12 +97,12 @@ func (s *Scaler) lowerUnasked(ctx context.Context, o observation, d policy.Decis
 	return nil
 }
 
-// fresh errs if the look at the broker is too old to lower a count because of it.
+// fresh errs if what was seen is too old to lower a count because of it.
 func (s *Scaler) fresh(o observation) error {
-	age := s.Now().Sub(o.view.at)
+	age := s.Now().Sub(o.asked)
 	if age <= maxLookAge {
 		return nil
 	}
 	return &policy.Error{Kind: policy.FleetUnavailable, Err: fmt.Errorf(
-		"scale in %s: ECS was slow, and the look at the workers is %v old by now: nothing was done", o.target.Name, age.Round(time.Second))}
+		"scale in %s: ECS or the broker was slow, and what was seen is %v old by now: nothing was done", o.target.Name, age.Round(time.Second))}
 }

@@ -70,8 +70,8 @@ const (
 	scaleOutPatience = 250 * time.Millisecond
 	checkLook        = 4 * time.Second
 	checkPatience    = time.Second
-	// maxLookAge is how old a look may be when a count is lowered because of it. What comes after the look takes
-	// milliseconds, unless ECS has to be asked whose the silent workers are, and is slow.
+	// maxLookAge is how old a look may be, ECS's part of it included, when a count is lowered because of it. It takes some tenths of a
+	// second, unless ECS is slow.
 	maxLookAge = 5 * time.Second
 	// beatsBudget is a little more than the 2 s between the heartbeats of a Celery worker.
 	beatsBudget = 2500 * time.Millisecond
@@ -149,7 +149,8 @@ func together(calls ...func()) {
 // Change is the answer of a scale-out and of a scale-in.
 type Change struct {
 	// Status is "scaled out", "resumed" (only drained workers fetch again) or "unchanged" of a scale-out; "scaled in", "draining"
-	// (workers were told to fetch no more, and are let go by a later sweep), "resumed" (work came) or "held" of a scale-in.
+	// (workers were told to fetch no more, and are let go by a later sweep), "resumed" (they fetch again, as work came or they may
+	// not go), "replaced" (a stuck one; the count is what it was), "scaled out" (beside a stuck one) or "held" of a scale-in.
 	Status       string          `json:"status"`
 	Target       string          `json:"target"`
 	Service      string          `json:"service"`
