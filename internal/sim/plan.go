@@ -95,7 +95,7 @@ func newPlan(seed uint64) *plan {
 		p.Quiet = p.Length
 	}
 	p.CountLag = one(d, 0, 0, d.between(time.Second, 20*time.Second))
-	p.Provisioning, p.Deprovisioning = d.between(2*time.Second, 15*time.Second), d.between(time.Second, 15*time.Second)
+	p.Provisioning, p.Deprovisioning = d.between(4*time.Second, 15*time.Second), d.between(time.Second, 15*time.Second)
 	p.Reducing = one(d, 0, d.between(0, 5*time.Second), d.between(0, 20*time.Second))
 	p.Coalesce = one(d, 0, time.Second, 5*time.Second)
 	if d.chance(0.3) {
@@ -133,7 +133,7 @@ func drawTarget(d draw, i, at int) targetPlan {
 		Name: string(rune('a'+i)) + one(d, "-orders", "-video", "-mail", "-reports"), Broker: at,
 		Naming:      one(d, byHost, byHost, byHost, byHost, byHost, byTask, byTask, byTarget, byTarget, allSame),
 		StopTimeout: one(d, 30*time.Second, 2*time.Minute, d.between(5*time.Second, 2*time.Minute)),
-		Pending:     d.between(2*time.Second, 40*time.Second),
+		Pending:     d.between(5*time.Second, 40*time.Second),
 		Protects:    d.chance(0.1),
 		Zones:       one(d, 1, 2, 2, 3),
 	}

@@ -42,6 +42,15 @@ func (w *world) mayDie(inv *invocation, op string, after bool) {
 	w.loop.current.park() // For ever.
 }
 
+// How long a call of ECS is waited for (fleet.Options: Attempts, AttemptTimeout), and how long after it was sent it takes effect at the
+// most, though nobody waits for it any more. Nothing can be done against a write that ECS carries out half a minute late: it has no
+// compare-and-set.
+const (
+	readPatience  = 13 * time.Second
+	writePatience = 3 * time.Second
+	slowestEffect = 6 * time.Second
+)
+
 // fleetPort is scaler.Fleet over the production fleet.
 type fleetPort struct{ w *world }
 
@@ -58,8 +67,15 @@ func (p fleetPort) call(ctx context.Context, op string, subject int, write bool,
 		if f.After {
 			back += f.Length
 		} else {
-			there += f.Length
+			there += min(f.Length, slowestEffect)
 		}
+		// So long does the production fleet wait: a write once, a read four times.
+		patience := newContext(ctx, w.loop)
+		patience.limit(w.loop.now.Add(readPatience))
+		if write {
+			patience.limit(w.loop.now.Add(writePatience))
+		}
+		ctx = patience
 	}
 	if w.faults.take(ecsThrottle, subject, w.loop.now) != nil {
 		if err := w.wait(ctx, there+back); err != nil {
