@@ -242,3 +242,22 @@ func TestACountRaisedWhileHeartbeatsAreHeardIsSeen(t *testing.T) {
 		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
 	}
 }
+
+// TestALostWorkerIsReplacedOnce has a worker that nobody hears from, and messages that come and go. One more is started beside it if
+// those that are heard are too few, and not again at each sweep, up to max.
+func TestALostWorkerIsReplacedOnce(t *testing.T) {
+	t.Parallel()
+	for backlog, want := range map[int]int{1: 3, 9: 3, 19: 4} { // Ten are work for one, and the two that are heard execute one.
+		t.Run(fmt.Sprint(backlog), func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, []hand{{}, {active: 1}, {}}, oneByOne)
+			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[1:], policy.Known(2)
+			w.setBacklog("celery", backlog+1)
+			prior := &policy.Sighting{At: start.Add(-2 * time.Minute), Stuck: true}
+			change, err := w.ScaleIn(t.Context(), Input{Target: "worker", Previous: prior})
+			if err != nil || w.desired("worker") != want {
+				t.Errorf("%+v, %v, count %d, want %d", change, err, w.desired("worker"), want)
+			}
+		})
+	}
+}

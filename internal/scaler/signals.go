@@ -26,7 +26,7 @@ func (o observation) signals(now time.Time, demand int) (policy.Signals, policy.
 	sig.Backlog, sig.Held = o.waiting()
 	sig.Active = o.active()
 	sig.Unheard = o.view.missing[o.target.Name]
-	sig.Stuck = o.stuck(sig)
+	sig.Stuck = o.stuck(sig, ov.limits)
 	if o.tasksKnown {
 		sig.Tasks = countTasks(o.tasks, ov.limits.Grace, now)
 		sig.Tasks.Told = o.told()
@@ -107,9 +107,8 @@ func (o observation) counted() policy.Count {
 }
 
 // stuck says whether messages wait although every worker is up, and has nothing to do: a worker takes a waiting message within
-// milliseconds. Or although some worker was not heard from, long after its start: what the others do is no matter then, since it
-// was counted on.
-func (o observation) stuck(sig policy.Signals) bool {
+// milliseconds. Or although some worker was not heard from, long after its start, and the others are too few without it.
+func (o observation) stuck(sig policy.Signals, limits policy.Limits) bool {
 	if o.serviceErr != nil || o.view.err != nil || o.view.silent > 0 || o.target.Source != SourceInspect ||
 		!sig.Backlog.Known || sig.Backlog.N == 0 || o.view.look.Loose != policy.Known(0) || !o.view.look.FetchedKnown ||
 		o.service.Desired == 0 || o.service.Running < o.service.Desired || o.service.Pending > 0 {
@@ -122,16 +121,17 @@ func (o observation) stuck(sig policy.Signals) bool {
 			waiting--
 		}
 	}
-	switch {
-	case waiting <= 0:
+	if waiting <= 0 {
 		return false
-	case o.view.missing[o.target.Name] > 0:
-		return o.lost()
 	}
 	// One whose fetched messages are not told apart from others' may be at its limit.
-	return sig.Held == policy.Known(0) && !slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
+	idle := sig.Held == policy.Known(0) && !slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
 		return n.Active != policy.Known(0)
 	})
+	if missing := o.view.missing[o.target.Name]; missing > 0 {
+		return o.lost() && (idle || policy.Want(sig, limits) > o.service.Desired-missing)
+	}
+	return idle
 }
 
 // bootPatience is for how long a running task that was not heard from passes for one that starts up, whatever grace says: a large
