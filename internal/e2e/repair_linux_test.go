@@ -61,16 +61,15 @@ func TestWorkAtTheWrongMoment(t *testing.T) {
 	b.awaitEnded()
 
 	// Work comes, with no event, when the count has just been lowered and the worker has gone. The verifying look is
-	// held up until then: in the blink of an eye that lies between, no test could send anything.
-	unsubscribe := c.ECS().Subscribe(func(e ecs.Event) {
-		if e.Previous == 1 && e.Desired == 0 {
-			signal(t, c.bootstrap(local.Check), "", syscall.SIGSTOP)
-		}
-	})
+	// held up until then: in the blink of an eye that lies between, no test could send anything. It is the next that the
+	// function is asked for, since the scale-in has begun.
 	then = c.now()
 	end = c.beginSweep()
+	c.await("the scale-in", then, entered("ScaleIn"))
+	if n := signal(t, c.bootstrap(local.Check), "", syscall.SIGSTOP); n != 1 {
+		t.Fatalf("%d instances of check run, not 1", n)
+	}
 	c.await("the end of the worker", then, func(h local.Happening) bool { return h.Task != nil && h.Task.Status == "STOPPED" })
-	unsubscribe()
 	b.send(1, "hold", "gate", queue, nil)
 	signal(t, c.bootstrap(local.Check), "", syscall.SIGCONT)
 	outcome(end(), "work after the count was lowered", "scaled in, then scaled out")
