@@ -317,6 +317,7 @@ func (r *release) going(o observation, leaving []*victim) []string {
 // the count. If it does not stop them, one has been protected by somebody else: the count is put back, or ECS would later,
 // when the protection of those that stay is over, stop one of these.
 func (r *release) awaitStop(ctx context.Context, going []string) (stopped bool, err error) {
+	enough := false // No more live than are asked for.
 	for deadline := r.Now().Add(stopPatience); ; {
 		tasks, err := r.Fleet.Tasks(ctx, r.target.Ref)
 		left := slices.ContainsFunc(tasks, func(t policy.Task) bool {
@@ -328,7 +329,10 @@ func (r *release) awaitStop(ctx context.Context, going []string) (stopped bool, 
 		if err == nil {
 			d := r.describe(ctx, []Target{r.target})[r.target.Ref]
 			if d.Err == nil && d.Service.Desired >= r.live(observation{tasks: tasks}) {
-				return false, nil
+				if enough {
+					return false, nil
+				}
+				enough = true // Seen twice: ECS may have chosen one a moment before.
 			}
 		}
 		if r.Now().After(deadline) {

@@ -261,3 +261,23 @@ func TestALostWorkerIsReplacedOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestTheLockOutlivesARaisedCount has somebody raise the count when ECS has just chosen whom to stop, and does not say so yet. Were the
+// lock free at once, a worker would be made to fetch again that is being stopped.
+func TestTheLockOutlivesARaisedCount(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {active: 1}, {active: 1}}, oneByOne, keep(2))
+	w.fleet.idles = true
+	w.once(1, "set desired", func() {
+		w.once(1, "tasks", func() {
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 3 })
+			w.once(1, "tasks", func() {
+				w.fleet.change("worker-svc", "worker0", func(t *policy.Task) { t.State = policy.TaskStopping })
+			})
+		})
+	})
+	change, err := w.letGo(t)
+	if err != nil || change.Status != "scaled in" || w.fleet.tasks["worker-svc"][0].State != policy.TaskStopping {
+		t.Errorf("%+v, %v, tasks %v", change, err, w.fleet.tasks["worker-svc"])
+	}
+}
