@@ -281,3 +281,20 @@ func TestTheLockOutlivesARaisedCount(t *testing.T) {
 		t.Errorf("%+v, %v, tasks %v", change, err, w.fleet.tasks["worker-svc"])
 	}
 }
+
+// TestQueuesThatSluiceDoesNotKnow has a worker that fetches from a queue beyond those of its target, and holds a message of it: the
+// target looks wholly idle.
+func TestQueuesThatSluiceDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	for queue, status := range map[string]string{"celery": "scaled in", "extra": "draining"} {
+		t.Run(queue, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, []hand{{}, {}}, oneByOne)
+			w.broker.setQueues("celery@worker0", []string{"celery", queue})
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "extra", Task: "mail", Due: start.Add(time.Minute)}}
+			if change, err := w.letGo(t); err != nil || change.Status != status {
+				t.Errorf("%+v, %v; want %s", change, err, status)
+			}
+		})
+	}
+}
