@@ -21,14 +21,14 @@ func (j *judge) liveBound(t *target) time.Duration {
 // no more than its window, and the policy gives each worker as many messages as it is meant to have: so long nobody waits
 // in vain.
 func (j *judge) live(t *target) {
-	backlog := j.backlog(t)
-	work, up, drained := backlog, 0, 0
+	backlog, fetched := j.backlog(t)
+	work, up, drained := backlog+fetched, 0, 0
 	horizon := j.w.plan.Brokers[t.plan.Broker].Horizon
 	for _, k := range t.live {
 		if k.worker == nil || !k.worker.Ready() {
 			continue
 		}
-		executing, held := k.worker.Holding(horizon)
+		executing, _ := k.worker.Holding(horizon)
 		// Nobody can tell it anything before it is done; and one that hangs cannot be told from that, so that it is not
 		// replaced where max allows no further one.
 		engaged := !k.worker.Obeys() && (executing > 0 || t.desired >= t.inForce().max)
@@ -37,7 +37,7 @@ func (j *judge) live(t *target) {
 			continue
 		}
 		up++
-		work += executing + held
+		work += executing
 	}
 	// A message that a worker still has and that was restored behind its back is there twice.
 	work = min(work, len(t.left())-drained)
@@ -71,23 +71,24 @@ func fetches(b *broker.Worker, queues []string) bool {
 	return slices.ContainsFunc(b.Consumes(), func(q string) bool { return slices.Contains(queues, q) })
 }
 
-// backlog is how many messages wait for the target that are due.
-func (j *judge) backlog(t *target) int {
+// backlog is how many messages wait for the target that are due, those included that were fetched longer ago than the visibility
+// timeout; and how many others have been fetched and not begun.
+func (j *judge) backlog(t *target) (waiting, fetched int) {
 	if t.state.clients == nil {
 		t.state.clients = []*broker.Client{t.broker.Client(broker.ClientOptions{Horizon: time.Nanosecond})}
 	}
 	if _, _, waits := t.broker.LongestWait(t.plan.Queues...); !waits {
-		return 0
+		return 0, 0
 	}
 	look, err := t.state.clients[0].Look(context.Background(), t.plan.Queues, 0)
 	if err != nil {
-		return 0 // Redis is not well: nobody waits for us.
+		return 0, 0 // Redis is not well: nobody waits for us.
 	}
-	n := 0
 	for _, q := range look.Queues {
-		n += q.Backlog.N
+		waiting += q.Backlog.N
+		fetched += q.Held.N
 	}
-	return n
+	return waiting, fetched
 }
 
 // frugalBound is how long a target without work may keep its count: three sweeps, one that is under way, one that finds it a
