@@ -6,6 +6,9 @@
 // code. The simulator then has to break the invariant that the file names, within the number of seeds that it states. A fault whose place is
 // not found exactly once, that does not compile, or that leaves the binary as it is, is a failure as well: it tests nothing.
 //
+// The simulator has a model in the place of internal/celery, so that faults of that adapter cannot be planted here: its own
+// tests, with real workers, are there for them. What would be a forgotten priority list there is a forgotten queue here.
+//
 // The table says for each fault how many seeds it took and which invariant broke. The exit status is 1 if one was not found,
 // or if the code as it is breaks an invariant within the largest of the bounds.
 package main
