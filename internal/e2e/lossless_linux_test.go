@@ -76,12 +76,15 @@ func (k crew) awaitDrained(drained, busy int) {
 	})
 }
 
-// awaitTaskEnded waits until so many tasks have ended.
-func (k crew) awaitTaskEnded(n int) {
+// awaitDone waits until so many tasks have ended and their messages are acknowledged, the last thing that a worker does with them.
+func (k crew) awaitDone(n int) {
 	k.t.Helper()
 	eventually(k.t, func() error {
 		if _, ended := k.b.ledger(); len(ended) != n {
 			return fmt.Errorf("%d tasks have ended, not %d", len(ended), n)
+		}
+		if left := int(k.b.HLen(k.t.Context(), "unacked").Val()); left > len(k.b.sent)-n {
+			return fmt.Errorf("%d messages are not acknowledged", left)
 		}
 		return nil
 	})
@@ -91,6 +94,7 @@ func (k crew) awaitTaskEnded(n int) {
 func (k crew) end(workers int) {
 	k.t.Helper()
 	k.b.awaitEnded()
+	k.awaitDone(len(k.b.sent))
 	k.expectSweep("the last sweep", "scaled in", 0)
 	expectCleanExits(k.t, k.cloud, "workers", workers)
 	k.b.expectNothingLostOrDoubled()
@@ -140,7 +144,7 @@ func TestABusyWorkerEndsInItsOwnTime(t *testing.T) {
 	k.awaitDrained(1, 1)
 	k.expectSweep("both still work", "", 2)
 	k.b.open("second", 1)
-	k.awaitTaskEnded(1)
+	k.awaitDone(1)
 	k.awaitDrained(1, 0)
 	k.expectSweep("the drained one is done", "scaled in", 1)
 	k.awaitCounts("workers", 1, 1)
