@@ -277,10 +277,10 @@ func (r *release) unprotect(ctx context.Context, protected map[string]time.Time)
 	}
 }
 
-// pause waits, or says that there is no more time.
+// pause waits for workers, or ECS, to do as told, or says that there is no more time.
 func (s *Scaler) pause(ctx context.Context, d time.Duration) error {
 	if err := s.Sleep(ctx, d); err != nil {
-		return &policy.Error{Kind: policy.BrokerUnavailable, Err: fmt.Errorf("wait for workers to do as told: %w", err)}
+		return &policy.Error{Kind: policy.BrokerUnavailable, Err: fmt.Errorf("wait for an order to take effect: %w", err)}
 	}
 	return nil
 }
