@@ -204,9 +204,9 @@ func (d *driver) facts() facts {
 	return f
 }
 
-// zeroBound is how long after the last task the workers may stay: until a sweep finds them idle, and two more looks after
-// the settle time say the same.
+// zeroBound is how long after the last task the workers may stay: until a sweep finds them idle, two more looks after the settle
+// time say the same, and they have been drained.
 func (d *driver) zeroBound() time.Duration {
 	t := d.config.Targets[0]
-	return d.config.LocalSweepEvery() + t.Grace.Std() + t.Settle.Std() + 3*look + slack
+	return d.config.LocalSweepEvery() + t.Grace.Std() + t.Settle.Std() + 3*look + drain + slack
 }

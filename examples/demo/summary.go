@@ -14,6 +14,8 @@ const (
 	promptBound = time.Second
 	// look is what a close look at the workers takes: they send a heartbeat every two seconds.
 	look = 2500 * time.Millisecond
+	// drain is what it takes to see that workers that fetch no more hold nothing, and ECS to stop them.
+	drain = 8 * time.Second
 	// slack is what a loaded machine may add to the times that the sweep, the waits and the looks make up.
 	slack = 10 * time.Second
 )

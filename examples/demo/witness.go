@@ -67,10 +67,15 @@ func describeDelivery(e events.Delivery) string {
 	return text
 }
 
-// describeRecord puts a function's record of a decision into one line; empty if the record is of something else. Each
-// reason comes with its sentence the first time.
+// describeRecord puts a function's record of a decision into one line, and that of a result which no count shows; empty if the
+// record is of something else. Each reason comes with its sentence the first time.
 func (d *driver) describeRecord(r record) string {
-	if r["message"] != "decision" {
+	switch {
+	case r["message"] == "result" && r["status"] == "draining":
+		return "result: workers fetch no more, and go when they are done"
+	case r["message"] == "result" && r["status"] == "resumed":
+		return "result: drained workers fetch again"
+	case r["message"] != "decision":
 		return ""
 	}
 	text := fmt.Sprintf("%v: %v -> %v", r["use_case"], r["current"], r["desired"])
@@ -79,6 +84,9 @@ func (d *driver) describeRecord(r record) string {
 		text = fmt.Sprintf("%v: stays at %v", r["use_case"], r["current"])
 	case string(policy.Candidate):
 		text += " unless work comes"
+	}
+	if n, _ := r["resume"].(float64); n > 0 {
+		text += fmt.Sprintf(" and %.0f fetch again", n)
 	}
 	var why []string
 	reasons, _ := r["reasons"].([]any)
@@ -133,7 +141,7 @@ func (d *driver) follow(s local.ExecutionStep) string {
 				} `json:"first"`
 			}
 			_ = json.Unmarshal(s.Event.Data, &look) // The interpreter made it: it is JSON.
-			return fmt.Sprintf("sweep %s finds idle workers, and waits %d s to see whether they stay so", name, look.First.Seconds)
+			return fmt.Sprintf("sweep %s finds workers to spare, and waits %d s to see whether they stay so", name, look.First.Seconds)
 		case "Dropped":
 			return fmt.Sprintf("sweep %s lets them be", name)
 		case "Restore":
