@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -308,6 +309,26 @@ func TestOneBrokenBrokerSpoilsNoOther(t *testing.T) {
 	}
 	if got.Checked != 3 || got.Failed != 2 || got.Held != 0 {
 		t.Errorf("checked %d, failed %d, held %d", got.Checked, got.Failed, got.Held)
+	}
+}
+
+// TestCandidatesSettleASecondApart: forty scale-ins at once would ask more of ECS than its quota answers.
+func TestCandidatesSettleASecondApart(t *testing.T) {
+	var a SweepCheck
+	for range 42 {
+		a.Targets = append(a.Targets, TargetCheck{ShouldScaleIn: true, SettleSeconds: 61})
+	}
+	a.Targets = append(a.Targets, TargetCheck{ShouldScaleOut: true, SettleSeconds: 61})
+	a.bound()
+	var got []int
+	for _, c := range a.Targets[:4] {
+		got = append(got, c.SettleSeconds)
+	}
+	if want := []int{61, 61, 62, 63}; !slices.Equal(got, want) || !a.Targets[0].ShouldScaleOut {
+		t.Errorf("the first settle %v s, want %v, and who needs workers first", got, want)
+	}
+	if last := a.Targets[41:]; last[0].SettleSeconds != 61 || last[1].SettleSeconds != 62 {
+		t.Errorf("the next wave settles %d and %d s; it has a quota of its own", last[0].SettleSeconds, last[1].SettleSeconds)
 	}
 }
 

@@ -15,7 +15,7 @@ func TestTheSpecNamesWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tests []byte
-	for _, pattern := range []string{"*_test.go", "../celery/*_test.go", "../sim/broker/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "../celery/*_test.go", "../policy/*_test.go", "../sim/broker/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no tests in %s (%v)", pattern, err)
