@@ -21,14 +21,19 @@ type lock struct {
 	scaler      *Scaler // For its clock.
 }
 
-// lock takes the lock of the target; free is false if someone else has it.
+// lock takes the lock of the target; free is false if someone else has it. If it errs nobody is to wait for it to be freed: it is tried
+// once, since it may have been taken all the same.
 func (s *Scaler) lock(ctx context.Context, t Target) (l lock, free bool, err error) {
 	if t.Source != SourceInspect {
 		return lock{}, true, nil // Its workers are not asked, so they are not drained.
 	}
 	l = lock{broker: s.Brokers[t.Broker], name: t.Ref.Cluster + "/" + t.Ref.Service, token: rand.Text(), scaler: s}
 	free, err = l.take(ctx)
-	return l, free, err
+	if err != nil {
+		_ = l.broker.Unlock(ctx, l.name, l.token)
+		return lock{}, false, err
+	}
+	return l, free, nil
 }
 
 // take takes the lock, or prolongs it; false if it is someone else's.

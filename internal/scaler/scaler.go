@@ -174,6 +174,9 @@ func (s *Scaler) record(ctx context.Context, what string, o observation, sig pol
 	if slices.Contains(d.Reasons, policy.ReasonUnknown) {
 		attrs = append(attrs, "cause", sig.Backlog.Add(sig.Active).Add(sig.Held).Cause)
 	}
+	if queues := o.unfetched(); len(queues) > 0 {
+		attrs = append(attrs, "unfetched", queues)
+	}
 	if ids := o.unheard(); len(ids) > 0 {
 		attrs = append(attrs, "unheard", ids)
 	}

@@ -115,7 +115,14 @@ func (o observation) stuck(sig policy.Signals, limits policy.Limits) bool {
 		return false
 	}
 	// What was fetched too long ago is backlog as well, but no proof: the very worker may hold it, until it is due.
-	waiting := sig.Backlog.N
+	// Nor is a queue that nobody fetches from: a worker that does not know it is not mended by being replaced.
+	missing, unfetched := o.view.missing[o.target.Name], o.unfetched()
+	waiting := 0
+	for _, q := range o.target.Queues {
+		if missing > 0 || !slices.Contains(unfetched, q) {
+			waiting += o.view.look.Queues[q].Backlog.N
+		}
+	}
 	for _, f := range o.view.look.Fetched {
 		if f.Expired && !f.Later {
 			waiting--
@@ -128,10 +135,24 @@ func (o observation) stuck(sig policy.Signals, limits policy.Limits) bool {
 	idle := sig.Held == policy.Known(0) && !slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
 		return n.Active != policy.Known(0)
 	})
-	if missing := o.view.missing[o.target.Name]; missing > 0 {
+	if missing > 0 {
 		return o.lost() && (idle || policy.Want(sig, limits) > o.service.Desired-missing)
 	}
 	return idle
+}
+
+// unfetched are the queues of the target in which messages wait and from which none of its workers fetches, although some of them
+// answer: they are misspelt in sluice.yaml or on the workers' command line.
+func (o observation) unfetched() []string {
+	var out []string
+	heard := o.view.heard(o.target)
+	for _, q := range o.target.Queues {
+		fetched := slices.ContainsFunc(heard, func(n policy.Node) bool { return slices.Contains(n.Queues, q) })
+		if len(heard) > 0 && !fetched && o.view.look.Queues[q].Backlog.N > 0 {
+			out = append(out, q)
+		}
+	}
+	return out
 }
 
 // bootPatience is for how long a running task that was not heard from passes for one that starts up, whatever grace says: a large

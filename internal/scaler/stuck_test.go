@@ -1,6 +1,9 @@
 package scaler
 
 import (
+	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,5 +174,28 @@ func TestTheStuckAreMendedOrReplaced(t *testing.T) {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestAQueueThatNobodyFetches: a worker that does not know a queue is not mended by being replaced, but somebody has to be told.
+func TestAQueueThatNobodyFetches(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	w := newWorld(t, func(o *Options) {
+		o.Targets = []Target{target("worker", "celery", "vidoe")}
+		o.Log = slog.New(slog.NewJSONHandler(&log, nil))
+	})
+	w.broker.look = emptyLook("celery", "vidoe")
+	w.run("worker", 2, "celery")
+	w.setBacklog("vidoe", 3)
+	if c := w.one(t); has(c.Decision, policy.ReasonStuck) {
+		t.Errorf("its workers are taken for stuck: %+v", c.Decision)
+	}
+	if !strings.Contains(log.String(), `"unfetched":["vidoe"]`) {
+		t.Errorf("the queue is not named: %s", log.String())
+	}
+	w.setBacklog("celery", 1)
+	if c := w.one(t); !has(c.Decision, policy.ReasonStuck) {
+		t.Errorf("they leave a message waiting that they know: %+v", c.Decision)
 	}
 }

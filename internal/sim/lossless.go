@@ -32,8 +32,8 @@ func (j *judge) stops(k *task, reason string) {
 }
 
 // possessions notes what a worker has that is told to stop, in words as well. It does not count a second execution of a message
-// that was restored behind another worker's back, past the visibility timeout, and that the other has begun before: nobody can see
-// it, in no key and in no answer, and nothing is lost with it.
+// that was restored behind a worker's back, past the visibility timeout, and that has been begun before: nobody can see it, in no
+// key and in no answer, and nothing is lost with it.
 func (j *judge) possessions(k *task) {
 	var b strings.Builder
 	for id := range broker.ID(k.target.broker.Sent()) {
@@ -47,7 +47,7 @@ func (j *judge) possessions(k *task) {
 		d := r.Deliveries[at]
 		if slices.ContainsFunc(r.Deliveries, func(o broker.Delivery) bool {
 			earlier := d.Started.IsZero() || o.Started.Before(d.Started)
-			return o.Worker != k.worker && o.Tag == d.Tag && !o.Started.IsZero() && earlier
+			return o.Tag == d.Tag && !o.Started.IsZero() && earlier
 		}) {
 			j.w.tally.count("second executions stopped")
 			if d.Started.IsZero() {
