@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-	"golang.org/x/sync/errgroup"
 
 	"sluice/internal/policy"
 )
@@ -33,21 +32,17 @@ type asked struct {
 // Describe returns the services asked for, each with its own error. A service that does not exist, or that is being
 // deleted, is an error of kind policy.ServiceMissing.
 func (f *Fleet) Describe(ctx context.Context, refs []policy.ServiceRef) map[policy.ServiceRef]policy.Described {
-	// No call returns an error to the group: each service has its own.
-	var group errgroup.Group
-	group.SetLimit(atOnce)
 	var hopeless atomic.Bool // The members of a failed batch were asked one by one, and all were refused.
 	var all []*asked
+	var batches [][]*asked
 	for _, services := range byCluster(refs) {
 		all = append(all, services...)
-		for batch := range slices.Chunk(services, batchSize) {
-			group.Go(func() error {
-				f.describe(ctx, batch, &hopeless)
-				return nil
-			})
-		}
+		batches = slices.AppendSeq(batches, slices.Chunk(services, batchSize))
 	}
-	_ = group.Wait()
+	_ = each(ctx, len(batches), func(ctx context.Context, i int) error {
+		f.describe(ctx, batches[i], &hopeless)
+		return nil // Each service has its own error.
+	})
 	out := make(map[policy.ServiceRef]policy.Described, len(refs))
 	for _, a := range all {
 		for _, ref := range a.same {

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	"golang.org/x/sync/errgroup"
 
 	"sluice/internal/policy"
 )
@@ -91,22 +90,17 @@ func (f *Fleet) setProtection(ctx context.Context, ref policy.ServiceRef, ids []
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	batches := slices.Collect(slices.Chunk(ids, protectionBatch))
 	answers := make([]protectionAnswer, len(batches))
-	var group errgroup.Group // No call returns an error to it: each has its own.
-	group.SetLimit(atOnce)
-	for i, batch := range batches {
-		group.Go(func() error {
-			out, err := f.api.UpdateTaskProtection(ctx, &ecs.UpdateTaskProtectionInput{
-				Cluster: &ref.Cluster, Tasks: batch, ProtectionEnabled: minutes != nil, ExpiresInMinutes: minutes,
-			}, f.read(f.protection))
-			if err != nil {
-				answers[i].err = err
-				return nil
-			}
-			answers[i] = sortOut(batch, out)
-			return nil
-		})
-	}
-	_ = group.Wait()
+	_ = each(ctx, len(batches), func(ctx context.Context, i int) error {
+		out, err := f.api.UpdateTaskProtection(ctx, &ecs.UpdateTaskProtectionInput{
+			Cluster: &ref.Cluster, Tasks: batches[i], ProtectionEnabled: minutes != nil, ExpiresInMinutes: minutes,
+		}, f.read(f.protection))
+		if err != nil {
+			answers[i].err = err
+			return nil // Each has its own error.
+		}
+		answers[i] = sortOut(batches[i], out)
+		return nil
+	})
 	return answers
 }
 

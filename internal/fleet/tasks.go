@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	"golang.org/x/sync/errgroup"
 
 	"sluice/internal/policy"
 )
@@ -43,25 +41,16 @@ func (f *Fleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task
 	slices.Sort(arns)
 	arns = slices.Compact(arns)
 
-	var mu sync.Mutex
-	var tasks []policy.Task
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for batch := range slices.Chunk(arns, taskBatch) {
-		group.Go(func() error {
-			part, err := f.describeTasks(groupCtx, ref, batch)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			tasks = append(tasks, part...)
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
+	batches := slices.Collect(slices.Chunk(arns, taskBatch))
+	parts := make([][]policy.Task, len(batches))
+	err := each(ctx, len(batches), func(ctx context.Context, i int) (err error) {
+		parts[i], err = f.describeTasks(ctx, ref, batches[i])
+		return err
+	})
+	if err != nil {
 		return nil, fail("describe tasks of "+name(ref), "ecs:DescribeTasks", err)
 	}
+	tasks := slices.Concat(parts...)
 	if err := f.addProtection(ctx, ref, tasks); err != nil {
 		return nil, fail("look up the protection of tasks of "+name(ref), "ecs:GetTaskProtection", err)
 	}
@@ -106,35 +95,31 @@ func (f *Fleet) addProtection(ctx context.Context, ref policy.ServiceRef, tasks 
 			staying = append(staying, &tasks[i])
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for batch := range slices.Chunk(staying, protectionBatch) {
-		group.Go(func() error {
-			in := &ecs.GetTaskProtectionInput{Cluster: &ref.Cluster}
-			byID := map[string]*policy.Task{}
-			for _, t := range batch {
-				in.Tasks = append(in.Tasks, t.ID)
-				byID[t.ID] = t
+	batches := slices.Collect(slices.Chunk(staying, protectionBatch))
+	return each(ctx, len(batches), func(ctx context.Context, i int) error {
+		in := &ecs.GetTaskProtectionInput{Cluster: &ref.Cluster}
+		byID := map[string]*policy.Task{}
+		for _, t := range batches[i] {
+			in.Tasks = append(in.Tasks, t.ID)
+			byID[t.ID] = t
+		}
+		out, err := f.api.GetTaskProtection(ctx, in, f.read(f.protection))
+		if err != nil {
+			return err
+		}
+		for _, failure := range out.Failures {
+			// A task that has stopped since it was listed is not protected, nor is one that cannot be.
+			if reason := aws.ToString(failure.Reason); reason != missing && reason != notValid {
+				return fmt.Errorf("ECS says %s of task %s", reason, lastPart(aws.ToString(failure.Arn)))
 			}
-			out, err := f.api.GetTaskProtection(ctx, in, f.read(f.protection))
-			if err != nil {
-				return err
+		}
+		for _, p := range out.ProtectedTasks {
+			if t := byID[lastPart(aws.ToString(p.TaskArn))]; t != nil && p.ProtectionEnabled {
+				t.ProtectedUntil = aws.ToTime(p.ExpirationDate)
 			}
-			for _, failure := range out.Failures {
-				// A task that has stopped since it was listed is not protected, nor is one that cannot be.
-				if reason := aws.ToString(failure.Reason); reason != missing && reason != notValid {
-					return fmt.Errorf("ECS says %s of task %s", reason, lastPart(aws.ToString(failure.Arn)))
-				}
-			}
-			for _, p := range out.ProtectedTasks {
-				if t := byID[lastPart(aws.ToString(p.TaskArn))]; t != nil && p.ProtectionEnabled {
-					t.ProtectedUntil = aws.ToTime(p.ExpirationDate)
-				}
-			}
-			return nil
-		})
-	}
-	return group.Wait()
+		}
+		return nil
+	})
 }
 
 // task translates a task; false if its processes have ended, or never began and never will.
