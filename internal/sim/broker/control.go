@@ -132,5 +132,7 @@ func (m *Model) obey(w *Worker, e event) {
 
 // node is what a look says of a worker that has answered.
 func (a answer) node() policy.Node {
-	return policy.Node{Name: a.name, Answers: 1, Queues: slices.Sorted(slices.Values(a.queues)), Active: policy.Known(a.active), OldestStart: a.oldest}
+	queues := append([]string(nil), a.queues...)
+	slices.Sort(queues)
+	return policy.Node{Name: a.name, Answers: 1, Queues: queues, Active: policy.Known(a.active), OldestStart: a.oldest}
 }
