@@ -196,6 +196,11 @@ func (b *broker) awaitEnded() {
 				return fmt.Errorf("%s executes %d tasks", n.Name, n.Active.N)
 			}
 		}
+		for name, q := range seen.Queues {
+			if q.Held.N > 0 { // A worker acknowledges a moment after it has begun, or ended.
+				return fmt.Errorf("%d messages of %s are not acknowledged", q.Held.N, name)
+			}
+		}
 		return nil
 	})
 }
