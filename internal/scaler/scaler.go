@@ -177,6 +177,9 @@ func (s *Scaler) record(ctx context.Context, what string, o observation, sig pol
 	if queues := o.unfetched(); len(queues) > 0 {
 		attrs = append(attrs, "unfetched", queues)
 	}
+	if queues := o.unlisted(); len(queues) > 0 {
+		attrs = append(attrs, "unlisted", queues)
+	}
 	if ids := o.unheard(); len(ids) > 0 {
 		attrs = append(attrs, "unheard", ids)
 	}

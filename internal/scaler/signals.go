@@ -155,6 +155,22 @@ func (o observation) unfetched() []string {
 	return out
 }
 
+// unlisted are the queues that the target's workers fetch from and that no target of the broker has: what waits there calls nobody,
+// and what is held of them is not seen by a later sweep that finds the worker drained.
+func (o observation) unlisted() []string {
+	var out []string
+	for _, n := range o.view.heard(o.target) {
+		for _, q := range n.Queues {
+			listed := slices.ContainsFunc(o.view.targets, func(t Target) bool { return slices.Contains(t.Queues, q) })
+			if !listed && !slices.Contains(out, q) {
+				out = append(out, q)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // bootPatience is for how long a running task that was not heard from passes for one that starts up, whatever grace says: a large
 // application may take minutes to load.
 const bootPatience = 5 * time.Minute

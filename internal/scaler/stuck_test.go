@@ -186,13 +186,16 @@ func TestAQueueThatNobodyFetches(t *testing.T) {
 		o.Log = slog.New(slog.NewJSONHandler(&log, nil))
 	})
 	w.broker.look = emptyLook("celery", "vidoe")
-	w.run("worker", 2, "celery")
+	w.run("worker", 2, "celery", "video")
 	w.setBacklog("vidoe", 3)
 	if c := w.one(t); has(c.Decision, policy.ReasonStuck) {
 		t.Errorf("its workers are taken for stuck: %+v", c.Decision)
 	}
 	if !strings.Contains(log.String(), `"unfetched":["vidoe"]`) {
 		t.Errorf("the queue is not named: %s", log.String())
+	}
+	if !strings.Contains(log.String(), `"unlisted":["video"]`) {
+		t.Errorf("nor is the one that they fetch from and no target has: %s", log.String())
 	}
 	w.setBacklog("celery", 1)
 	if c := w.one(t); !has(c.Decision, policy.ReasonStuck) {
