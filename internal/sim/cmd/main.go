@@ -49,7 +49,7 @@ func run() int {
 		defer pprof.StopCPUProfile()
 	}
 	// A history leaves much garbage and keeps little: memory is cheaper here than the collector's time.
-	debug.SetGCPercent(800)
+	debug.SetGCPercent(3200)
 	report := sim.RunAll(o)
 	var err error
 	if *asJSON {
