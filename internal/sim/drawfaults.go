@@ -1,0 +1,125 @@
+package sim
+
+import (
+	"slices"
+	"time"
+)
+
+// drawFaults draws what goes wrong in a world, and when.
+func drawFaults(d draw, p *plan) []faultPlan {
+	if d.chance(0.2) {
+		return nil
+	}
+	var all []faultPlan
+	for range d.count(1, 7) {
+		f := faultPlan{Kind: kinds[d.IntN(len(kinds))].kind, Subject: d.IntN(len(p.Targets))}
+		f.At = d.between(0, p.Calm*9/10)
+		f.For = min(d.spread(5*time.Second, 10*time.Minute), p.Calm-f.At)
+		f.N = one(d, 1, 1, 2, 3)
+		f.After = d.chance(0.5)
+		f.Length = d.spread(time.Second, 40*time.Second)
+		switch f.Kind {
+		case lambdaDeath, lambdaStall, lambdaThrottle, sweepLost, sweepLate, sweepDouble:
+			f.Subject = -1
+		}
+		switch f.Kind {
+		case lambdaDeath:
+			// So that all the calls of a long scale-in come into question, and the few of a check too.
+			f.N = one(d, d.count(1, 4), d.count(1, 14), d.count(1, 40))
+			f.For = p.Calm - f.At
+			if d.chance(0.5) { // One death, and its retry's.
+				again := f
+				again.N = d.count(1, 14)
+				all = append(all, again)
+			}
+		case lambdaStall:
+			f.Length = d.spread(time.Second, 150*time.Second)
+		case redisDown, redisHung, redisReadOnly, redisFailover, redisSlow:
+			f.Subject = p.Targets[f.Subject].Broker
+			f.For = min(d.spread(time.Second, 3*time.Minute), p.Calm-f.At)
+			f.Length = d.spread(20*time.Millisecond, 3*time.Second)
+		case workerFrozen, workerWedged:
+			f.For = min(d.spread(2*time.Second, 15*time.Minute), p.Calm-f.At)
+			f.N = d.IntN(10)
+		case workerDeaf, workerCut, workerRestart, childCrash, taskCrash, spotLoss, appProtects:
+			f.N = d.IntN(10)
+			f.Length = d.spread(20*time.Second, 20*time.Minute)
+		case ecsThrottle, ecsError, ecsAnswerLost, ecsSlow:
+			f.N = d.count(1, 4)
+			f.For = p.Calm - f.At
+		case sweepLost, sweepLate, sweepDouble:
+			f.For = min(2*p.SweepEvery, p.Calm-f.At)
+			f.Length = d.spread(100*time.Millisecond, 4*time.Minute)
+		case eventLate, eventDouble:
+			f.Length = d.spread(time.Second, 10*time.Minute)
+		case slowPlacement:
+			f.Length = d.spread(10*time.Second, 4*time.Minute)
+		case operatorBounds:
+			t := p.Targets[f.Subject]
+			f.Low, f.High = -1, -1
+			if d.chance(0.5) {
+				f.Low = d.count(0, t.Max)
+			} else {
+				f.High = d.count(max(1, t.Min), t.Max+2)
+			}
+		case operatorCount:
+			f.N = d.count(0, p.Targets[f.Subject].Max+1)
+		}
+		all = append(all, f)
+	}
+	for _, t := range p.Targets {
+		for range d.count(0, 3) {
+			if t.Protects {
+				at := d.between(0, p.Calm*9/10)
+				all = append(all, faultPlan{
+					Kind: appProtects, At: at, Subject: slices.IndexFunc(p.Targets, func(o targetPlan) bool { return o.Name == t.Name }),
+					N: d.IntN(10), Length: min(d.spread(20*time.Second, 30*time.Minute), p.Calm-at), For: time.Second,
+				})
+			}
+		}
+	}
+	return all
+}
+
+// kinds are all kinds of faults, and how each strikes; nil of those that wait for a call or an event to hit (see faults).
+var kinds = []struct {
+	kind   kind
+	strike func(*world, *fault)
+}{
+	{ecsThrottle, nil},
+	{ecsError, nil},
+	{ecsAnswerLost, nil},
+	{ecsSlow, nil},
+	{sweepLost, nil},
+	{sweepLate, nil},
+	{sweepDouble, nil},
+	{eventLost, nil},
+	{eventLate, nil},
+	{eventDouble, nil},
+	{lambdaThrottle, nil},
+	{lambdaStall, nil},
+	{lambdaDeath, nil},
+	{lambdaDeath, nil}, // Three times as likely: there are so many lines at which to die.
+	{lambdaDeath, nil},
+	{taskCrash, (*world).crash},
+	{taskNoStart, (*world).failStarts},
+	{spotLoss, (*world).interrupt},
+	{deployment, (*world).deploy},
+	{appProtects, (*world).appProtects},
+	{slowPlacement, (*world).slowPlacement},
+	{redisDown, (*world).redis},
+	{redisHung, (*world).redis},
+	{redisReadOnly, (*world).redis},
+	{redisFailover, (*world).redis},
+	{redisSlow, (*world).redis},
+	{workerFrozen, (*world).freeze},
+	{workerWedged, (*world).wedge},
+	{workerDeaf, (*world).starve},
+	{workerCut, (*world).reconnect},
+	{workerRestart, (*world).restart},
+	{childCrash, (*world).crashChild},
+	{operatorPause, (*world).pause},
+	{operatorBounds, (*world).bounds},
+	{operatorTypo, (*world).mistype},
+	{operatorCount, (*world).manual},
+}
