@@ -164,7 +164,7 @@ func (r *release) stillIdle(o observation, leaving []*victim, n int) *policy.Dec
 	// Every task that ECS might choose has to be one that was seen drained and empty; all others have to be protected: by whomever,
 	// but seen to be, since an application that ends its own protection ends ours with it.
 	for _, t := range o.tasks {
-		leaves := slices.ContainsFunc(leaving, func(v *victim) bool { return v.task == t.ID })
+		leaves := among(leaving, t)
 		if t.State != policy.TaskStopping && !leaves && !r.shielded(t) {
 			held.Reasons = []policy.Reason{policy.ReasonProtected}
 			return held
@@ -235,7 +235,7 @@ func (r *release) protectRest(ctx context.Context, leaving []*victim) (map[strin
 	}
 	var ids []string
 	for _, t := range tasks {
-		leaves := slices.ContainsFunc(leaving, func(v *victim) bool { return v.task == t.ID })
+		leaves := among(leaving, t)
 		switch {
 		case t.State == policy.TaskStopping || leaves || r.shielded(t):
 		case t.ProtectedUntil.After(r.Now()):
@@ -301,11 +301,16 @@ func (r *release) alive(o observation) []*victim {
 	})
 }
 
+// among says whether the task is one of the victims.
+func among(victims []*victim, t policy.Task) bool {
+	return slices.ContainsFunc(victims, func(v *victim) bool { return v.task == t.ID })
+}
+
 // going are the tasks that ECS is expected to stop: those of the victims, or all.
 func (r *release) going(o observation, leaving []*victim) []string {
 	var ids []string
 	for _, t := range o.tasks {
-		leaves := slices.ContainsFunc(leaving, func(v *victim) bool { return v.task == t.ID })
+		leaves := among(leaving, t)
 		if t.State != policy.TaskStopping && (leaves || r.all()) {
 			ids = append(ids, t.ID)
 		}
