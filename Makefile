@@ -48,8 +48,9 @@ test-race: build test-deps ## The same with the race detector (slower).
 	go test -race -count=1 $(TESTFLAGS) ./...
 
 .PHONY: test-compat
-test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools.
+test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools; and the simulator's model held against 5.2 and 5.6.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -parallel 4 -run 'TestCompat|TestOthersWedge' ./internal/celery
+	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -run 'TestModelIsLikeCelery/5' ./internal/sim/broker
 
 .PHONY: sim
 sim: ## SEEDS (default 20000) histories in virtual time, of the production code among faults: what broke, and what was covered.
