@@ -48,8 +48,11 @@ test-race: build test-deps ## The same with the race detector (slower).
 	go test -race -count=1 $(TESTFLAGS) ./...
 
 .PHONY: test-compat
-test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools; and the simulator's model held against 5.2 and 5.6.
+test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -parallel 4 -run 'TestCompat|TestOthersWedge' ./internal/celery
+
+.PHONY: test-model
+test-model: test-deps build/venv-celery-5.2 build/venv-celery-5.6 ## The simulator's model held against workers of Celery 5.2 and 5.6, too.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -run 'TestModelIsLikeCelery/5' ./internal/sim/broker
 
 .PHONY: sim

@@ -24,7 +24,7 @@ type behaviour struct {
 func TestModelIsLikeCelery(t *testing.T) {
 	t.Run("newest", func(t *testing.T) { conform(t, testenv.Python(t), broker.V57) })
 	if os.Getenv("SLUICE_COMPAT") == "" {
-		t.Log("SKIPPED: older versions of Celery: set SLUICE_COMPAT=1 (`make test-compat` does)")
+		t.Log("SKIPPED: older versions of Celery: set SLUICE_COMPAT=1 (`make test-model` does)")
 		return
 	}
 	t.Run("5.6", func(t *testing.T) { conform(t, testenv.PythonWithCelery(t, "5.6"), broker.V55) })
