@@ -72,7 +72,7 @@ func interpret(m *asl.Machine, s scenario) run {
 	clock := asl.NewVirtualClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))
 	var mu sync.Mutex
 	calls := map[string]int{}
-	x := m.Run(context.Background(), json.RawMessage(`{}`), asl.Env{
+	x := m.Run(context.Background(), s.Input, asl.Env{
 		Clock: clock,
 		Invoke: func(ctx context.Context, arn string, input json.RawMessage) (json.RawMessage, error) {
 			key := s.Functions[arn] + " " + string(input)

@@ -83,8 +83,8 @@ func TestScenariosNoticeEachMutant(t *testing.T) {
 			delete(at(top(d), "NoAnswer"), "Error")
 			delete(at(top(d), "NoAnswer"), "Cause")
 		},
-		"Check is given the execution's input": func(d states) { at(top(d), "Check")["Parameters"] = states{"all.$": "$"} },
-		"a task that may hang for ever":        func(d states) { delete(at(item(d), "ScaleIn"), "TimeoutSeconds") },
+		"Check is not given the shard":  func(d states) { at(top(d), "Check")["Parameters"] = states{} },
+		"a task that may hang for ever": func(d states) { delete(at(item(d), "ScaleIn"), "TimeoutSeconds") },
 	}
 	for name, mutate := range mutants {
 		t.Run(name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 type scenario struct {
 	Name       string              `json:"name"`
 	Definition json.RawMessage     `json:"definition"`
+	Input      json.RawMessage     `json:"input"`     // Of the execution.
 	Functions  map[string]string   `json:"functions"` // ARN to the function's name.
 	Answers    map[string][]answer `json:"answers"`
 
@@ -70,6 +71,12 @@ func scenarios(t *testing.T, definition string) []scenario {
 	return out
 }
 
+// shard is the input of every execution, and checkAll the key of Check's answers about all its targets.
+const (
+	shard    = `{"shard":1,"shards":2}`
+	checkAll = `check {"sweep":` + shard + `}`
+)
+
 // reader collects one scenario line by line.
 type reader struct {
 	s       scenario
@@ -81,7 +88,7 @@ type reader struct {
 func parseScenario(text string) (scenario, error) {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	r := &reader{results: map[string]map[string]any{}, paths: map[string][]string{}}
-	r.s = scenario{Name: lines[0], Answers: map[string][]answer{}, want: run{Status: "SUCCEEDED", Items: [][]string{}}}
+	r.s = scenario{Name: lines[0], Input: json.RawMessage(shard), Answers: map[string][]answer{}, want: run{Status: "SUCCEEDED", Items: [][]string{}}}
 	for _, line := range lines[1:] {
 		key, value, ok := strings.Cut(line, ":")
 		if !ok {
@@ -104,7 +111,7 @@ func (r *reader) line(key, value string) error {
 		return nil
 	}
 	if key == "check" {
-		return r.answers("check {}", value, r.lookAtAll)
+		return r.answers(checkAll, value, r.lookAtAll)
 	}
 	function, names, scripted := strings.Cut(key, " ")
 	if !scripted {
@@ -211,7 +218,7 @@ func (r *reader) finish() error {
 		results = append(results, r.results[target])
 		want.Items = append(want.Items, r.paths[target])
 	}
-	answers := r.s.Answers["check {}"]
+	answers := r.s.Answers[checkAll]
 	switch last := answers[len(answers)-1]; {
 	case want.Error == "TargetsFailed":
 		want.Cause = results

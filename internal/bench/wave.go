@@ -114,7 +114,7 @@ func use(ctx context.Context, s *scaler.Scaler, function string, payload []byte)
 			return nil, err
 		}
 		if in.Target == "" {
-			return s.CheckAll(ctx), nil
+			return s.CheckAll(ctx, in.Sweep), nil
 		}
 		return s.CheckOne(ctx, in)
 	case "scalein":

@@ -261,7 +261,7 @@ func TestOrphansAreRescuedByATargetThatCan(t *testing.T) {
 	w.fleet.services = map[string]policy.Service{
 		"a-svc": {ARN: "a", Tags: map[string]string{tagPaused: "true"}}, "b-svc": {ARN: "b"},
 	}
-	got := w.CheckAll(t.Context()).Targets
+	got := w.CheckAll(t.Context(), Shard{}).Targets
 	if len(got) != 1 || got[0].Target != "b" || !got[0].ShouldScaleOut {
 		t.Errorf("for 3 messages that nobody holds any more: %+v", got)
 	}

@@ -12,14 +12,34 @@ import (
 	"sluice/internal/policy"
 )
 
-// Input is the input of a check and of a scale-in: a target, and what was seen when it was first found idle.
+// Input is the input of a check and of a scale-in: a target, and what was seen when it was first found idle. Where no target is
+// named, Sweep may say which of them all are meant.
 type Input struct {
 	Target   string           `json:"target"`
 	Previous *policy.Sighting `json:"previous"`
+	Sweep    Shard            `json:"sweep"`
 }
 
-// CheckInput reads the payload of a check: {} for all targets, or one target, with previous to confirm a candidate. Other
-// fields are let pass: the schedule that starts a check may send its own.
+// Shard is one of Shards parts of the targets, of about the same size, counted from 0: too many targets for one sweep are
+// looked at by several. The zero Shard is all targets.
+type Shard struct {
+	Shard  int `json:"shard"`
+	Shards int `json:"shards"`
+}
+
+// of returns the shard's targets. Those that share a broker stay together as far as the sizes allow, since each sweep looks at the
+// whole of a broker.
+func (s Shard) of(targets []Target) []Target {
+	if s.Shards <= 1 {
+		return targets
+	}
+	byBroker := slices.Clone(targets)
+	slices.SortStableFunc(byBroker, func(a, b Target) int { return cmp.Compare(a.Broker, b.Broker) })
+	return byBroker[s.Shard*len(targets)/s.Shards : (s.Shard+1)*len(targets)/s.Shards]
+}
+
+// CheckInput reads the payload of a check: {} for all targets, a shard of them, or one target, with previous to confirm a
+// candidate. Other fields are let pass: whoever starts a sweep may send their own.
 func CheckInput(payload []byte) (Input, error) {
 	var in Input
 	if err := json.Unmarshal(payload, &in); err != nil {
@@ -27,6 +47,10 @@ func CheckInput(payload []byte) (Input, error) {
 	}
 	if in.Target == "" && in.Previous != nil {
 		return in, invalid("input of check: previous without target: name the target that was seen")
+	}
+	if s := in.Sweep; s != (Shard{}) && (s.Shard < 0 || s.Shard >= s.Shards) {
+		return in, invalid("input of check: shard %d of %d shards: shards are counted from 0, as in {\"shard\": 0, \"shards\": 2}",
+			s.Shard, s.Shards)
 	}
 	return in, nil
 }
@@ -58,14 +82,21 @@ type SweepCheck struct {
 	Targets  []TargetCheck `json:"targets"`
 }
 
-// CheckAll looks at every target. It always answers: what is broken is in the answer, beside what is not.
-func (s *Scaler) CheckAll(ctx context.Context) SweepCheck {
-	observations := s.observe(ctx, s.Targets, budget{look: checkLook, patience: checkPatience})
+// CheckAll looks at every target of the shard. It always answers: what is broken is in the answer, beside what is not.
+func (s *Scaler) CheckAll(ctx context.Context, shard Shard) SweepCheck {
+	observations := s.observe(ctx, shard.of(s.Targets), budget{look: checkLook, patience: checkPatience})
 	s.addBeatsOfCandidates(ctx, observations)
 	s.shield(ctx, observations)
 	answer := SweepCheck{Checked: len(observations), Targets: []TargetCheck{}}
+	unknown, stranded := 0, 0 // For the alarms: see infra.
 	for _, o := range observations {
 		c := s.judge(ctx, "check", o)
+		if slices.Contains(c.Decision.Reasons, policy.ReasonUnknown) {
+			unknown++
+		}
+		if c.stranded() {
+			stranded++
+		}
 		if c.Failed {
 			answer.Failed++
 		}
@@ -76,7 +107,14 @@ func (s *Scaler) CheckAll(ctx context.Context) SweepCheck {
 		}
 	}
 	answer.bound()
+	s.Log.InfoContext(ctx, "sweep", "shard", shard.Shard, "shards", max(shard.Shards, 1), "checked", answer.Checked,
+		"held", answer.Held, "failed", answer.Failed, "deferred", answer.Deferred, "unknown", unknown, "stranded", stranded)
 	return answer
+}
+
+// stranded says whether work waits and no task runs that could do it.
+func (c TargetCheck) stranded() bool {
+	return c.QueueLen != nil && *c.QueueLen > 0 && c.RunningCount != nil && *c.RunningCount == 0
 }
 
 // bound leaves to the next sweep what would be too much for this one.

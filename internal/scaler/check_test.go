@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"sluice/internal/policy"
 )
@@ -222,7 +223,7 @@ func TestSilenceIsAttributed(t *testing.T) {
 	}
 	actions := func(w *world, t *testing.T) string {
 		byName := map[string]string{"worker": "hold", "video": "hold"}
-		for _, c := range w.CheckAll(t.Context()).Targets {
+		for _, c := range w.CheckAll(t.Context(), Shard{}).Targets {
 			byName[c.Target] = string(c.Decision.Action)
 		}
 		return byName["worker"] + " " + byName["video"]
@@ -298,7 +299,7 @@ func TestOneBrokenBrokerSpoilsNoOther(t *testing.T) {
 	w.fleet.errs["mail-svc"] = broken(policy.ServiceMissing, "describe service mail-svc: missing")
 	w.setBacklog("celery", 1)
 
-	got := w.CheckAll(t.Context())
+	got := w.CheckAll(t.Context(), Shard{})
 	var names []string
 	for _, c := range got.Targets {
 		names = append(names, fmt.Sprintf("%s out=%v failed=%v", c.Target, c.ShouldScaleOut, c.Failed))
@@ -351,7 +352,7 @@ func TestASweepIsBounded(t *testing.T) {
 			w.fleet.errs[target.Ref.Service] = broken(policy.ServiceMissing, strings.Repeat("long text ", 20))
 		}
 	}
-	got := w.CheckAll(t.Context())
+	got := w.CheckAll(t.Context(), Shard{})
 	if len(got.Targets) != maxActs || got.Deferred != n-maxActs || !got.Targets[0].ShouldScaleOut || got.Targets[5].ShouldScaleOut {
 		t.Errorf("%d targets, %d deferred, first %+v", len(got.Targets), got.Deferred, got.Targets[0])
 	}
@@ -381,7 +382,7 @@ func TestCandidatesFitTheMachine(t *testing.T) {
 			w.fleet.services[target.Ref.Service] = policy.Service{Desired: 1}
 			w.setBacklog(target.Queues[0], 0)
 		}
-		got := w.CheckAll(t.Context())
+		got := w.CheckAll(t.Context(), Shard{})
 		if len(got.Targets) != want || got.Deferred != 300-want {
 			t.Errorf("settle %v: %d candidates and %d deferred, want %d", settle, len(got.Targets), got.Deferred, want)
 		}
@@ -411,6 +412,9 @@ func TestCheckInput(t *testing.T) {
 	for payload, wantErr := range map[string]bool{
 		`{}`: false, `null`: false, `{"source":"aws.scheduler"}`: false, `{"target":"x"}`: false,
 		`[]`: true, `{"target":1}`: true, `{"previous":{"at":"2026-11-21T12:00:00Z"}}`: true, `{"target":"x","previous":{"at":1}}`: true,
+		`{"sweep":{}}`: false, `{"sweep":null}`: false, `{"sweep":{"Comment":"by hand"}}`: false, `{"sweep":{"shard":3,"shards":4}}`: false,
+		`{"sweep":{"shard":4,"shards":4}}`: true, `{"sweep":{"shard":-1,"shards":4}}`: true, `{"sweep":{"shard":1}}`: true,
+		`{"sweep":[]}`: true,
 	} {
 		if _, err := CheckInput([]byte(payload)); (err != nil) != wantErr || err != nil && kindOf(err) != policy.InvalidEvent {
 			t.Errorf("%s: error %v, want one: %v", payload, err, wantErr)
@@ -418,6 +422,69 @@ func TestCheckInput(t *testing.T) {
 	}
 	if _, err := w.CheckOne(t.Context(), Input{Target: "gone"}); kindOf(err) != policy.UnknownTarget {
 		t.Errorf("unknown target: %v", err)
+	}
+}
+
+// TestShardsCoverEachTargetOnce also holds that targets of one broker are parted only where the sizes ask for it.
+func TestShardsCoverEachTargetOnce(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		brokers := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 40).Draw(t, "brokers")
+		shards := rapid.IntRange(1, 10).Draw(t, "shards")
+		var targets []Target
+		for i, b := range brokers {
+			targets = append(targets, Target{Name: fmt.Sprint(i), Broker: b})
+		}
+		seen, looks := map[string]int{}, 0
+		for i := range shards {
+			part := Shard{Shard: i, Shards: shards}.of(targets)
+			if least := len(targets) / shards; len(part) < least || len(part) > least+1 {
+				t.Errorf("shard %d has %d of %d targets", i, len(part), len(targets))
+			}
+			asked := map[string]bool{}
+			for _, target := range part {
+				seen[target.Name]++
+				asked[target.Broker] = true
+			}
+			looks += len(asked)
+		}
+		for _, target := range targets {
+			if seen[target.Name] != 1 {
+				t.Errorf("target %s is in %d shards", target.Name, seen[target.Name])
+			}
+		}
+		if distinct := len(slices.Compact(slices.Sorted(slices.Values(brokers)))); looks > distinct+shards-1 {
+			t.Errorf("%d looks at %d brokers in %d shards", looks, distinct, shards)
+		}
+	})
+}
+
+// TestASweepIsLogged has a target that is stranded, one that cannot be seen, and one in the other shard.
+func TestASweepIsLogged(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	w := newWorld(t, func(o *Options) {
+		o.Targets = append(o.Targets, target("video", "video"), target("zoo", "zoo"), target("zap", "zap"))
+		o.Log = slog.New(slog.NewJSONHandler(&log, nil))
+	})
+	w.broker.look = emptyLook("celery", "video")
+	w.setBacklog("celery", 3)
+	w.fleet.services["video-svc"] = policy.Service{Desired: 1, Running: 1} // And nobody answers.
+	if got := w.CheckAll(t.Context(), Shard{Shard: 0, Shards: 2}); got.Checked != 2 {
+		t.Errorf("%d checked", got.Checked)
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	var got map[string]any
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
+		t.Fatal(err)
+	}
+	delete(got, "time")
+	want := map[string]any{
+		"level": "INFO", "msg": "sweep", "shard": 0.0, "shards": 2.0, "checked": 2.0, "held": 1.0, "failed": 0.0, "deferred": 0.0,
+		"unknown": 1.0, "stranded": 1.0,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the last line (-want +got):\n%s", diff)
 	}
 }
 

@@ -230,7 +230,7 @@ func (l *living) sweep(t *testing.T) (log []string) {
 	t.Helper()
 	var first TargetCheck
 	l.invoke(func() {
-		all := l.CheckAll(t.Context())
+		all := l.CheckAll(t.Context(), Shard{})
 		if len(all.Targets) == 1 {
 			first = all.Targets[0]
 		}

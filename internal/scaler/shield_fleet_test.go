@@ -88,7 +88,7 @@ func TestAShieldInECS(t *testing.T) {
 	} {
 		now = now.Add(5*time.Minute + 77*time.Millisecond)
 		step.do()
-		s.CheckAll(t.Context())
+		s.CheckAll(t.Context(), scaler.Shard{})
 		after, err := f.Tasks(t.Context(), ref)
 		if err != nil {
 			t.Fatal(err)

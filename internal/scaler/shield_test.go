@@ -78,7 +78,7 @@ func TestShield(t *testing.T) {
 			if tt.prepare != nil {
 				tt.prepare(w)
 			}
-			if got := w.CheckAll(t.Context()); got.Checked != 1 {
+			if got := w.CheckAll(t.Context(), Shard{}); got.Checked != 1 {
 				t.Errorf("%+v", got)
 			}
 			if diff := cmp.Diff(tt.calls, w.made("protect", "set", "release")); diff != "" {
@@ -98,7 +98,7 @@ func TestShield(t *testing.T) {
 func TestNobodyIsShieldedUnasked(t *testing.T) {
 	t.Parallel()
 	w := crew(t, []hand{{active: 1, began: time.Hour}})
-	w.CheckAll(t.Context())
+	w.CheckAll(t.Context(), Shard{})
 	if calls := w.made("protect", "tasks"); len(calls) > 0 {
 		t.Errorf("calls: %v", calls)
 	}

@@ -49,7 +49,7 @@ func handleCheck(ctx context.Context, s *scaler.Scaler, payload []byte) (any, er
 		return nil, err
 	}
 	if in.Target == "" {
-		return s.CheckAll(ctx), nil
+		return s.CheckAll(ctx, in.Sweep), nil
 	}
 	return s.CheckOne(ctx, in)
 }

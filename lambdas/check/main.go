@@ -15,7 +15,7 @@ func main() {
 			return nil, err
 		}
 		if in.Target == "" {
-			return s.CheckAll(ctx), nil
+			return s.CheckAll(ctx, in.Sweep), nil
 		}
 		return s.CheckOne(ctx, in)
 	})

@@ -12,7 +12,7 @@ const canonical = (v) =>
       ? Object.fromEntries(Object.entries(o).sort(([a], [b]) => (a < b ? -1 : 1)))
       : o);
 
-async function run({ definition, functions, answers }) {
+async function run({ definition, input, functions, answers }) {
   const calls = {};
   const handler = (arn) => async (input) => {
     const key = `${functions[arn]} ${canonical(input)}`;
@@ -32,7 +32,7 @@ async function run({ definition, functions, answers }) {
     }
   };
   prepare(definition.States);
-  const execution = new StateMachine(definition, { validationOptions: { noValidate: true } }).run({}, {
+  const execution = new StateMachine(definition, { validationOptions: { noValidate: true } }).run(input, {
     overrides: { taskResourceLocalHandlers: handlers, waitTimeOverrides: waits, retryIntervalOverrides: retries },
   });
   execution.result.catch(() => {}); // Its end is read from the log of events.

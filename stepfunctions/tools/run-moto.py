@@ -82,7 +82,7 @@ def start(i, scenario):
     machine = client.create_state_machine(
         name=f"scenario-{i}", definition=json.dumps(scenario["definition"]), roleArn="arn:aws:iam::123456789012:role/test"
     )
-    return client.start_execution(stateMachineArn=machine["stateMachineArn"], input="{}")["executionArn"]
+    return client.start_execution(stateMachineArn=machine["stateMachineArn"], input=json.dumps(scenario["input"]))["executionArn"]
 
 
 def end(execution):
