@@ -1,0 +1,57 @@
+package sluicecdk
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
+	"github.com/aws/constructs-go/constructs/v10"
+
+	"sluice/internal/config"
+)
+
+// resources is all that a Sluice is made of. NewSluice fills it in from the top to the bottom; what comes later may use what
+// came before.
+type resources struct {
+	scope  constructs.Construct // The Sluice itself: the scope of everything below.
+	props  *SluiceProps         // Never nil.
+	config *config.Config
+
+	scaleOut, check, scaleIn *function
+
+	// Events that ask for workers.
+	rule            awsevents.Rule
+	ruleDeadLetters awssqs.Queue // Events that EventBridge could not hand over to ScaleOut.
+
+	// Sweeps.
+	machine             awsstepfunctions.StateMachine
+	machineLogs         awslogs.LogGroup
+	scheduleGroup       awsscheduler.ScheduleGroup // Holds these schedules and nothing else, so that its metrics are theirs alone.
+	schedules           []awsscheduler.Schedule    // One for each shard.
+	scheduleDeadLetters awssqs.Queue               // Sweeps that EventBridge Scheduler could not start.
+
+	// Made by alarms and dashboard.
+	topic awssns.ITopic           // Where alarms go. Nil if nobody is to be told.
+	board awscloudwatch.Dashboard // Never nil in the end.
+}
+
+// function is a Lambda function with what belongs to it.
+type function struct {
+	name        string // "scaleout", "check" or "scalein", as its folder below lambdas/ is called.
+	title       string // "ScaleOut", "Check" or "ScaleIn", as people see it: in logical ids, descriptions and labels.
+	lambda      awslambda.Function
+	logs        awslogs.LogGroup
+	deadLetters awssqs.Queue // Asynchronous invocations that failed for good.
+}
+
+// functions are the three, in the order of the documentation.
+func (r *resources) functions() []*function { return []*function{r.scaleOut, r.check, r.scaleIn} }
+
+// deadLetterQueues are all dead-letter queues. None of them is ever to hold a message.
+func (r *resources) deadLetterQueues() []awssqs.Queue {
+	return []awssqs.Queue{r.scaleOut.deadLetters, r.check.deadLetters, r.scaleIn.deadLetters, r.ruleDeadLetters, r.scheduleDeadLetters}
+}
