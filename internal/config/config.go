@@ -19,6 +19,8 @@ type Config struct {
 	Sweep Sweep `yaml:"sweep"`
 	// What `sluice local` runs in place of AWS. Ignored when deployed.
 	Local Local `yaml:"local"`
+	// What `make deploy` makes on AWS. Ignored by the functions.
+	Deploy Deploy `yaml:"deploy"`
 
 	// Dir is the directory of the file, which the relative paths in it start from; empty if it came from Parse.
 	Dir string `yaml:"-"`

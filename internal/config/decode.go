@@ -187,6 +187,13 @@ func (d *decoder) counted(n ast.Node, p *path, f *Field, length int) bool {
 
 // bounded checks a number or duration, which the file writes as shown.
 func (d *decoder) bounded(n ast.Node, p *path, f *Field, value float64, shown string) bool {
+	if f.Enum != nil {
+		if slices.Contains(f.Enum, shown) {
+			return true
+		}
+		d.problemf(n, p, "use one of "+strings.Join(f.Enum, ", "), "%s is not known", shown)
+		return false
+	}
 	if value >= f.min && value <= f.max {
 		return true
 	}
@@ -215,7 +222,7 @@ func (d *decoder) text(n ast.Node, p *path, f *Field, v reflect.Value) bool {
 		d.problemf(n, p, "remove it", "holds a NUL character")
 	case f.Enum != nil && !slices.Contains(f.Enum, s):
 		d.problemf(n, p, didYouMean(s, f.Enum), "%s is not known", quote(s))
-	case f.Pattern != nil && f.Kind == Text && !f.Pattern.matches(s):
+	case f.Pattern != nil && !f.Pattern.matches(s):
 		d.problemf(n, p, "use "+f.Pattern.Says, "%s is not valid", quote(s))
 	default:
 		v.SetString(s)

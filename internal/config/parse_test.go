@@ -90,6 +90,9 @@ func TestDefaults(t *testing.T) {
 		},
 		Sweep: Sweep{Every: 5 * minute},
 		Local: Local{Redis: RedisEmbedded},
+		Deploy: Deploy{
+			Stack: "sluice", LogRetention: 30, TargetsPerSchedule: 1000, Alarms: DeployAlarms{Workers: true},
+		},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Dir")); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)

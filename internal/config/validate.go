@@ -21,6 +21,7 @@ func (d *decoder) validate(c *Config) {
 		}
 	}
 	d.validateLocal(&c.Local)
+	d.validateDeploy(c)
 	if strings.HasPrefix(c.Events.Source, "aws.") {
 		d.problemAt(at("events", "source"), "use a name of your own", "begins with aws., which EventBridge keeps for AWS")
 	}

@@ -65,6 +65,9 @@ func Generate(dir string) ([]byte, error) {
 		target.DependentRequired[name] = []string{waiting[(i+1)%3], waiting[(i+2)%3]}
 	}
 	target.Not = &jsonschema.Schema{Required: []string{"messages_per_worker", "max_wait"}}
+	deploy := s.Definitions["Deploy"]
+	deploy.DependentRequired = map[string][]string{"account": {"region"}, "region": {"account"}}
+	s.Definitions["DeployAlarms"].Not = &jsonschema.Schema{Required: []string{"email", "topic"}}
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode schema: %w", err)
@@ -101,7 +104,11 @@ func complete(root, s *jsonschema.Schema, section *config.Section) error {
 			value.Pattern, value.MaxLength = f.Pattern.Regexp, &longest
 		}
 		for _, e := range f.Enum {
-			p.Enum = append(p.Enum, e)
+			if f.Kind == config.Count {
+				p.Enum = append(p.Enum, json.Number(e))
+			} else {
+				p.Enum = append(p.Enum, e)
+			}
 		}
 		if f.Default != "" {
 			p.Default = defaultOf(f)

@@ -52,7 +52,7 @@ for path in sys.argv[2:]:
 	valid, _ := filepath.Glob("../testdata/valid/*.yaml")
 	args := append([]string{"-c", script, "sluice.schema.json"}, valid...)
 	// Those whose faults a schema can see.
-	for _, name := range []string{"types", "unknown", "together", "secrets"} {
+	for _, name := range []string{"types", "unknown", "together", "secrets", "deploy", "deploy-hostile", "deploy-half", "deploy-region"} {
 		args = append(args, "../testdata/invalid/"+name+".yaml")
 	}
 	out, err := exec.CommandContext(t.Context(), testenv.Python(t), args...).CombinedOutput()
