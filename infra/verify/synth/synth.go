@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sluice/infra/verify/twins"
+)
+
+type synth struct {
+	root    string
+	way     string
+	config  string
+	lambdas string
+	out     string
+	overlay string
+}
+
+func (s *synth) infra() string { return filepath.Join(s.root, "infra") }
+
+// work is the folder for the twins. An overlay may name other things of the API than the app, so it gets one of its own.
+func (s *synth) work() string {
+	dir := filepath.Join(s.root, "build", "infra")
+	if s.overlay != "" {
+		return s.out + ".work"
+	}
+	return dir
+}
+
+// types writes the twins and a go.mod that puts them in the place of the CDK's modules.
+func (s *synth) types(work string) error {
+	if err := s.installed(); err != nil {
+		return err
+	}
+	modules, err := twins.Generate(twins.Options{
+		App:         s.infra(),
+		NodeModules: filepath.Join(s.infra(), "node_modules"),
+		Overlay:     s.overlay,
+		Out:         filepath.Join(work, "twins"),
+		Cache:       filepath.Join(s.root, "build", "infra"),
+	})
+	if err != nil {
+		return err
+	}
+	return s.goMod(work, modules)
+}
+
+// installed compares what npm has installed with what the app's go.mod pins.
+func (s *synth) installed() error {
+	goMod, err := os.ReadFile(filepath.Join(s.infra(), "go.mod"))
+	if err != nil {
+		return err
+	}
+	for npm, module := range map[string]string{"aws-cdk-lib": awscdk, "constructs": constructs} {
+		content, err := os.ReadFile(filepath.Join(s.infra(), "node_modules", npm, "package.json"))
+		if errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("infra/node_modules has no %s: run `npm ci --prefix infra` first", npm)
+		} else if err != nil {
+			return err
+		}
+		var pkg struct{ Version string }
+		if err := json.Unmarshal(content, &pkg); err != nil {
+			return err
+		}
+		if !strings.Contains(string(goMod), module+" v"+pkg.Version+"\n") {
+			return fmt.Errorf("infra/node_modules has %s %s, infra/go.mod another %s: run `npm ci --prefix infra`, "+
+				"and pin the same version in both", npm, pkg.Version, module)
+		}
+	}
+	return nil
+}
+
+const (
+	awscdk     = "github.com/aws/aws-cdk-go/awscdk/v2"
+	constructs = "github.com/aws/constructs-go/constructs/v10"
+)
+
+// goMod writes the app's go.mod with the twins, for -modfile. Relative paths in it start from the app's folder.
+func (s *synth) goMod(work string, modules []twins.Module) error {
+	content, err := os.ReadFile(filepath.Join(s.infra(), "go.mod"))
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	b.Write(content)
+	for _, m := range modules {
+		dir, err := filepath.Rel(s.infra(), filepath.Join(work, "twins", m.Dir))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "\nreplace %s => %s\n", m.Path, filepath.ToSlash(dir))
+	}
+	var sums strings.Builder
+	for _, file := range []string{"go.sum", "infra/go.sum"} {
+		content, err := os.ReadFile(filepath.Join(s.root, filepath.FromSlash(file)))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		sums.Write(content)
+	}
+	if err := os.WriteFile(filepath.Join(work, "go.mod"), []byte(b.String()), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(work, "go.sum"), []byte(sums.String()), 0o644); err != nil {
+		return err
+	}
+	// Let the go command add what else the app's code needs, so that nobody has to pass -mod=mod.
+	list := exec.Command("go", "list", "-e", "-mod=mod", "-modfile", filepath.Join(work, "go.mod"), "-deps", "./...")
+	list.Dir = s.infra()
+	if out, err := list.CombinedOutput(); err != nil {
+		return fmt.Errorf("resolve the app's modules: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// app makes the template in the way asked for, and says which.
+func (s *synth) app() error {
+	switch s.way {
+	case "cdk":
+		return s.cdk()
+	case "replay":
+		return s.replay()
+	case "auto":
+	default:
+		return fmt.Errorf("-way %s: it is auto, cdk or replay", s.way)
+	}
+	if s.overlay == "" && s.modulesServed() {
+		return s.cdk()
+	}
+	return s.replay()
+}
+
+// modulesServed asks whether the CDK's Go modules can be had here.
+func (s *synth) modulesServed() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	goMod, err := os.ReadFile(filepath.Join(s.infra(), "go.mod"))
+	if err != nil {
+		return false
+	}
+	for _, module := range []string{awscdk, constructs} {
+		_, after, _ := strings.Cut(string(goMod), module+" ")
+		version, _, _ := strings.Cut(after, "\n")
+		cmd := exec.CommandContext(ctx, "go", "list", "-m", module+"@"+version)
+		cmd.Dir = os.TempDir() // Outside of every module.
+		if cmd.Run() != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *synth) cdk() error {
+	fmt.Println("synth: by the CDK's Go modules, as cdk.json has it")
+	return s.cli(nil)
+}
+
+func (s *synth) replay() error {
+	fmt.Println("synth: without the CDK's Go modules: recorded from the app, replayed on aws-cdk-lib (infra/verify/README.md)")
+	work := s.work()
+	if err := s.types(work); err != nil {
+		return err
+	}
+	if s.overlay != "" {
+		defer os.RemoveAll(work)
+	}
+	run := s.out + ".run"
+	if err := os.MkdirAll(run, 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(run)
+	app, record := filepath.Join(run, "app"), filepath.Join(run, "record.jsonl")
+	build := []string{"build", "-mod=mod", "-modfile", filepath.Join(work, "go.mod"), "-trimpath", "-o", app}
+	if s.overlay != "" {
+		build = append(build, "-overlay", s.overlay)
+	}
+	if err := s.command(nil, "go", append(build, ".")...); err != nil {
+		return fmt.Errorf("compile the app: %w", err)
+	}
+	if err := s.command([]string{"SLUICE_TWINS_RECORD=" + record}, app); err != nil {
+		return fmt.Errorf("run the app: %w", err)
+	}
+	if err := os.RemoveAll(s.out); err != nil {
+		return err
+	}
+	return s.cli([]string{"--app", fmt.Sprintf("node verify/replay/replay.js %q", record)})
+}
+
+// cli runs the CDK's command line. What it can find fault with is an error.
+func (s *synth) cli(app []string) error {
+	cdk := filepath.Join(s.infra(), "node_modules", ".bin", "cdk")
+	args := append([]string{
+		"synth", "--all", "--quiet", "--strict", "--lookups=false", "--no-notices", "--output", s.out,
+		"--context", "@aws-cdk/core:validateAgainstDefaultRules=true",
+	}, app...)
+	if err := s.command(nil, cdk, args...); err != nil {
+		return fmt.Errorf("cdk synth: %w", err)
+	}
+	fmt.Println("synth: wrote", s.out)
+	return nil
+}
+
+// command runs a program in the app's folder, with its output on ours.
+func (s *synth) command(env []string, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = s.infra()
+	cmd.Env = append(os.Environ(), env...)
+	if s.config != "" {
+		cmd.Env = append(cmd.Env, "SLUICE_CONFIG="+s.config)
+	}
+	if s.lambdas != "" {
+		cmd.Env = append(cmd.Env, "SLUICE_LAMBDAS="+s.lambdas)
+	}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}

@@ -1,0 +1,375 @@
+// Package runtime records what the app does with the CDK. Each twin's method ends in one of the functions below, which
+// writes one JSON line: the operation, its arguments and the place in the app that called it. The app runs before the
+// CDK does, so no result is known yet. A result is given as something that can be passed on and recognized when it
+// comes back: an object by its number, a string or a number as a token in the way of the CDK's own. What a program
+// would branch on, such as a bool, panics.
+package runtime
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"reflect"
+	goruntime "runtime"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Object is what every twin embeds: the number of the recorded operation whose result it is.
+type Object struct{ id int }
+
+// TwinID is found by a type assertion, so that a struct of the app that embeds a construct counts as that construct.
+func (o *Object) TwinID() int { return o.id }
+
+// Twin is anything that stands for an object of the CDK.
+type Twin interface{ TwinID() int }
+
+// element is the id of the one item in a list of objects that is known only at synthesis.
+const element = -1
+
+type op struct {
+	Op     string `json:"op"`             // new, call, get, set, static (a method) or sget (a property)
+	ID     int    `json:"id"`             // the number of the result
+	On     int    `json:"on,omitempty"`   // the object, for call, get and set
+	Type   string `json:"type,omitempty"` // the class, for new, static and sget
+	Member string `json:"member,omitempty"`
+	As     string `json:"as,omitempty"` // what the app asserts the result to be, which the replay checks
+	Args   []any  `json:"args,omitempty"`
+	At     string `json:"at"`
+}
+
+type enum struct {
+	fqn     string
+	members map[string]bool
+}
+
+var (
+	out       *bufio.Writer
+	file      *os.File
+	last      int
+	factories = map[reflect.Type]func(*Object) any{} // by the Go interface
+	classes   = map[reflect.Type]string{}
+	enums     = map[reflect.Type]enum{}
+	structs   = map[reflect.Type]bool{}
+	asserted  = map[string]reflect.Type{} // by file:line: results that the app asserts to be of another type
+	lists     = map[any]int{}             // by pointer: lists that are known only at synthesis
+)
+
+// RegisterObject tells how to make a twin behind the interface T.
+func RegisterObject[T any](fqn string, make func(*Object) any) {
+	t := reflect.TypeFor[T]()
+	factories[t], classes[t] = make, fqn
+}
+
+// RegisterEnum tells the members of the enum T.
+func RegisterEnum[T ~string](fqn string, members ...string) {
+	e := enum{fqn: fqn, members: map[string]bool{}}
+	for _, m := range members {
+		e.members[m] = true
+	}
+	enums[reflect.TypeFor[T]()] = e
+}
+
+// RegisterStruct tells that T is a struct of the API.
+func RegisterStruct[T any]() { structs[reflect.TypeFor[T]()] = true }
+
+// RegisterAssertion tells that the result of the call at a place in the app is asserted to be a T.
+func RegisterAssertion[T any](at string) { asserted[at] = reflect.TypeFor[T]() }
+
+// Create records a constructor.
+func Create[T any](fqn, params string, args ...any) T {
+	return record[T](op{Op: "new", Type: fqn}, params, args)
+}
+
+// Invoke records a method that returns something.
+func Invoke[T any](on Twin, member, params string, args ...any) T {
+	return record[T](op{Op: "call", On: object(on), Member: member}, params, args)
+}
+
+// InvokeVoid records a method that returns nothing.
+func InvokeVoid(on Twin, member, params string, args ...any) {
+	write(op{Op: "call", On: object(on), Member: member}, params, args)
+}
+
+// StaticInvoke records a static method that returns something.
+func StaticInvoke[T any](fqn, member, params string, args ...any) T {
+	return record[T](op{Op: "static", Type: fqn, Member: member}, params, args)
+}
+
+// StaticInvokeVoid records a static method that returns nothing.
+func StaticInvokeVoid(fqn, member, params string, args ...any) {
+	write(op{Op: "static", Type: fqn, Member: member}, params, args)
+}
+
+// Get records that a property was read.
+func Get[T any](on Twin, member string) T {
+	return record[T](op{Op: "get", On: object(on), Member: member}, "", nil)
+}
+
+// StaticGet records that a static property was read.
+func StaticGet[T any](fqn, member string) T {
+	return record[T](op{Op: "sget", Type: fqn, Member: member}, "", nil)
+}
+
+// Set records that a property was written.
+func Set(on Twin, member string, value any) {
+	write(op{Op: "set", On: object(on), Member: member}, "value?", []any{value})
+}
+
+// Cast makes *into another view of the object from.
+func Cast(from, into any) {
+	to := reflect.ValueOf(into).Elem()
+	twin, ok := from.(Twin)
+	if !ok {
+		panic(fmt.Sprintf("%s: only an object of the CDK can be cast, not a %T", caller(), from))
+	}
+	make := factories[to.Type()]
+	if make == nil {
+		panic(fmt.Sprintf("%s: %s is no type of the CDK", caller(), to.Type()))
+	}
+	to.Set(reflect.ValueOf(make(&Object{object(twin)})))
+}
+
+// Close completes the record.
+func Close() {
+	if file == nil {
+		return
+	}
+	if err := file.Close(); err != nil {
+		panic(err)
+	}
+	out, file = nil, nil
+}
+
+func object(t Twin) int {
+	id := t.TwinID()
+	if id == element {
+		panic(caller() + ": the items of a list that the CDK returns are known only at synthesis: pass the list on whole")
+	}
+	return id
+}
+
+func record[T any](o op, params string, args []any) T {
+	t := reflect.TypeFor[T]()
+	if as, ok := asserted[caller()]; ok && t.Kind() == reflect.Interface && as.Implements(t) {
+		o.As, t = classes[as], as
+	}
+	return result(write(o, params, args), t).Interface().(T)
+}
+
+func write(o op, params string, args []any) int {
+	o.At = caller()
+	names := strings.Split(params, ",")
+	for i, arg := range args {
+		name := names[i]
+		if strings.HasSuffix(name, "...") {
+			v := reflect.ValueOf(arg)
+			for j := range v.Len() {
+				o.Args = append(o.Args, encode(v.Index(j), fmt.Sprintf("%s[%d]", strings.TrimSuffix(name, "..."), j)))
+			}
+			continue
+		}
+		name, optional := strings.CutSuffix(name, "?")
+		value := encode(reflect.ValueOf(arg), name)
+		if value == nil && !optional {
+			panic(fmt.Sprintf("%s: parameter %s is required, but nil was provided", o.At, name))
+		}
+		o.Args = append(o.Args, value)
+	}
+	last++
+	o.ID = last
+	if out == nil {
+		start()
+	}
+	line, err := json.Marshal(o)
+	if err == nil {
+		_, err = out.Write(append(line, '\n'))
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		panic(err)
+	}
+	return o.ID
+}
+
+func start() {
+	path := os.Getenv("SLUICE_TWINS_RECORD")
+	if path == "" {
+		panic("SLUICE_TWINS_RECORD must name the file for the record: run the app with `go run ./synth app` in infra/verify")
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		panic(err)
+	}
+	file, out = f, bufio.NewWriter(f)
+}
+
+// The app is built with -trimpath, which names its files by their import path.
+const appModule = "sluice/infra/"
+
+// caller is the place in the app that called the CDK.
+func caller() string {
+	for skip := 1; ; skip++ {
+		_, file, line, ok := goruntime.Caller(skip)
+		if !ok {
+			return "unknown"
+		}
+		if path, ours := strings.CutPrefix(file, appModule); ours && !strings.HasPrefix(path, "verify/") {
+			return fmt.Sprintf("%s:%d", path, line)
+		}
+	}
+}
+
+// A number that is known only at synthesis has these high bits, far out of any real value, and the operation's id below.
+const (
+	numberToken = 0xfbff_0000_0000_0000
+	numberMask  = 0xffff_0000_0000_0000
+)
+
+func stringToken(id int) string { return fmt.Sprintf("${Token[Twin.%d]}", id) }
+
+func listToken(id int) string { return fmt.Sprintf("#{Token[Twin.%d]}", id) }
+
+// result makes what the app gets for the result of operation id.
+func result(id int, t reflect.Type) reflect.Value {
+	unknown := func(what string) {
+		panic(fmt.Sprintf("%s: the result is %s, which is known only at synthesis, after the app has run: "+
+			"decide from the config instead", caller(), what))
+	}
+	if make, ok := factories[t]; ok {
+		return reflect.ValueOf(make(&Object{id})).Convert(t)
+	}
+	switch {
+	case t == reflect.TypeFor[any]():
+		return reflect.ValueOf(&Object{id})
+	case t == reflect.TypeFor[*string]():
+		s := stringToken(id)
+		return reflect.ValueOf(&s)
+	case t == reflect.TypeFor[*float64]():
+		n := math.Float64frombits(numberToken | uint64(id))
+		return reflect.ValueOf(&n)
+	case t == reflect.TypeFor[*[]*string]():
+		s := listToken(id)
+		list := &[]*string{&s}
+		lists[list] = id
+		return reflect.ValueOf(list)
+	case t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Slice && factories[t.Elem().Elem()] != nil:
+		list := reflect.New(t.Elem())
+		item := reflect.ValueOf(factories[t.Elem().Elem()](&Object{element}))
+		list.Elem().Set(reflect.Append(list.Elem(), item))
+		lists[list.Interface()] = id
+		return list
+	}
+	unknown("a " + t.String())
+	return reflect.Value{}
+}
+
+// encode turns an argument into JSON's terms. Objects of the CDK become {"$ref": id}, members of enums
+// {"$enum": "type.MEMBER"}, times {"$date": ...} and Go maps {"$map": {...}}; structs of the API become plain objects.
+func encode(v reflect.Value, name string) any {
+	if !v.IsValid() {
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer, reflect.Map, reflect.Slice:
+		if v.IsNil() {
+			return nil
+		}
+	}
+	if v.CanInterface() {
+		if t, ok := v.Interface().(Twin); ok {
+			return map[string]any{"$ref": object(t)}
+		}
+		if t, ok := v.Interface().(time.Time); ok {
+			return map[string]any{"$date": t.Format(time.RFC3339Nano)}
+		}
+		if v.Kind() == reflect.Pointer {
+			if id, ok := lists[v.Interface()]; ok {
+				return map[string]any{"$ref": id}
+			}
+		}
+	}
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		return encode(v.Elem(), name)
+	case reflect.Bool:
+		return v.Bool()
+	case reflect.String:
+		if e, ok := enums[v.Type()]; ok {
+			return member(e, v.String(), name)
+		}
+		return v.String()
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return v.Int()
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return v.Uint()
+	case reflect.Float32, reflect.Float64:
+		return number(v.Float(), name)
+	case reflect.Slice, reflect.Array:
+		list := []any{}
+		for i := range v.Len() {
+			list = append(list, encode(v.Index(i), fmt.Sprintf("%s[%d]", name, i)))
+		}
+		return list
+	case reflect.Map:
+		if v.Type().Key().Kind() != reflect.String {
+			break
+		}
+		entries := map[string]any{}
+		for _, key := range v.MapKeys() {
+			entries[key.String()] = encode(v.MapIndex(key), name+"."+key.String())
+		}
+		return map[string]any{"$map": entries}
+	case reflect.Struct:
+		if structs[v.Type()] {
+			return fields(v, name)
+		}
+	}
+	panic(fmt.Sprintf("%s: %s: a %s cannot be passed to the CDK", caller(), name, v.Type()))
+}
+
+func fields(v reflect.Value, name string) any {
+	object := map[string]any{}
+	var missing []string
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		value := encode(v.Field(i), name+"."+field.Name)
+		if value != nil {
+			object[field.Tag.Get("json")] = value
+		} else if field.Tag.Get("field") == "required" {
+			missing = append(missing, name+"."+field.Name)
+		}
+	}
+	if len(missing) > 0 {
+		sort.Strings(missing)
+		panic(fmt.Sprintf("%s: %s: required, but not set", caller(), strings.Join(missing, ", ")))
+	}
+	return object
+}
+
+// member is nil for "": Go's zero value of an enum stands for one that was not set.
+func member(e enum, m, name string) any {
+	if m == "" {
+		return nil
+	}
+	if !e.members[m] {
+		panic(fmt.Sprintf("%s: %s: %s has no member %q", caller(), name, e.fqn, m))
+	}
+	return map[string]any{"$enum": e.fqn + "." + m}
+}
+
+func number(n float64, name string) any {
+	bits := math.Float64bits(n)
+	switch {
+	case bits&numberMask == numberToken:
+		return map[string]any{"$ref": int(bits &^ numberMask)}
+	case math.IsInf(n, 0), math.IsNaN(n), math.Abs(n) > 1e280:
+		panic(fmt.Sprintf("%s: %s: this number was computed from one that is known only at synthesis", caller(), name))
+	}
+	return n
+}
