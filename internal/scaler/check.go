@@ -112,9 +112,11 @@ func (s *Scaler) CheckAll(ctx context.Context, shard Shard) SweepCheck {
 	return answer
 }
 
-// stranded says whether work waits and no task runs that could do it.
+// stranded says whether work waits and no task runs that could do it, though nobody wanted it so by a tag.
 func (c TargetCheck) stranded() bool {
-	return c.QueueLen != nil && *c.QueueLen > 0 && c.RunningCount != nil && *c.RunningCount == 0
+	d := c.Decision
+	wanted := slices.Contains(d.Reasons, policy.ReasonPaused) || d.Desired == 0 && slices.Contains(d.Reasons, policy.ReasonMax)
+	return !wanted && c.QueueLen != nil && *c.QueueLen > 0 && c.RunningCount != nil && *c.RunningCount == 0
 }
 
 // bound leaves to the next sweep what would be too much for this one.

@@ -488,6 +488,32 @@ func TestASweepIsLogged(t *testing.T) {
 	}
 }
 
+// TestStranded is the alarm's: no workers though there is work, unless somebody wants it so.
+func TestStranded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		service policy.Service
+		backlog int
+		want    bool
+	}{
+		"work and no task":       {policy.Service{}, 3, true},
+		"work and a new task":    {policy.Service{Desired: 1, Pending: 1}, 3, true},
+		"work and a worker":      {policy.Service{Desired: 1, Running: 1}, 3, false},
+		"no work and no task":    {policy.Service{}, 0, false},
+		"work, paused":           {policy.Service{Tags: map[string]string{"sluice:paused": "true"}}, 3, false},
+		"work, not paused":       {policy.Service{Tags: map[string]string{"sluice:paused": "false"}}, 3, true},
+		"work, none are allowed": {policy.Service{Tags: map[string]string{"sluice:max": "0"}}, 3, false},
+	} {
+		w := newWorld(t)
+		w.broker.look = emptyLook("celery")
+		w.fleet.services["worker-svc"] = c.service
+		w.setBacklog("celery", c.backlog)
+		if got := w.one(t).stranded(); got != c.want {
+			t.Errorf("%s: stranded is %t", name, got)
+		}
+	}
+}
+
 // TestTheRecordComesBeforeTheEffect reads the log at the moment of the effect.
 func TestTheRecordComesBeforeTheEffect(t *testing.T) {
 	t.Parallel()
