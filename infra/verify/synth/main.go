@@ -46,7 +46,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	s.root = root
+	s.root, s.dir, s.build = root, filepath.Join(root, "infra"), filepath.Join(root, "build", "infra")
 	for _, path := range []*string{overlay, &s.config, &s.lambdas, &s.out} {
 		if *path == "" {
 			continue
@@ -57,7 +57,7 @@ func run(args []string) error {
 	}
 	s.overlay = *overlay
 	if s.out == "" {
-		s.out = filepath.Join(root, "build", "infra", "cdk.out")
+		s.out = filepath.Join(s.build, "cdk.out")
 	}
 	if args[0] == "types" {
 		return s.types(s.work())

@@ -15,7 +15,9 @@ import (
 )
 
 type synth struct {
-	root    string
+	root    string // the project's
+	dir     string // the app's folder: infra, but for tests
+	build   string // the folder for what it makes on the way
 	way     string
 	config  string
 	lambdas string
@@ -23,15 +25,14 @@ type synth struct {
 	overlay string
 }
 
-func (s *synth) infra() string { return filepath.Join(s.root, "infra") }
+func (s *synth) nodeModules() string { return filepath.Join(s.root, "infra", "node_modules") }
 
 // work is the folder for the twins. An overlay may name other things of the API than the app, so it gets one of its own.
 func (s *synth) work() string {
-	dir := filepath.Join(s.root, "build", "infra")
 	if s.overlay != "" {
 		return s.out + ".work"
 	}
-	return dir
+	return s.build
 }
 
 // types writes the twins and a go.mod that puts them in the place of the CDK's modules.
@@ -40,11 +41,11 @@ func (s *synth) types(work string) error {
 		return err
 	}
 	modules, err := twins.Generate(twins.Options{
-		App:         s.infra(),
-		NodeModules: filepath.Join(s.infra(), "node_modules"),
+		App:         s.dir,
+		NodeModules: s.nodeModules(),
 		Overlay:     s.overlay,
 		Out:         filepath.Join(work, "twins"),
-		Cache:       filepath.Join(s.root, "build", "infra"),
+		Cache:       s.build,
 	})
 	if err != nil {
 		return err
@@ -54,12 +55,12 @@ func (s *synth) types(work string) error {
 
 // installed compares what npm has installed with what the app's go.mod pins.
 func (s *synth) installed() error {
-	goMod, err := os.ReadFile(filepath.Join(s.infra(), "go.mod"))
+	goMod, err := os.ReadFile(filepath.Join(s.dir, "go.mod"))
 	if err != nil {
 		return err
 	}
 	for npm, module := range map[string]string{"aws-cdk-lib": awscdk, "constructs": constructs} {
-		content, err := os.ReadFile(filepath.Join(s.infra(), "node_modules", npm, "package.json"))
+		content, err := os.ReadFile(filepath.Join(s.nodeModules(), npm, "package.json"))
 		if errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("infra/node_modules has no %s: run `npm ci --prefix infra` first", npm)
 		} else if err != nil {
@@ -84,22 +85,22 @@ const (
 
 // goMod writes the app's go.mod with the twins, for -modfile. Relative paths in it start from the app's folder.
 func (s *synth) goMod(work string, modules []twins.Module) error {
-	content, err := os.ReadFile(filepath.Join(s.infra(), "go.mod"))
+	content, err := os.ReadFile(filepath.Join(s.dir, "go.mod"))
 	if err != nil {
 		return err
 	}
 	var b strings.Builder
 	b.Write(content)
 	for _, m := range modules {
-		dir, err := filepath.Rel(s.infra(), filepath.Join(work, "twins", m.Dir))
+		dir, err := filepath.Rel(s.dir, filepath.Join(work, "twins", m.Dir))
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(&b, "\nreplace %s => %s\n", m.Path, filepath.ToSlash(dir))
 	}
 	var sums strings.Builder
-	for _, file := range []string{"go.sum", "infra/go.sum"} {
-		content, err := os.ReadFile(filepath.Join(s.root, filepath.FromSlash(file)))
+	for _, dir := range []string{s.root, s.dir} {
+		content, err := os.ReadFile(filepath.Join(dir, "go.sum"))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -113,7 +114,7 @@ func (s *synth) goMod(work string, modules []twins.Module) error {
 	}
 	// Let the go command add what else the app's code needs, so that nobody has to pass -mod=mod.
 	list := exec.Command("go", "list", "-e", "-mod=mod", "-modfile", filepath.Join(work, "go.mod"), "-deps", "./...")
-	list.Dir = s.infra()
+	list.Dir = s.dir
 	if out, err := list.CombinedOutput(); err != nil {
 		return fmt.Errorf("resolve the app's modules: %w\n%s", err, out)
 	}
@@ -141,7 +142,7 @@ func (s *synth) app() error {
 func (s *synth) modulesServed() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	goMod, err := os.ReadFile(filepath.Join(s.infra(), "go.mod"))
+	goMod, err := os.ReadFile(filepath.Join(s.dir, "go.mod"))
 	if err != nil {
 		return false
 	}
@@ -190,14 +191,18 @@ func (s *synth) replay() error {
 	if err := os.RemoveAll(s.out); err != nil {
 		return err
 	}
-	return s.cli([]string{"--app", fmt.Sprintf("node verify/replay/replay.js %q", record)})
+	replayer, err := filepath.Rel(s.dir, filepath.Join(s.root, "infra", "verify", "replay", "replay.js"))
+	if err != nil {
+		return err
+	}
+	return s.cli([]string{"--app", fmt.Sprintf("node %q %q", replayer, record)})
 }
 
 // cli runs the CDK's command line. What it can find fault with is an error.
 func (s *synth) cli(app []string) error {
-	cdk := filepath.Join(s.infra(), "node_modules", ".bin", "cdk")
+	cdk := filepath.Join(s.nodeModules(), ".bin", "cdk")
 	args := append([]string{
-		"synth", "--all", "--quiet", "--strict", "--lookups=false", "--no-notices", "--output", s.out,
+		"synth", "--quiet", "--strict", "--lookups=false", "--no-notices", "--output", s.out,
 		"--context", "@aws-cdk/core:validateAgainstDefaultRules=true",
 	}, app...)
 	if err := s.command(nil, cdk, args...); err != nil {
@@ -210,7 +215,7 @@ func (s *synth) cli(app []string) error {
 // command runs a program in the app's folder, with its output on ours.
 func (s *synth) command(env []string, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
-	cmd.Dir = s.infra()
+	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), env...)
 	if s.config != "" {
 		cmd.Env = append(cmd.Env, "SLUICE_CONFIG="+s.config)

@@ -13,8 +13,10 @@ import (
 	"os"
 	"reflect"
 	goruntime "runtime"
+	"runtime/debug"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -55,7 +57,7 @@ var (
 	enums     = map[reflect.Type]enum{}
 	structs   = map[reflect.Type]bool{}
 	asserted  = map[string]reflect.Type{} // by file:line: results that the app asserts to be of another type
-	lists     = map[any]int{}             // by pointer: lists that are known only at synthesis
+	pointers  = map[any]int{}             // lists and structs that are results, by their pointer
 )
 
 // RegisterObject tells how to make a twin behind the interface T.
@@ -157,6 +159,10 @@ func record[T any](o op, params string, args []any) T {
 	if as, ok := asserted[caller()]; ok && t.Kind() == reflect.Interface && as.Implements(t) {
 		o.As, t = classes[as], as
 	}
+	if !stands(t) {
+		panic(fmt.Sprintf("%s: the result is a %s, which is known only at synthesis, after the app has run: "+
+			"decide from the config instead", caller(), t))
+	}
 	return result(write(o, params, args), t).Interface().(T)
 }
 
@@ -209,8 +215,14 @@ func start() {
 	file, out = f, bufio.NewWriter(f)
 }
 
-// The app is built with -trimpath, which names its files by their import path.
-const appModule = "sluice/infra/"
+// The app is built with -trimpath, which names its files by their import path, so they start with its module's.
+var appModule = sync.OnceValue(func() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		panic("the app has no build information")
+	}
+	return info.Main.Path + "/"
+})
 
 // caller is the place in the app that called the CDK.
 func caller() string {
@@ -219,7 +231,7 @@ func caller() string {
 		if !ok {
 			return "unknown"
 		}
-		if path, ours := strings.CutPrefix(file, appModule); ours && !strings.HasPrefix(path, "verify/") {
+		if path, ours := strings.CutPrefix(file, appModule()); ours {
 			return fmt.Sprintf("%s:%d", path, line)
 		}
 	}
@@ -235,16 +247,26 @@ func stringToken(id int) string { return fmt.Sprintf("${Token[Twin.%d]}", id) }
 
 func listToken(id int) string { return fmt.Sprintf("#{Token[Twin.%d]}", id) }
 
-// result makes what the app gets for the result of operation id.
+// stands says whether a value can stand for a result of type t that is known only at synthesis.
+func stands(t reflect.Type) bool {
+	switch t {
+	case reflect.TypeFor[any](), reflect.TypeFor[*string](), reflect.TypeFor[*float64](), reflect.TypeFor[*[]*string]():
+		return true
+	}
+	return factories[t] != nil || listOfObjects(t) || structPointer(t)
+}
+
+func listOfObjects(t reflect.Type) bool {
+	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Slice && factories[t.Elem().Elem()] != nil
+}
+
+func structPointer(t reflect.Type) bool { return t.Kind() == reflect.Pointer && structs[t.Elem()] }
+
+// result makes what the app gets for the result of operation id, of a type that stands holds for.
 func result(id int, t reflect.Type) reflect.Value {
-	unknown := func(what string) {
-		panic(fmt.Sprintf("%s: the result is %s, which is known only at synthesis, after the app has run: "+
-			"decide from the config instead", caller(), what))
-	}
-	if make, ok := factories[t]; ok {
-		return reflect.ValueOf(make(&Object{id})).Convert(t)
-	}
 	switch {
+	case factories[t] != nil:
+		return reflect.ValueOf(factories[t](&Object{id})).Convert(t)
 	case t == reflect.TypeFor[any]():
 		return reflect.ValueOf(&Object{id})
 	case t == reflect.TypeFor[*string]():
@@ -256,17 +278,25 @@ func result(id int, t reflect.Type) reflect.Value {
 	case t == reflect.TypeFor[*[]*string]():
 		s := listToken(id)
 		list := &[]*string{&s}
-		lists[list] = id
+		pointers[list] = id
 		return reflect.ValueOf(list)
-	case t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Slice && factories[t.Elem().Elem()] != nil:
+	case listOfObjects(t):
 		list := reflect.New(t.Elem())
 		item := reflect.ValueOf(factories[t.Elem().Elem()](&Object{element}))
 		list.Elem().Set(reflect.Append(list.Elem(), item))
-		lists[list.Interface()] = id
+		pointers[list.Interface()] = id
 		return list
 	}
-	unknown("a " + t.String())
-	return reflect.Value{}
+	// A struct: each field is read now. One that nothing can stand for stays nil, which a program that goes by it cannot miss.
+	object := reflect.New(t.Elem())
+	for i := range object.Elem().NumField() {
+		if field := object.Elem().Type().Field(i); stands(field.Type) {
+			read := write(op{Op: "get", On: id, Member: field.Tag.Get("json")}, "", nil)
+			object.Elem().Field(i).Set(result(read, field.Type))
+		}
+	}
+	pointers[object.Interface()] = id
+	return object
 }
 
 // encode turns an argument into JSON's terms. Objects of the CDK become {"$ref": id}, members of enums
@@ -289,7 +319,7 @@ func encode(v reflect.Value, name string) any {
 			return map[string]any{"$date": t.Format(time.RFC3339Nano)}
 		}
 		if v.Kind() == reflect.Pointer {
-			if id, ok := lists[v.Interface()]; ok {
+			if id, ok := pointers[v.Interface()]; ok {
 				return map[string]any{"$ref": id}
 			}
 		}
