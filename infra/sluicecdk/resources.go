@@ -20,6 +20,7 @@ type resources struct {
 	scope  constructs.Construct // The Sluice itself: the scope of everything below.
 	props  *SluiceProps         // Never nil.
 	config *config.Config
+	network
 
 	scaleOut, check, scaleIn *function
 
@@ -37,6 +38,8 @@ type resources struct {
 	// Made by alarms and dashboard.
 	topic awssns.ITopic           // Where alarms go. Nil if nobody is to be told.
 	board awscloudwatch.Dashboard // Never nil in the end.
+
+	alarmList []awscloudwatch.Alarm // In the order of the dashboard.
 }
 
 // function is a Lambda function with what belongs to it.
@@ -44,6 +47,7 @@ type function struct {
 	name        string // "scaleout", "check" or "scalein", as its folder below lambdas/ is called.
 	title       string // "ScaleOut", "Check" or "ScaleIn", as people see it: in logical ids, descriptions and labels.
 	lambda      awslambda.Function
+	memory      float64 // MB.
 	logs        awslogs.LogGroup
 	deadLetters awssqs.Queue // Asynchronous invocations that failed for good.
 }
@@ -54,4 +58,13 @@ func (r *resources) functions() []*function { return []*function{r.scaleOut, r.c
 // deadLetterQueues are all dead-letter queues. None of them is ever to hold a message.
 func (r *resources) deadLetterQueues() []awssqs.Queue {
 	return []awssqs.Queue{r.scaleOut.deadLetters, r.check.deadLetters, r.scaleIn.deadLetters, r.ruleDeadLetters, r.scheduleDeadLetters}
+}
+
+// deadLetterQueuesByName are the same by whose they are.
+func (r *resources) deadLetterQueuesByName() map[string]awssqs.Queue {
+	out := map[string]awssqs.Queue{"Rule": r.ruleDeadLetters, "Schedules": r.scheduleDeadLetters}
+	for _, f := range r.functions() {
+		out[f.title] = f.deadLetters
+	}
+	return out
 }

@@ -1,0 +1,134 @@
+package sluicecdk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
+	"github.com/aws/constructs-go/constructs/v10"
+
+	"sluice/internal/config"
+)
+
+// SluiceProps says what to deploy. What is not here stands in the `deploy:` section of sluice.yaml.
+type SluiceProps struct {
+	// Config is the path of sluice.yaml. Required.
+	Config *string
+	// Functions is the folder with scaleout/bootstrap, check/bootstrap and scalein/bootstrap, built for linux/arm64
+	// (`make lambdas` writes them to build/lambda). Required.
+	Functions *string
+
+	// Vpc is where the functions run, in place of `deploy.vpc`. They have to reach Redis, ECS and, where used, Secrets
+	// Manager or Systems Manager from there. Without either they run outside any VPC.
+	Vpc awsec2.IVpc
+	// VpcSubnets chooses among the subnets of Vpc. Its private ones by default.
+	VpcSubnets *awsec2.SubnetSelection
+	// SecurityGroups of the functions in Vpc. By default one is made: see Sluice.SecurityGroups.
+	SecurityGroups *[]awsec2.ISecurityGroup
+
+	// Environment holds the values of the variables that brokers name in `url_env`, and no others. They can be read in the
+	// template and in Lambda's console, so that a URL with a password is refused: use `url_secret` or `url_parameter` for it.
+	Environment *map[string]*string
+
+	// AlarmTopic is told of every alarm, in place of `deploy.alarms`.
+	AlarmTopic awssns.ITopic
+}
+
+// Sluice is one Sluice with all that belongs to it.
+type Sluice interface {
+	constructs.Construct
+
+	// ScaleOut, Check and ScaleIn are the three functions.
+	ScaleOut() awslambda.Function
+	Check() awslambda.Function
+	ScaleIn() awslambda.Function
+	// StateMachine is a sweep over all targets.
+	StateMachine() awsstepfunctions.StateMachine
+	// DeadLetterQueues hold what failed for good, by whose it is: "ScaleOut", "Check", "ScaleIn", "Rule", "Schedules". A message in one
+	// of them is a reason to look.
+	DeadLetterQueues() map[string]awssqs.Queue
+	// SecurityGroups are those of the functions: what they connect to, such as Redis, has to let them in. Empty outside a VPC.
+	SecurityGroups() []awsec2.ISecurityGroup
+	// AlarmTopic is told of every alarm. Nil if nobody is to be told.
+	AlarmTopic() awssns.ITopic
+	// Dashboard shows how the targets and Sluice itself are doing.
+	Dashboard() awscloudwatch.Dashboard
+}
+
+type sluice struct {
+	constructs.Construct
+	r *resources
+}
+
+func (s sluice) ScaleOut() awslambda.Function                { return s.r.scaleOut.lambda }
+func (s sluice) Check() awslambda.Function                   { return s.r.check.lambda }
+func (s sluice) ScaleIn() awslambda.Function                 { return s.r.scaleIn.lambda }
+func (s sluice) StateMachine() awsstepfunctions.StateMachine { return s.r.machine }
+func (s sluice) DeadLetterQueues() map[string]awssqs.Queue   { return s.r.deadLetterQueuesByName() }
+func (s sluice) SecurityGroups() []awsec2.ISecurityGroup     { return s.r.network.securityGroups }
+func (s sluice) AlarmTopic() awssns.ITopic                   { return s.r.topic }
+func (s sluice) Dashboard() awscloudwatch.Dashboard          { return s.r.board }
+
+// NewSluice deploys Sluice within the scope. It panics if the props, sluice.yaml or the functions cannot be used, with every
+// problem of the first of them that has any.
+func NewSluice(scope constructs.Construct, id *string, props *SluiceProps) Sluice {
+	c, environment, err := load(props)
+	if err != nil {
+		panic(fmt.Errorf("deploy Sluice: %w", err))
+	}
+	r := &resources{scope: constructs.NewConstruct(scope, id), props: props, config: c}
+	r.makeNetwork()
+	r.makeFunctions(environment)
+	r.makeRule()
+	r.makeMachine()
+	r.makeSchedules()
+	r.metrics()
+	r.alarms()
+	r.dashboard()
+	return sluice{r.scope, r}
+}
+
+// load reads and checks what the props name, before anything is made.
+func load(props *SluiceProps) (*config.Config, map[string]string, error) {
+	switch {
+	case props == nil || props.Config == nil:
+		return nil, nil, errors.New("SluiceProps.Config: is missing: name sluice.yaml")
+	case props.Functions == nil:
+		return nil, nil, errors.New("SluiceProps.Functions: is missing: name the folder that `make lambdas` fills, build/lambda")
+	}
+	c, err := config.Load(*props.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	if props.Vpc != nil && c.Deploy.VPC != nil {
+		return nil, nil, errors.New("SluiceProps.Vpc: is given together with deploy.vpc in sluice.yaml: keep one of them")
+	}
+	if props.Vpc == nil && (props.VpcSubnets != nil || props.SecurityGroups != nil) {
+		return nil, nil, errors.New("SluiceProps.Vpc: is missing: VpcSubnets and SecurityGroups mean nothing without it")
+	}
+	given := make(map[string]string)
+	if props.Environment != nil {
+		for name, value := range *props.Environment {
+			if value != nil {
+				given[name] = *value
+			}
+		}
+	}
+	environment, err := brokerEnvironment(c, given)
+	return c, environment, err
+}
+
+// readFile names the file once: the errors of package os do it as well.
+func readFile(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if e := new(os.PathError); errors.As(err, &e) {
+		err = e.Err
+	}
+	return data, err
+}
