@@ -11,7 +11,6 @@ import (
 
 	"sluice/internal/local/asl"
 	"sluice/internal/local/lambda"
-	"sluice/stepfunctions"
 )
 
 // maxExecutions is how many ended executions are remembered.
@@ -23,7 +22,8 @@ type executions struct {
 	kinds   map[string]string // The type of each state, by its name.
 	invoke  func(ctx context.Context, name string, payload []byte) (lambda.Result, error)
 	tell    func(ExecutionStep)
-	region  string
+	arn     string // Of the state machine.
+	name    string
 	made    time.Time
 
 	ctx    context.Context
@@ -47,31 +47,24 @@ type execution struct {
 	asl.Execution
 }
 
-// newExecutions makes the state machine out of the file that is deployed.
-func newExecutions(functions *lambda.Host, region string, tell func(ExecutionStep)) (*executions, error) {
-	definition, err := stepfunctions.Substitute(stepfunctions.ScaleIn, map[string]string{
-		stepfunctions.ScaleOutFunctionArn: functions.ARN(ScaleOut),
-		stepfunctions.CheckFunctionArn:    functions.ARN(Check),
-		stepfunctions.ScaleInFunctionArn:  functions.ARN(ScaleIn),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make the state machine: %w", err)
-	}
-	return parseExecutions(definition, functions.Invoke, region, tell)
-}
-
-func parseExecutions(definition []byte, invoke func(context.Context, string, []byte) (lambda.Result, error), region string,
-	tell func(ExecutionStep),
-) (*executions, error) {
+// newExecutions makes the deployed state machine. It calls functions as its role allows.
+func newExecutions(d Deployment, invoke func(context.Context, string, []byte) (lambda.Result, error), tell func(ExecutionStep)) (*executions, error) {
+	definition := []byte(d.Machine.Definition)
 	machine, err := asl.Parse(definition)
 	if err != nil {
-		return nil, fmt.Errorf("make the state machine: %w", err)
+		return nil, fmt.Errorf("make state machine %s: %w", d.Machine.Name, err)
 	}
 	kinds := map[string]string{}
 	if err := stateKinds(definition, kinds); err != nil {
-		return nil, fmt.Errorf("make the state machine: %w", err)
+		return nil, fmt.Errorf("make state machine %s: %w", d.Machine.Name, err)
 	}
-	x := &executions{machine: machine, kinds: kinds, invoke: invoke, tell: tell, region: region, made: time.Now()}
+	x := &executions{machine: machine, kinds: kinds, tell: tell, arn: d.machineARN(), name: d.Machine.Name, made: time.Now()}
+	x.invoke = func(ctx context.Context, function string, payload []byte) (lambda.Result, error) {
+		if err := d.authorize(d.machineCaller(), "lambda:InvokeFunction", nil, function); err != nil {
+			return lambda.Result{}, &lambda.Error{Status: 403, Code: "AWSLambdaException", Message: err.Error()}
+		}
+		return invoke(ctx, function, payload)
+	}
 	x.ctx, x.cancel = context.WithCancel(context.Background())
 	return x, nil
 }

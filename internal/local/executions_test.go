@@ -23,7 +23,7 @@ type invoker func(context.Context, string, []byte) (lambda.Result, error)
 func machine(t *testing.T, invoke invoker) (*executions, chan ExecutionStep) {
 	t.Helper()
 	steps := make(chan ExecutionStep, 100)
-	x, err := parseExecutions([]byte(oneTask), invoke, "us-east-1", func(s ExecutionStep) { steps <- s })
+	x, err := newExecutions(Deployment{Machine: Machine{Name: "m", Definition: oneTask}}, invoke, func(s ExecutionStep) { steps <- s })
 	if err != nil {
 		t.Fatal(err)
 	}

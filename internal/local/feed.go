@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/internal/local/asl"
+	"sluice/internal/local/delivery"
 	"sluice/internal/local/ecs"
 	"sluice/internal/local/events"
 	"sluice/internal/local/lambda"
@@ -13,12 +14,21 @@ import (
 
 // Happening is something that happened in the cloud. Just one of the pointers is set.
 type Happening struct {
-	At         time.Time
-	Delivery   *events.Delivery   // An event was put, and delivered, dropped, or matched by no rule.
-	Invocation *Invocation        // A function ran, or was throttled.
-	DeadLetter *lambda.DeadLetter // An event was given up.
-	Execution  *ExecutionStep     // A sweep began, went a step further, or ended.
-	Task       *ecs.Event         // A service or a task of ECS changed.
+	At          time.Time
+	Delivery    *events.Delivery   // An event was put, and delivered, dropped, or matched by no rule.
+	Undelivered *Undelivered       // An event, or the start of a sweep, could not be delivered.
+	Invocation  *Invocation        // A function ran, or was throttled.
+	DeadLetter  *lambda.DeadLetter // A function gave an event up.
+	Execution   *ExecutionStep     // A sweep began, went a step further, or ended.
+	Task        *ecs.Event         // A service or a task of ECS changed.
+}
+
+// Undelivered is an event that the rule, or a start that a schedule, could not hand over to its target.
+type Undelivered struct {
+	From    string // Such as "rule scale-out" or "schedule sweep".
+	Payload []byte
+	Why     *delivery.GaveUp
+	Lost    string // Why it is in no dead-letter queue; empty if it is in one.
 }
 
 // Invocation is an attempt to run a function, with what the function logged.
@@ -134,6 +144,7 @@ func (f *feed) run() {
 
 func (f *feed) delivery(d events.Delivery)     { f.tell(Happening{Delivery: &d}) }
 func (f *feed) deadLetter(l lambda.DeadLetter) { f.tell(Happening{DeadLetter: &l}) }
+func (f *feed) undelivered(u Undelivered)      { f.tell(Happening{Undelivered: &u}) }
 func (f *feed) task(e ecs.Event)               { f.tell(Happening{Task: &e}) }
 func (f *feed) execution(s ExecutionStep)      { f.tell(Happening{Execution: &s}) }
 

@@ -3,37 +3,41 @@ package local
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"sluice/internal/local/delivery"
 	"sluice/internal/local/lambda"
 )
 
-// startFunctions makes the Lambda host. The time-outs are the ones that the state machine is made for: each state waits
-// a little longer than its function.
+// startFunctions makes the Lambda host, with the functions as they are deployed.
 func (c *Cloud) startFunctions() error {
-	env, err := c.functionEnv()
-	if err != nil {
-		return err
-	}
-	retry := c.opts.Retry
-	if len(retry.RetryDelays) == 0 {
-		retry.RetryDelays = []time.Duration{time.Second, 2 * time.Second}
-	}
-	retry.ThrottleDelay = cmp.Or(retry.ThrottleDelay, 50*time.Millisecond)
-	retry.ThrottleMax = cmp.Or(retry.ThrottleMax, 500*time.Millisecond)
-	function := func(name string, timeout time.Duration, reserved int) lambda.Function {
-		return lambda.Function{
-			Name: name, Bootstrap: filepath.Join(c.opts.Lambdas, name, "bootstrap"), Env: env,
-			Timeout: timeout, Reserved: reserved, Async: retry,
+	d := c.deployment
+	var functions []lambda.Function
+	for _, f := range d.Functions {
+		env, err := c.functionEnv(f)
+		if err != nil {
+			return err
 		}
+		function := lambda.Function{
+			Name: f.Name, Bootstrap: bootstrap(c.opts.Lambdas, f.Name), Root: f.Code, Env: env,
+			Timeout: f.Timeout, MemoryMB: f.MemoryMB, Reserved: f.Reserved, LogFormat: f.LogFormat, Async: c.async(f.Retry),
+		}
+		if f.DeadLetters != "" {
+			function.DeadLetters = func(l lambda.DeadLetter) error {
+				return c.send(d.functionCaller(f.Name), f.DeadLetters, message{Body: string(l.Payload), Attributes: map[string]string{
+					"RequestID": l.RequestID, "ErrorCode": strconv.Itoa(l.ErrorCode), "ErrorMessage": l.ErrorMessage,
+				}})
+			}
+		}
+		functions = append(functions, function)
 	}
+	var err error
 	c.functions, err = lambda.Start(lambda.Options{
-		Functions: []lambda.Function{
-			function(ScaleOut, 30*time.Second, 1), function(Check, time.Minute, 0), function(ScaleIn, 2*time.Minute, 0),
-		},
-		Region: c.opts.Region, Account: Account, Log: c.opts.FunctionLog,
+		Functions: functions, Region: d.Region, Account: d.Account, Log: c.opts.FunctionLog,
 		OnAttempt: c.feed.attempt, OnDeadLetter: c.feed.deadLetter,
 	})
 	if err != nil {
@@ -43,27 +47,52 @@ func (c *Cloud) startFunctions() error {
 	return nil
 }
 
-// functionEnv is the functions' environment. Where a broker's URL is in another variable than REDIS_URL, it is passed on
-// from our own environment.
-func (c *Cloud) functionEnv() (map[string]string, error) {
-	path, err := filepath.Abs(c.opts.ConfigPath)
-	if err != nil {
-		return nil, fmt.Errorf("locate config %s: %w", c.opts.ConfigPath, err)
+// async is how a function deals with asynchronous events that fail: as deployed, with shorter waits.
+func (c *Cloud) async(deployed delivery.Policy) lambda.Async {
+	a := c.opts.Retry
+	a.Retries, a.NoRetry = deployed.Retries, a.NoRetry || deployed.Retries == 0
+	a.MaxAge = cmp.Or(a.MaxAge, deployed.MaxAge)
+	if len(a.RetryDelays) == 0 {
+		a.RetryDelays = []time.Duration{time.Second, 2 * time.Second}
 	}
-	env := map[string]string{
-		"AWS_ENDPOINT_URL": c.endpoint, "SLUICE_CONFIG": path, "AWS_LAMBDA_LOG_FORMAT": "JSON",
+	a.ThrottleDelay = cmp.Or(a.ThrottleDelay, 50*time.Millisecond)
+	a.ThrottleMax = cmp.Or(a.ThrottleMax, 500*time.Millisecond)
+	return a
+}
+
+// functionEnv is a function's environment: as deployed, and what leads it to the local cloud and to the local Redis. The
+// access key tells the cloud who calls. Where a broker's URL is in another variable than REDIS_URL, it is passed on from our own
+// environment.
+func (c *Cloud) functionEnv(f Function) (map[string]string, error) {
+	env := maps.Clone(f.Env)
+	if env == nil {
+		env = map[string]string{}
 	}
-	if c.redisURL != "" {
-		env["REDIS_URL"] = c.redisURL
+	env["AWS_ENDPOINT_URL"], env["AWS_ACCESS_KEY_ID"] = c.endpoint, keyPrefix+f.Name
+	if f.Code == "" {
+		path, err := filepath.Abs(c.opts.ConfigPath)
+		if err != nil {
+			return nil, fmt.Errorf("locate config %s: %w", c.opts.ConfigPath, err)
+		}
+		env["SLUICE_CONFIG"] = path
+		if c.redisURL != "" {
+			env["REDIS_URL"] = c.redisURL
+		}
 	}
 	for _, b := range c.opts.Config.Brokers {
-		if b.URLEnv == "" || env[b.URLEnv] != "" {
+		if b.URLEnv == "" {
 			continue
 		}
 		value := os.Getenv(b.URLEnv)
+		if b.URLEnv == "REDIS_URL" {
+			value = cmp.Or(c.redisURL, value)
+		}
 		if value == "" {
 			return nil, fmt.Errorf("broker %s: the environment variable %s is not set: set it, or let `local.redis: embedded` "+
 				"set REDIS_URL", b.Name, b.URLEnv)
+		}
+		if _, ok := env[b.URLEnv]; !ok && f.Code != "" {
+			return nil, fmt.Errorf("broker %s: the environment variable %s is not in the deployment's function %s", b.Name, b.URLEnv, f.Name)
 		}
 		env[b.URLEnv] = value
 	}

@@ -2,7 +2,8 @@
 //
 // It puts together the parts that the folders below it are: ecs (services whose tasks are processes here), lambda (the
 // three functions as the bootstraps that ship), events (the rule that calls ScaleOut), asl (the state machine file as it is
-// deployed) and scheduler (the sweep). All of them answer at one loopback address, each in AWS's own protocol, so that any
+// deployed) and scheduler (the sweep). What it puts together is a Deployment: of sluice.yaml alone, or (package cfn) of the
+// CloudFormation template that deploys it; then whoever calls is held to the template's permissions, too (package iam). All of them answer at one loopback address, each in AWS's own protocol, so that any
 // AWS client works against it with AWS_ENDPOINT_URL and nothing else changed; the functions, too, find AWS that way. A
 // little of Secrets Manager and SSM gives the functions the broker's URL where sluice.yaml says that it is kept there.
 //
@@ -22,40 +23,34 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
+	"strconv"
+	"sync"
+	"time"
 
 	"sluice/internal/config"
+	"sluice/internal/local/delivery"
 	"sluice/internal/local/ecs"
 	"sluice/internal/local/events"
 	"sluice/internal/local/lambda"
 	"sluice/internal/local/scheduler"
 )
 
-// The names of the functions, of the rule and of the state machine. The functions' bootstraps are in folders of their names.
-const (
-	ScaleOut     = "scaleout"
-	Check        = "check"
-	ScaleIn      = "scalein"
-	RuleName     = "scale-out"
-	StateMachine = "sluice-sweep"
-)
-
-// Account is the account that everything belongs to.
-const Account = "000000000000"
-
 // Options say what to run.
 type Options struct {
 	Config     *config.Config
 	ConfigPath string // Of the file that Config was loaded from: the functions load it themselves.
+	// Deployment is what to run, such as that of a template (package cfn). BuiltIn makes it of Config if it is nil.
+	Deployment *Deployment
 	Lambdas    string // The folder with scaleout/bootstrap, check/bootstrap and scalein/bootstrap.
 	Addr       string // Where to listen; 127.0.0.1 with a free port if empty. It has to be a loopback address.
-	Region     string // us-east-1 if empty.
+	Region     string // Of BuiltIn; us-east-1 if empty.
 	// RedisURL is a Redis that runs already. If it is empty the config says whether an embedded one is started.
 	RedisURL string
-	// NoSweep leaves out the schedule: sweeps run only by StartExecution.
+	// NoSweep leaves out the schedules: sweeps run only by StartExecution.
 	NoSweep bool
-	// Retry is how failed events are tried again; locally a second after the first failure and two after the next.
+	// Retry is how long functions wait before they try a failed event again: locally a second after the first failure and
+	// two after the next. NoRetry has them not try again at all. How often and for how long else, the deployment says.
 	Retry lambda.Async
 	// ECS has what the demo and tests may set of the model: delays, seed, faults. Its Runner and Region are set here.
 	ECS ecs.Options
@@ -68,31 +63,33 @@ type Options struct {
 
 // Cloud is a running local cloud. Its methods may be called concurrently.
 type Cloud struct {
-	opts     Options
-	endpoint string
-	redis    *redisServer // Nil if none is embedded.
-	redisURL string
+	opts       Options
+	deployment Deployment
+	endpoint   string
+	redis      *redisServer // Nil if none is embedded.
+	redisURL   string
 
 	ecs        *ecs.Model
 	events     *events.Service
 	functions  *lambda.Host
 	executions *executions
 	secrets    *secrets
-	sweep      *scheduler.Schedule // Nil with NoSweep.
 	feed       *feed
 
 	server *http.Server
 	ends   []func() // In the order in which they were begun; Close runs them backwards.
+
+	mu     sync.Mutex
+	queues map[string][]message // The dead-letter queues, by name.
 }
 
 // ErrNoBootstrap says that the functions have not been built.
 var ErrNoBootstrap = errors.New("run `make build` to build the functions")
 
-// Start starts the cloud: its server, Redis, the services with a desired count of zero, the rule and the schedule. The
+// Start starts the cloud: its server, Redis, the services with a desired count of zero, the rule and the schedules. The
 // context is only for starting. If it returns an error nothing is left running.
 func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
-	c := &Cloud{opts: opts, feed: newFeed()}
-	c.opts.Region = cmp.Or(opts.Region, "us-east-1")
+	c := &Cloud{opts: opts, feed: newFeed(), queues: map[string][]message{}}
 	c.onClose(c.feed.close)
 	if opts.Watch != nil {
 		c.feed.subscribe(opts.Watch)
@@ -102,6 +99,9 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 			_ = c.Close()
 		}
 	}()
+	if err := c.deploy(); err != nil {
+		return nil, err
+	}
 	if err := c.checkBootstraps(); err != nil {
 		return nil, err
 	}
@@ -124,16 +124,13 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 	if err := c.startRule(); err != nil {
 		return nil, err
 	}
-	if c.executions, err = newExecutions(c.functions, c.opts.Region, c.feed.execution); err != nil {
+	if c.executions, err = newExecutions(c.deployment, c.functions.Invoke, c.feed.execution); err != nil {
 		return nil, err
 	}
 	c.onClose(c.executions.close)
 	c.serve(ln)
 	if !opts.NoSweep {
-		c.sweep = scheduler.Start(opts.Config.LocalSweepEvery(), func(context.Context) {
-			_, _ = c.executions.start("", nil) // It fails only while the cloud closes.
-		})
-		c.onClose(func() { _ = c.sweep.Close() })
+		c.startSchedules()
 	}
 	return c, nil
 }
@@ -175,8 +172,8 @@ func (c *Cloud) Env() []string {
 		"AWS_ENDPOINT_URL=" + c.endpoint,
 		"AWS_ACCESS_KEY_ID=local",
 		"AWS_SECRET_ACCESS_KEY=local",
-		"AWS_REGION=" + c.opts.Region,
-		"AWS_DEFAULT_REGION=" + c.opts.Region,
+		"AWS_REGION=" + c.deployment.Region,
+		"AWS_DEFAULT_REGION=" + c.deployment.Region,
 		"AWS_EC2_METADATA_DISABLED=true",
 	}
 	if c.redisURL != "" {
@@ -205,7 +202,7 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 // on a slow disk the first start of a function would otherwise take a second that is the disk's.
 func (c *Cloud) checkBootstraps() error {
 	for _, name := range []string{ScaleOut, Check, ScaleIn} {
-		f, err := os.Open(filepath.Join(c.opts.Lambdas, name, "bootstrap"))
+		f, err := os.Open(bootstrap(c.opts.Lambdas, name))
 		if err != nil {
 			return fmt.Errorf("find function %s: %w: %w", name, err, ErrNoBootstrap)
 		}
@@ -232,26 +229,95 @@ func (c *Cloud) startRedis() error {
 	return nil
 }
 
+// deploy makes what is to be deployed, with its queues.
+func (c *Cloud) deploy() error {
+	if c.opts.Deployment != nil {
+		c.deployment = *c.opts.Deployment
+	} else {
+		var err error
+		if c.deployment, err = BuiltIn(c.opts.Config, cmp.Or(c.opts.Region, defaultRegion)); err != nil {
+			return err
+		}
+	}
+	for name := range c.deployment.queues() {
+		c.queues[name] = nil
+	}
+	return c.deployment.check()
+}
+
 // startRule makes the rule that sends the configured events to ScaleOut, which takes them from its own queue.
 func (c *Cloud) startRule() error {
-	e := c.opts.Config.Events
+	d, rule := c.deployment, c.deployment.Rule
 	c.events = events.New(events.Options{
-		Region: c.opts.Region, Account: Account, Buses: []string{e.Bus}, OnDelivery: c.feed.delivery,
+		Region: d.Region, Account: d.Account, Buses: []string{rule.Bus}, OnDelivery: c.feed.delivery,
 	})
 	c.onClose(func() { _ = c.events.Close() })
-	text, err := json.Marshal(map[string][]string{"source": {e.Source}, "detail-type": {e.DetailType}})
+	pattern, err := events.ParsePattern([]byte(rule.Pattern))
 	if err != nil {
-		return fmt.Errorf("make rule %s: %w", RuleName, err)
-	}
-	pattern, err := events.ParsePattern(text)
-	if err != nil {
-		return fmt.Errorf("make rule %s: %w", RuleName, err)
+		return fmt.Errorf("make rule %s: %w", rule.Name, err)
 	}
 	return c.events.AddRule(events.Rule{
-		Name: RuleName, Bus: e.Bus, Pattern: pattern,
+		Name: rule.Name, Bus: rule.Bus, Pattern: pattern, Retry: rule.Retry,
 		Target: func(_ context.Context, event []byte) error {
-			_, err := c.functions.InvokeAsync(ScaleOut, event)
+			if err := d.authorize(d.ruleCaller(), "lambda:InvokeFunction", nil, d.functionARN(rule.Target)); err != nil {
+				return &delivery.Error{Code: "NO_PERMISSIONS", Message: err.Error(), Permanent: true}
+			}
+			_, err := c.functions.InvokeAsync(rule.Target, event)
 			return err
 		},
+		GiveUp: func(event []byte, why *delivery.GaveUp) {
+			c.giveUp(d.ruleCaller(), rule.DeadLetters, event, why, map[string]string{
+				"RULE_ARN": d.ruleARN(), "TARGET_ARN": d.functionARN(rule.Target),
+			})
+		},
 	})
+}
+
+// startSchedules starts the sweeps: each as deployed, unless `local.sweep_every` says otherwise.
+func (c *Cloud) startSchedules() {
+	d := c.deployment
+	for _, s := range d.Schedules {
+		schedule := scheduler.Start(scheduler.Options{
+			Timing: c.localTiming(s.Timing), Retry: s.Retry,
+			Target: func(context.Context) error {
+				if err := d.authorize(d.scheduleCaller(s), "states:StartExecution", nil, d.machineARN()); err != nil {
+					return &delivery.Error{Code: "AccessDeniedException", Message: err.Error()}
+				}
+				_, err := c.executions.start("", json.RawMessage(s.Input))
+				return err
+			},
+			GiveUp: func(why *delivery.GaveUp) {
+				c.giveUp(d.scheduleCaller(s), s.DeadLetters, []byte(s.Input), why, map[string]string{
+					"SCHEDULE_ARN": d.scheduleARN(s), "TARGET_ARN": d.machineARN(),
+				})
+			},
+		})
+		c.onClose(func() { _ = schedule.Close() })
+	}
+}
+
+// localTiming is the timing with the time between sweeps of `local.sweep_every`, if there is one. Several schedules stay apart by
+// the same part of it.
+func (c *Cloud) localTiming(t scheduler.Timing) scheduler.Timing {
+	every := c.opts.Config.Local.SweepEvery.Std()
+	if every == 0 {
+		return t
+	}
+	return scheduler.Timing{Every: every, Offset: time.Duration(float64(t.Offset) / float64(t.Every) * float64(every))}
+}
+
+// giveUp puts what could not be delivered into the dead-letter queue, and tells of it.
+func (c *Cloud) giveUp(who caller, queue string, payload []byte, why *delivery.GaveUp, attributes map[string]string) {
+	attributes["ERROR_CODE"], attributes["ERROR_MESSAGE"] = why.Code, why.Error()
+	attributes["RETRY_ATTEMPTS"] = strconv.Itoa(why.Retries)
+	if why.Exhausted != "" {
+		attributes["EXHAUSTED_RETRY_CONDITION"] = why.Exhausted
+	}
+	u := Undelivered{From: who.name, Payload: payload, Why: why}
+	if queue == "" {
+		u.Lost = "there is no dead-letter queue"
+	} else if err := c.send(who, queue, message{Body: string(payload), Attributes: attributes}); err != nil {
+		u.Lost = err.Error()
+	}
+	c.feed.undelivered(u)
 }

@@ -29,11 +29,15 @@ func (c *Cloud) serve(ln net.Listener) {
 	})
 }
 
-// ServeHTTP hands a request to the service that it is for: by its X-Amz-Target, or by its path. Signatures are not looked at.
+// ServeHTTP hands a request to the service that it is for: by its X-Amz-Target, or by its path.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Origin") != "" {
 		// A page in a browser may reach a loopback address. No AWS client sends this header.
 		http.Error(w, "not for browsers", http.StatusForbidden)
+		return
+	}
+	if err := c.permit(r); err != nil {
+		refuse(w, "1.1", "AccessDeniedException", err.Error())
 		return
 	}
 	target := r.Header.Get("X-Amz-Target")

@@ -14,7 +14,7 @@ import (
 // them.
 func (c *Cloud) startServices() error {
 	o := c.opts.ECS
-	o.Region, o.Account = c.opts.Region, Account
+	o.Region, o.Account = c.deployment.Region, c.deployment.Account
 	o.Runner = &ecs.Processes{Log: c.opts.TaskLog}
 	local := c.opts.Config.Local
 	c.ecs = ecs.New(o)

@@ -66,24 +66,20 @@ func (x *executions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (x *executions) machineARN() string {
-	return fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:%s", x.region, Account, StateMachine)
-}
-
 func (x *executions) executionARN(e *execution) string {
-	return fmt.Sprintf("arn:aws:states:%s:%s:execution:%s:%s", x.region, Account, StateMachine, e.name)
+	return strings.Replace(x.arn, ":stateMachine:", ":execution:", 1) + ":" + e.name
 }
 
 func (x *executions) listStateMachines(statesRequest) (any, error) {
 	return map[string]any{"stateMachines": []any{map[string]any{
-		"name": StateMachine, "stateMachineArn": x.machineARN(), "type": "STANDARD", "creationDate": seconds(x.made),
+		"name": x.name, "stateMachineArn": x.arn, "type": "STANDARD", "creationDate": seconds(x.made),
 	}}}, nil
 }
 
 func (x *executions) startExecution(req statesRequest) (any, error) {
-	if req.StateMachineArn != x.machineARN() {
+	if req.StateMachineArn != x.arn {
 		return nil, &statesError{"StateMachineDoesNotExist", fmt.Sprintf("State Machine Does Not Exist: '%s'; there is %s",
-			req.StateMachineArn, x.machineARN())}
+			req.StateMachineArn, x.arn)}
 	}
 	if req.Input != "" && !json.Valid([]byte(req.Input)) {
 		return nil, &statesError{"InvalidExecutionInput", "Invalid State Machine Execution Input: it is not JSON"}
@@ -119,7 +115,7 @@ func (x *executions) stopExecution(req statesRequest) (any, error) {
 // summary is an execution as ListExecutions has it.
 func (x *executions) summary(e *execution) map[string]any {
 	s := map[string]any{
-		"executionArn": x.executionARN(e), "stateMachineArn": x.machineARN(), "name": e.name,
+		"executionArn": x.executionARN(e), "stateMachineArn": x.arn, "name": e.name,
 		"status": "RUNNING", "startDate": seconds(e.began),
 	}
 	if !e.ended.IsZero() {

@@ -1,5 +1,5 @@
 // Package events stands in for EventBridge: it takes events by PutEvents, matches them against the patterns of rules, and
-// delivers each match to the rule's target.
+// delivers each match to the rule's target, again and again while that fails and the target's retry policy allows.
 //
 // It does what EventBridge does where producers and functions can tell: results per entry, the documented limits, the
 // envelope of an event, patterns with all their operators, and delivery at least once and in no order. As in EventBridge
@@ -14,11 +14,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"sluice/internal/local/delivery"
 )
 
 // The documented limits of PutEvents: 10 entries in a request, and 1 MB for all of them together (1,048,576 bytes; it was
@@ -69,9 +72,12 @@ type Rule struct {
 	Name    string
 	Bus     string // Name or ARN; empty means the default bus.
 	Pattern *Pattern
-	// Target gets each matching event as JSON. It is called from goroutines of the service. An error is reported
-	// in the Delivery and not retried: a Lambda target has a queue and retries of its own.
+	// Target gets each matching event as JSON. It is called from goroutines of the service. A Lambda target takes an event as
+	// soon as it is queued there: what becomes of it then is no matter of the rule.
 	Target func(ctx context.Context, event []byte) error
+	Retry  delivery.Policy // Of the target.
+	// GiveUp, if not nil, gets each event that could not be delivered: to put it into a dead-letter queue.
+	GiveUp func(event []byte, why *delivery.GaveUp)
 }
 
 // Delivery is one event on its way to one rule, or on its way to none.
@@ -80,7 +86,7 @@ type Delivery struct {
 	Bus     string
 	Rule    string // Empty if no rule matched.
 	Dropped bool   // By Drop.
-	Err     error  // What the target answered.
+	Err     error  // What the target answered in the end: a *delivery.GaveUp, unless the service was closed meanwhile.
 }
 
 // Options configure a Service.
@@ -119,7 +125,7 @@ func New(opts Options) *Service {
 	}
 	opts.Buses = slices.Clone(opts.Buses)
 	for i, bus := range opts.Buses {
-		opts.Buses[i] = busName(bus)
+		opts.Buses[i] = BusName(bus)
 	}
 	s := &Service{opts: opts}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -128,7 +134,7 @@ func New(opts Options) *Service {
 
 // AddRule adds a rule. It returns an error if its bus does not exist.
 func (s *Service) AddRule(r Rule) error {
-	r.Bus = busName(r.Bus)
+	r.Bus = BusName(r.Bus)
 	if !s.hasBus(r.Bus) {
 		return fmt.Errorf("add rule %s: event bus %s does not exist", r.Name, r.Bus)
 	}
@@ -176,7 +182,7 @@ func (s *Service) Put(entries []Entry) []EntryResult {
 		}
 		event := s.envelope(e)
 		results[i].EventID = event.ID
-		s.route(busName(e.EventBusName), event)
+		s.route(BusName(e.EventBusName), event)
 	}
 	return results
 }
@@ -264,15 +270,19 @@ func (s *Service) route(bus string, event Event) {
 		}
 		for range copies {
 			s.wg.Go(func() {
-				err := r.Target(s.ctx, body)
+				err := r.Retry.Do(s.ctx, func(ctx context.Context) error { return r.Target(ctx, body) })
+				var why *delivery.GaveUp
+				if errors.As(err, &why) && r.GiveUp != nil {
+					r.GiveUp(body, why)
+				}
 				s.opts.OnDelivery(Delivery{Event: event, Bus: bus, Rule: r.Name, Err: err})
 			})
 		}
 	}
 }
 
-// busName is the name of a bus that is given by name or ARN.
-func busName(s string) string {
+// BusName is the name of a bus that is given by name or ARN.
+func BusName(s string) string {
 	if s == "" {
 		return DefaultBus
 	}

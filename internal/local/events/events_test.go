@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"sluice/internal/local/delivery"
 	"sluice/internal/testenv"
 )
 
@@ -126,6 +127,37 @@ func TestDelivery(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a target refuses is tried again as its retry policy says, and goes to whoever takes what was given up.
+func TestRefusedEventsAreTriedAgainAndGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, boom := time.Now(), errors.New("the target refused")
+		var at []time.Duration
+		var letters []string
+		var gaveUp *delivery.GaveUp
+		deliveries := make(chan Delivery, 4)
+		s := New(Options{OnDelivery: func(d Delivery) { deliveries <- d }})
+		t.Cleanup(func() { _ = s.Close() })
+		if err := s.AddRule(Rule{
+			Name: "r", Pattern: pattern(t, `{"source":["test"]}`), Retry: delivery.Policy{Retries: 2, MaxAge: time.Minute},
+			Target: func(context.Context, []byte) error { at = append(at, time.Since(began)); return boom },
+			GiveUp: func(event []byte, why *delivery.GaveUp) { letters, gaveUp = append(letters, string(event)), why },
+		}); err != nil {
+			t.Fatal(err)
+		}
+		s.Put([]Entry{{Source: "test", DetailType: "x", Detail: `{"n":1}`}})
+		d := <-deliveries
+		if diff := cmp.Diff([]time.Duration{0, time.Second, 3 * time.Second}, at); diff != "" {
+			t.Errorf("attempts: %s", diff)
+		}
+		if !errors.Is(d.Err, boom) || gaveUp == nil || d.Err != error(gaveUp) || gaveUp.Exhausted != delivery.MaximumRetryAttempts {
+			t.Errorf("delivery %+v, given up %+v", d, gaveUp)
+		}
+		if len(letters) != 1 || !strings.Contains(letters[0], `"detail":{"n":1}`) {
+			t.Errorf("letters %q", letters)
+		}
+	})
 }
 
 func TestEntriesThatAreRefused(t *testing.T) {

@@ -14,7 +14,7 @@ const (
 	EventAgeExceeded = "EventAgeExceeded"
 )
 
-// DeadLetter is an event that was given up, as Lambda would put it into the dead-letter queue.
+// DeadLetter is an event that was given up, as Lambda puts it into the dead-letter queue.
 type DeadLetter struct {
 	Function     string
 	RequestID    string
@@ -25,6 +25,7 @@ type DeadLetter struct {
 	ErrorType    string // Of the last failure.
 	ErrorMessage string // Of the last failure, at most 1 KB.
 	At           time.Time
+	Lost         string // Why it is in no dead-letter queue; empty if it is in one.
 }
 
 // maxLetterMessage is how much of an error message Lambda puts beside a dead letter.
@@ -51,7 +52,7 @@ func (h *Host) invokeAsync(name string, payload []byte, trace string) (string, e
 	return c.id, nil
 }
 
-// DeadLetters returns the events that were given up so far, oldest first.
+// DeadLetters returns the events that were put into dead-letter queues so far, oldest first.
 func (h *Host) DeadLetters() []DeadLetter {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -92,7 +93,7 @@ func (h *Host) deliver(f *function, c call) {
 		}
 		if letter.Reason != "" {
 			letter.Attempts = failures
-			h.bury(letter)
+			h.bury(f, letter)
 			return
 		}
 		select {
@@ -103,15 +104,22 @@ func (h *Host) deliver(f *function, c call) {
 	}
 }
 
-// bury puts an event into the dead-letter queue.
-func (h *Host) bury(l DeadLetter) {
+// bury puts an event into the function's dead-letter queue.
+func (h *Host) bury(f *function, l DeadLetter) {
 	l.At = time.Now()
 	if len(l.ErrorMessage) > maxLetterMessage {
 		l.ErrorMessage = l.ErrorMessage[:maxLetterMessage]
 	}
-	h.mu.Lock()
-	h.letters = append(h.letters, l)
-	h.mu.Unlock()
+	if f.DeadLetters == nil {
+		l.Lost = "the function has no dead-letter queue"
+	} else if err := f.DeadLetters(l); err != nil {
+		l.Lost = err.Error()
+	}
+	if l.Lost == "" {
+		h.mu.Lock()
+		h.letters = append(h.letters, l)
+		h.mu.Unlock()
+	}
 	if h.opts.OnDeadLetter != nil {
 		h.opts.OnDeadLetter(l)
 	}

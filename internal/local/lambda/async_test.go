@@ -108,6 +108,39 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
+// An event that no dead-letter queue takes is lost, and is told as such.
+func TestLostEvents(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		queue func(DeadLetter) error
+		want  string
+	}{
+		{"the queue refuses", func(DeadLetter) error { return errors.New("access denied") }, "access denied"},
+		{"no queue", nil, "the function has no dead-letter queue"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			letters := make(chan DeadLetter, 10)
+			h, err := Start(Options{
+				Functions:    []Function{{Name: "fn", Bootstrap: bootstrap, Async: Async{NoRetry: true}, DeadLetters: tt.queue}},
+				OnDeadLetter: func(l DeadLetter) { letters <- l },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = h.Close() })
+			if _, err := h.InvokeAsync("fn", []byte(`{"do":"fail"}`)); err != nil {
+				t.Fatal(err)
+			}
+			if l := <-letters; l.Lost != tt.want || l.ErrorMessage != "it went wrong" {
+				t.Errorf("letter %+v", l)
+			}
+			if l := h.DeadLetters(); len(l) != 0 {
+				t.Errorf("in the queue: %+v", l)
+			}
+		})
+	}
+}
+
 // Throttled events wait their turn and are not given up, however many attempts that takes.
 func TestThrottledEventsAreRetriedUntilTheyRun(t *testing.T) {
 	var told attempts

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -70,7 +69,7 @@ func (h *Host) start(f *function, n int) (*instance, error) {
 		return nil, fmt.Errorf("start an instance of %s: %w", f.Name, err)
 	}
 	in.cmd = exec.Command(f.Bootstrap)
-	in.cmd.Dir = filepath.Dir(f.Bootstrap)
+	in.cmd.Dir = f.Root
 	in.cmd.Env = h.environment(f, n, ln.Addr().String())
 	in.cmd.Stdout, in.cmd.Stderr = in.logs.w, in.logs.w
 	in.cmd.SysProcAttr = instanceAttr()
@@ -191,13 +190,13 @@ func (h *Host) environment(f *function, n int, api string) []string {
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + f.Name,
 		"AWS_LAMBDA_LOG_STREAM_NAME":      fmt.Sprintf("%s/[$LATEST]%032x", time.Now().UTC().Format("2006/01/02"), n),
-		"AWS_LAMBDA_LOG_FORMAT":           "JSON",
+		"AWS_LAMBDA_LOG_FORMAT":           f.LogFormat,
 		"AWS_REGION":                      h.opts.Region,
 		"AWS_DEFAULT_REGION":              h.opts.Region,
 		"AWS_ACCESS_KEY_ID":               "local",
 		"AWS_SECRET_ACCESS_KEY":           "local",
 		"AWS_SESSION_TOKEN":               "local",
-		"LAMBDA_TASK_ROOT":                filepath.Dir(f.Bootstrap),
+		"LAMBDA_TASK_ROOT":                f.Root,
 		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
 		"_HANDLER":                        "bootstrap",
 		"LANG":                            "en_US.UTF-8",

@@ -42,11 +42,15 @@ const initLimit = 10 * time.Second
 type Function struct {
 	Name      string
 	Bootstrap string            // Path of the executable.
+	Root      string            // The folder with the function's other files, its LAMBDA_TASK_ROOT; that of Bootstrap if empty.
 	Env       map[string]string // On top of what Lambda itself sets; it may override it.
 	Timeout   time.Duration     // 3 s if zero, as in Lambda.
 	MemoryMB  int               // 128 if zero. It is only told to the function, not enforced.
 	Reserved  int               // Reserved concurrency; 0 means none is reserved.
+	LogFormat string            // Text, which is Lambda's default, or JSON. It is only told to the function.
 	Async     Async
+	// DeadLetters puts an event that was given up into the function's dead-letter queue. Nil if it has none: the event is lost.
+	DeadLetters func(DeadLetter) error
 }
 
 // Async says what happens to asynchronous invocations that fail. The zero value is what Lambda does by default.
@@ -73,7 +77,7 @@ type Options struct {
 	Log       io.Writer // Gets each line that a function prints, after its name. Nothing is logged if nil.
 	// OnAttempt is called after each attempt to run a function, also those that were throttled. It must not block.
 	OnAttempt func(Attempt)
-	// OnDeadLetter is called for each event that is given up. It must not block.
+	// OnDeadLetter is called for each event that is given up, with a queue or without. It must not block.
 	OnDeadLetter func(DeadLetter)
 }
 
@@ -164,6 +168,15 @@ func Start(opts Options) (*Host, error) {
 			return nil, fmt.Errorf("add function %s: %s is not an executable file", f.Name, path)
 		}
 		f.Bootstrap = path
+		if f.Root == "" {
+			f.Root = filepath.Dir(path)
+		}
+		if info, err := os.Stat(f.Root); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("add function %s: %s is no folder", f.Name, f.Root)
+		}
+		if f.LogFormat == "" {
+			f.LogFormat = "Text"
+		}
 		if f.Timeout == 0 {
 			f.Timeout = 3 * time.Second
 		}

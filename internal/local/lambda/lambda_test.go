@@ -37,10 +37,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start starts a host with one function, "fn".
+// start starts a host with one function, "fn". It has a dead-letter queue, unless the function comes with one.
 func start(t *testing.T, f Function, opts Options) *Host {
 	t.Helper()
 	f.Name, f.Bootstrap = "fn", bootstrap
+	if f.DeadLetters == nil {
+		f.DeadLetters = func(DeadLetter) error { return nil }
+	}
 	opts.Functions = []Function{f}
 	h, err := Start(opts)
 	if err != nil {
@@ -269,6 +272,7 @@ func TestEnvironmentIsLambdasAndNothingElse(t *testing.T) {
 		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
 		"AWS_REGION":                      "eu-west-1",
 		"LAMBDA_TASK_ROOT":                filepath.Dir(bootstrap),
+		"AWS_LAMBDA_LOG_FORMAT":           "Text",
 		"SLUICE_CONFIG":                   "/etc/sluice.yaml",
 		"AWS_CA_BUNDLE":                   "",
 		"HOME":                            "",
@@ -279,9 +283,21 @@ func TestEnvironmentIsLambdasAndNothingElse(t *testing.T) {
 	}
 }
 
+// The code's folder may be another than that of the binary which stands for it.
+func TestRootIsTheFunctionsFolder(t *testing.T) {
+	root := t.TempDir()
+	h := start(t, Function{Root: root}, Options{})
+	if got := string(invoke(t, h, `{"do":"env","name":"LAMBDA_TASK_ROOT"}`).Payload); got != fmt.Sprintf("%q", root) {
+		t.Errorf("LAMBDA_TASK_ROOT is %s, want %q", got, root)
+	}
+	if _, err := Start(Options{Functions: []Function{{Name: "fn", Bootstrap: bootstrap, Root: filepath.Join(root, "none")}}}); err == nil {
+		t.Error("a folder that does not exist was taken")
+	}
+}
+
 func TestLogLinesBelongToTheirInvocation(t *testing.T) {
 	var out bytes.Buffer
-	h := start(t, Function{}, Options{Log: &out})
+	h := start(t, Function{LogFormat: "JSON"}, Options{Log: &out})
 	for range 3 {
 		res := invoke(t, h, `{"do":"log"}`)
 		if len(res.Log) != 3 || !strings.Contains(res.Log[0], `"desired_count":3`) || res.Log[1] != "plain text" || res.Log[2] != "no end of line" {

@@ -1,37 +1,77 @@
-// Package scheduler stands in for EventBridge Scheduler: it runs a job at a fixed rate.
+// Package scheduler stands in for EventBridge Scheduler: it calls a target at a fixed rate.
 //
-// As there, a schedule without a start date runs for the first time at once and then at every interval, each run starts on
-// time whether or not the one before has ended, so runs overlap, and what a run returns is nobody's business but the
-// target's. Only rates are understood, since Sluice needs nothing else; and besides minutes, hours and days a rate may
-// be in seconds, which AWS does not have, so that a demo need not last an hour.
+// As there, a schedule without a start date calls for the first time at once and then at every interval, each time whether or
+// not the call before has ended, so calls overlap; and a call that fails is made again as the retry policy says. Of
+// expressions only rates are understood, and the cron expressions of minutes that Sluice spreads its sweeps with; and besides
+// minutes, hours and days a rate may be in seconds, which AWS does not have, so that a demo need not last an hour.
 //
 // See https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html.
 package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"sluice/internal/local/delivery"
 )
 
-// Schedule runs a job at a rate until it is closed. It uses package time's clock, which testing/synctest replaces.
+// Timing is when a schedule calls its target.
+type Timing struct {
+	Every  time.Duration // Positive.
+	Clock  bool          // By the clock, in UTC: at Offset after each hour, and each Every after that. Else Offset after the start.
+	Offset time.Duration
+}
+
+// first is how long after now the first call is.
+func (t Timing) first(now time.Time) time.Duration {
+	if !t.Clock {
+		return t.Offset
+	}
+	wait := now.Truncate(t.Every).Add(t.Offset % t.Every).Sub(now)
+	if wait < 0 {
+		wait += t.Every
+	}
+	return wait
+}
+
+// Options say what a schedule does.
+type Options struct {
+	Timing Timing
+	Target func(context.Context) error
+	Retry  delivery.Policy
+	// GiveUp, if not nil, gets each call that failed for good: to put it into a dead-letter queue.
+	GiveUp func(why *delivery.GaveUp)
+}
+
+// Schedule calls its target until it is closed. It uses package time's clock, which testing/synctest replaces.
 type Schedule struct {
+	opts   Options
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-// Start runs job now and then at every interval, each time in a goroutine of its own. The interval must be positive.
-func Start(every time.Duration, job func(context.Context)) *Schedule {
+// Start calls the target at its times, each time in a goroutine of its own.
+func Start(opts Options) *Schedule {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Schedule{cancel: cancel}
+	s := &Schedule{opts: opts, cancel: cancel}
+	next := time.NewTimer(opts.Timing.first(time.Now()))
 	s.wg.Go(func() {
-		tick := time.NewTicker(every)
+		defer next.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		}
+		tick := time.NewTicker(opts.Timing.Every)
 		defer tick.Stop()
 		for {
-			s.wg.Go(func() { job(ctx) })
+			s.wg.Go(func() { s.call(ctx) })
 			select {
 			case <-ctx.Done():
 				return
@@ -42,17 +82,55 @@ func Start(every time.Duration, job func(context.Context)) *Schedule {
 	return s
 }
 
-// Close ends the schedule, cancels the context of the jobs under way, and returns when they have ended.
+func (s *Schedule) call(ctx context.Context) {
+	var why *delivery.GaveUp
+	if err := s.opts.Retry.Do(ctx, s.opts.Target); errors.As(err, &why) && s.opts.GiveUp != nil {
+		s.opts.GiveUp(why)
+	}
+}
+
+// Close ends the schedule, cancels the context of the calls under way, and returns when they have ended.
 func (s *Schedule) Close() error {
 	s.cancel()
 	s.wg.Wait()
 	return nil
 }
 
-var rate = regexp.MustCompile(`^rate\((\d+) (second|minute|hour|day)(s?)\)$`)
+var (
+	rate = regexp.MustCompile(`^rate\((\d+) (second|minute|hour|day)(s?)\)$`)
+	// minutes is each minute, each so many minutes from a first one on, or one minute of each hour.
+	minutes = regexp.MustCompile(`^cron\((\*|\d{1,2}|\d{1,2}/\d{1,2}) \* \* \* \? \*\)$`)
+)
 
 // maxRate bounds a rate, so that it fits into a time.Duration with room to spare.
 const maxRate = 365 * 24 * time.Hour
+
+// Parse reads a schedule expression: a rate, or a cron expression that leaves all but the minutes open.
+func Parse(s string) (Timing, error) {
+	m := minutes.FindStringSubmatch(s)
+	if m == nil {
+		every, err := ParseRate(s)
+		if err != nil && strings.HasPrefix(s, "cron(") {
+			err = fmt.Errorf("parse schedule %q: of cron expressions only those like cron(2/5 * * * ? *) are understood", s)
+		}
+		return Timing{Every: every}, err
+	}
+	first, step, stepped := strings.Cut(strings.Replace(m[1], "*", "0/1", 1), "/")
+	t := Timing{Every: time.Hour, Clock: true}
+	n, err := strconv.Atoi(first)
+	if err != nil || n > 59 {
+		return Timing{}, fmt.Errorf("parse schedule %q: an hour has the minutes 0 to 59", s)
+	}
+	t.Offset = time.Duration(n) * time.Minute
+	if stepped {
+		n, err := strconv.Atoi(step)
+		if err != nil || n < 1 || 60%n != 0 || t.Offset >= time.Duration(n)*time.Minute {
+			return Timing{}, fmt.Errorf("parse schedule %q: only steps that divide an hour and are longer than the first minute are understood", s)
+		}
+		t.Every = time.Duration(n) * time.Minute
+	}
+	return t, nil
+}
 
 // ParseRate reads a rate expression such as "rate(5 minutes)". As in AWS the unit is singular for 1 and plural for more.
 func ParseRate(s string) (time.Duration, error) {

@@ -1,0 +1,231 @@
+package local
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sluice/internal/config"
+	"sluice/internal/local/delivery"
+	"sluice/internal/local/events"
+	"sluice/internal/local/iam"
+	"sluice/internal/local/scheduler"
+	"sluice/stepfunctions"
+)
+
+// Deployment is what is deployed, as far as it plays a part at run time. BuiltIn makes one of a sluice.yaml, and package cfn reads
+// one out of the template that deploys it. The tests hold the two to be equal, so that what runs here is what deploys.
+type Deployment struct {
+	Region, Account string
+	Functions       []Function // ScaleOut, Check and ScaleIn.
+	Rule            Rule
+	Machine         Machine
+	Schedules       []Schedule
+	// Access says who may do what; nil lets everybody do everything.
+	Access *Access
+}
+
+// Function is one of the functions.
+type Function struct {
+	Name string // ScaleOut, Check or ScaleIn: on AWS it has another name, which CloudFormation makes.
+	// Code is the folder of its deployed code, with sluice.yaml in it. Where there is none, the function reads Options.ConfigPath.
+	Code        string
+	Env         map[string]string
+	Timeout     time.Duration
+	MemoryMB    int
+	Reserved    int // Reserved concurrency; 0 means none is reserved.
+	LogFormat   string
+	Retry       delivery.Policy // Of events that it fails on.
+	DeadLetters string          // The name of its dead-letter queue; empty if it has none.
+}
+
+// Rule sends events to a function.
+type Rule struct {
+	Name, Bus   string
+	Pattern     string // JSON.
+	Target      string // The name of the function.
+	Retry       delivery.Policy
+	DeadLetters string
+}
+
+// Machine is the state machine.
+type Machine struct {
+	Name       string
+	Definition string // JSON without spaces, with the ARNs of the functions in it.
+}
+
+// Schedule starts the state machine.
+type Schedule struct {
+	Name        string
+	Timing      scheduler.Timing
+	Input       string // JSON.
+	Retry       delivery.Policy
+	DeadLetters string
+}
+
+// Access is who may do what, as policies of roles and of resources say it.
+type Access struct {
+	// Roles are the policies of the roles of functions, of the state machine and of schedules, by their ARNs.
+	Roles map[string]iam.Policy
+	// Resources are the policies of functions and queues, by their ARNs.
+	Resources map[string]iam.Policy
+}
+
+// The names that are ours to choose, as on AWS they are CloudFormation's. The functions' bootstraps are in folders of their names.
+const (
+	ScaleOut     = "scaleout"
+	Check        = "check"
+	ScaleIn      = "scalein"
+	RuleName     = "scale-out"
+	StateMachine = "sluice-sweep"
+	Sweep        = "sweep" // The schedule; where there are several they are sweep-1, sweep-2 and so on.
+)
+
+// Account is the account that everything belongs to, unless the deployment says another.
+const Account = "000000000000"
+
+// defaultRegion is where everything is, unless somebody says otherwise.
+const defaultRegion = "us-east-1"
+
+// DeadLettersOf is the name of the dead-letter queue of what has that name.
+func DeadLettersOf(name string) string { return name + "-dead-letters" }
+
+// ScheduleNames are the names of n schedules.
+func ScheduleNames(n int) []string {
+	if n == 1 {
+		return []string{Sweep}
+	}
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s-%d", Sweep, i+1)
+	}
+	return names
+}
+
+// ARN is the ARN of something that belongs to the deployment, such as ("lambda", "function:check").
+func (d Deployment) ARN(service, resource string) string {
+	return strings.Join([]string{"arn", "aws", service, d.Region, d.Account, resource}, ":")
+}
+
+// The ARNs of what is in a deployment, by name.
+func (d Deployment) functionARN(name string) string { return d.ARN("lambda", "function:"+name) }
+func (d Deployment) queueARN(name string) string    { return d.ARN("sqs", name) }
+func (d Deployment) machineARN() string { return d.ARN("states", "stateMachine:"+d.Machine.Name) }
+
+func (d Deployment) scheduleARN(s Schedule) string {
+	return d.ARN("scheduler", "schedule/default/"+s.Name)
+}
+
+func (d Deployment) ruleARN() string {
+	if bus := events.BusName(d.Rule.Bus); bus != events.DefaultBus {
+		return d.ARN("events", "rule/"+bus+"/"+d.Rule.Name)
+	}
+	return d.ARN("events", "rule/"+d.Rule.Name)
+}
+
+// BuiltIn is what the CDK app in infra/ deploys for the configuration, less the rights: there, everybody may do everything.
+func BuiltIn(c *config.Config, region string) (Deployment, error) {
+	d := Deployment{Region: region, Account: Account}
+	function := func(name string, timeout time.Duration, memory int, retry delivery.Policy) Function {
+		return Function{
+			Name: name, Timeout: timeout, MemoryMB: memory, LogFormat: "JSON", Retry: retry, DeadLetters: DeadLettersOf(name),
+		}
+	}
+	d.Functions = []Function{
+		function(ScaleOut, 30*time.Second, 512, delivery.Policy{Retries: 2, MaxAge: 15 * time.Minute}),
+		function(Check, time.Minute, 512, delivery.Policy{MaxAge: 6 * time.Hour}),
+		function(ScaleIn, 2*time.Minute, 256, delivery.Policy{MaxAge: 6 * time.Hour}),
+	}
+	// Two at once could overwrite each other's count: ECS has no compare-and-set.
+	d.Functions[0].Reserved = 1
+
+	pattern, err := json.Marshal(map[string][]string{"source": {c.Events.Source}, "detail-type": {c.Events.DetailType}})
+	if err != nil {
+		return Deployment{}, fmt.Errorf("make rule %s: %w", RuleName, err)
+	}
+	d.Rule = Rule{
+		Name: RuleName, Bus: events.BusName(c.Events.Bus), Pattern: string(pattern), Target: ScaleOut,
+		Retry: delivery.Policy{Retries: 20, MaxAge: 15 * time.Minute}, DeadLetters: DeadLettersOf(RuleName),
+	}
+
+	definition, err := stepfunctions.Substitute(stepfunctions.ScaleIn, map[string]string{
+		stepfunctions.ScaleOutFunctionArn: d.functionARN(ScaleOut),
+		stepfunctions.CheckFunctionArn:    d.functionARN(Check),
+		stepfunctions.ScaleInFunctionArn:  d.functionARN(ScaleIn),
+	})
+	if err != nil {
+		return Deployment{}, fmt.Errorf("make the state machine: %w", err)
+	}
+	if d.Machine, err = NewMachine(StateMachine, definition); err != nil {
+		return Deployment{}, err
+	}
+	d.Schedules = schedules(c)
+	return d, nil
+}
+
+// NewMachine is the state machine with this definition, in which the placeholders are filled in.
+func NewMachine(name string, definition []byte) (Machine, error) {
+	var short bytes.Buffer
+	if err := json.Compact(&short, definition); err != nil {
+		return Machine{}, fmt.Errorf("make state machine %s: %w", name, err)
+	}
+	return Machine{Name: name, Definition: short.String()}, nil
+}
+
+// schedules are one over all targets, or several over a part each. Those start one after the other, spread over the time between
+// two sweeps, where that divides an hour: a cron expression can say it then.
+func schedules(c *config.Config) []Schedule {
+	every, n := c.Sweep.Every.Std(), c.Schedules()
+	list := make([]Schedule, n)
+	for i, name := range ScheduleNames(n) {
+		s := Schedule{
+			Name: name, Timing: scheduler.Timing{Every: every}, Input: "{}",
+			Retry: delivery.Policy{Retries: 10, MaxAge: every}, DeadLetters: DeadLettersOf(Sweep),
+		}
+		if n > 1 {
+			s.Input = fmt.Sprintf(`{"shard":%d,"shards":%d}`, i, n)
+			if time.Hour%every == 0 {
+				s.Timing.Clock = true
+				s.Timing.Offset = (time.Duration(i) * every / time.Duration(n)).Truncate(time.Minute)
+			}
+		}
+		list[i] = s
+	}
+	return list
+}
+
+// check refuses a deployment that cannot run here.
+func (d Deployment) check() error {
+	names := map[string]bool{}
+	for _, f := range d.Functions {
+		names[f.Name] = true
+	}
+	for _, name := range []string{ScaleOut, Check, ScaleIn} {
+		if !names[name] || len(d.Functions) != 3 {
+			return fmt.Errorf("run the deployment: it has to have the functions %s, %s and %s, and no others", ScaleOut, Check, ScaleIn)
+		}
+	}
+	if !names[d.Rule.Target] {
+		return fmt.Errorf("run the deployment: rule %s has the target %q, which is none of its functions", d.Rule.Name, d.Rule.Target)
+	}
+	return nil
+}
+
+// queues are the names of all dead-letter queues.
+func (d Deployment) queues() map[string]bool {
+	names := map[string]bool{d.Rule.DeadLetters: true}
+	for _, f := range d.Functions {
+		names[f.DeadLetters] = true
+	}
+	for _, s := range d.Schedules {
+		names[s.DeadLetters] = true
+	}
+	delete(names, "")
+	return names
+}
+
+// bootstrap is the binary that stands for the function's, which is for another processor.
+func bootstrap(lambdas, name string) string { return filepath.Join(lambdas, name, "bootstrap") }
