@@ -166,8 +166,8 @@ var folders = regexp.MustCompile(`[\w.~-]+/`)
 // short is a function's name with the last part of its package's path.
 func short(f *ssa.Function) string { return folders.ReplaceAllString(f.String(), "") }
 
-// services is where the SDK has a package with a client for each service.
-const services = "github.com/aws/aws-sdk-go-v2/service/"
+// sdkServices is where the SDK has a package with a client for each service.
+const sdkServices = "github.com/aws/aws-sdk-go-v2/service/"
 
 // operation names the operation that a method of an SDK's client calls; empty if f is none. An operation takes an input that is
 // called like it.
@@ -176,7 +176,7 @@ func operation(f *ssa.Function) string {
 	if recv == nil || f.Pkg == nil {
 		return ""
 	}
-	service, ok := strings.CutPrefix(f.Pkg.Pkg.Path(), services)
+	service, ok := strings.CutPrefix(f.Pkg.Pkg.Path(), sdkServices)
 	if !ok || strings.Contains(service, "/") || named(recv.Type()) != "Client" || f.Signature.Params().Len() < 2 {
 		return ""
 	}
