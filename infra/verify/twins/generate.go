@@ -81,7 +81,7 @@ func Generate(o Options) ([]Module, error) {
 func moduleDir(p string) string { return path.Base(path.Dir(p)) }
 
 func runtimeFiles(files map[string]string) error {
-	for _, name := range []string{"jsii.go", "runtime/runtime.go"} {
+	for _, name := range []string{"jsii.go", "runtime/runtime.go", "runtime/check.go"} {
 		content, err := runtimeSource.ReadFile("jsii/" + name)
 		if err != nil {
 			return err
@@ -324,6 +324,7 @@ func (g *generator) enum(e *emitted, t *typeSpec) {
 func (g *generator) structType(e *emitted, t *typeSpec) {
 	name := g.goName(t.FQN)
 	fmt.Fprintf(&e.types, "\ntype %s struct {\n", name)
+	var checks bytes.Buffer
 	for _, p := range g.properties(t) {
 		field := pascal(p.Name)
 		if p.Optional && !g.uses.names[field] {
@@ -333,11 +334,36 @@ func (g *generator) structType(e *emitted, t *typeSpec) {
 		if p.Optional {
 			presence = "optional"
 		}
-		fmt.Fprintf(&e.types, "%s %s `field:%q json:%q`\n", field, g.goType(e, g.topProperty(p).Type), presence, p.Name)
+		fieldType := g.topProperty(p).Type
+		fmt.Fprintf(&e.types, "%s %s `field:%q json:%q`\n", field, g.goType(e, fieldType), presence, p.Name)
+		if check := g.check(e, fieldType); check != "" {
+			fmt.Fprintf(&checks, "%q: %s,\n", field, check)
+		}
 	}
 	e.types.WriteString("}\n")
 	e.use(runtimePath)
-	fmt.Fprintf(&e.init, "runtime.RegisterStruct[%s]()\n", name)
+	fmt.Fprintf(&e.init, "runtime.RegisterStruct[%s](map[string]runtime.Check{\n%s})\n", name, checks.Bytes())
+}
+
+// check is the code for what the real Go module checks of a value when it runs, as Go's types cannot tell: what a union is of.
+func (g *generator) check(e *emitted, r typeRef) string {
+	switch {
+	case r.Collection != nil:
+		if items := g.check(e, r.Collection.ElementType); items != "" {
+			return "runtime.Each(" + items + ")"
+		}
+	case r.Union != nil:
+		var parts []string
+		for _, part := range r.Union.Types {
+			inner := g.check(e, part)
+			if inner == "" {
+				inner = "nil"
+			}
+			parts = append(parts, fmt.Sprintf("runtime.Is[%s](%s)", g.goType(e, part), inner))
+		}
+		return "runtime.OneOf(" + strings.Join(parts, ", ") + ")"
+	}
+	return ""
 }
 
 // object makes a class or an interface: an interface in Go, and a struct behind it that records.

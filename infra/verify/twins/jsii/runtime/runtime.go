@@ -55,9 +55,9 @@ var (
 	factories = map[reflect.Type]func(*Object) any{} // by the Go interface
 	classes   = map[reflect.Type]string{}
 	enums     = map[reflect.Type]enum{}
-	structs   = map[reflect.Type]bool{}
-	asserted  = map[string]reflect.Type{} // by file:line: results that the app asserts to be of another type
-	pointers  = map[any]int{}             // lists and structs that are results, by their pointer
+	structs   = map[reflect.Type]map[string]Check{} // with the checks of their fields
+	asserted  = map[string]reflect.Type{}           // by file:line: results that the app asserts to be of another type
+	pointers  = map[any]int{}                       // lists and structs that are results, by their pointer
 )
 
 // RegisterObject tells how to make a twin behind the interface T.
@@ -75,8 +75,8 @@ func RegisterEnum[T ~string](fqn string, members ...string) {
 	enums[reflect.TypeFor[T]()] = e
 }
 
-// RegisterStruct tells that T is a struct of the API.
-func RegisterStruct[T any]() { structs[reflect.TypeFor[T]()] = true }
+// RegisterStruct tells that T is a struct of the API, and what to check of its fields.
+func RegisterStruct[T any](checks map[string]Check) { structs[reflect.TypeFor[T]()] = checks }
 
 // RegisterAssertion tells that the result of the call at a place in the app is asserted to be a T.
 func RegisterAssertion[T any](at string) { asserted[at] = reflect.TypeFor[T]() }
@@ -260,7 +260,9 @@ func listOfObjects(t reflect.Type) bool {
 	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Slice && factories[t.Elem().Elem()] != nil
 }
 
-func structPointer(t reflect.Type) bool { return t.Kind() == reflect.Pointer && structs[t.Elem()] }
+func structPointer(t reflect.Type) bool {
+	return t.Kind() == reflect.Pointer && structs[t.Elem()] != nil
+}
 
 // result makes what the app gets for the result of operation id, of a type that stands holds for.
 func result(id int, t reflect.Type) reflect.Value {
@@ -356,7 +358,7 @@ func encode(v reflect.Value, name string) any {
 		}
 		return map[string]any{"$map": entries}
 	case reflect.Struct:
-		if structs[v.Type()] {
+		if structs[v.Type()] != nil {
 			return fields(v, name)
 		}
 	}
@@ -368,6 +370,9 @@ func fields(v reflect.Value, name string) any {
 	var missing []string
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
+		if check := structs[v.Type()][field.Name]; check != nil {
+			check(v.Field(i), name+"."+field.Name)
+		}
 		value := encode(v.Field(i), name+"."+field.Name)
 		if value != nil {
 			object[field.Tag.Get("json")] = value
