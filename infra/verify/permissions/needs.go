@@ -210,9 +210,10 @@ func canonical(s string, c *config.Config) string {
 	if c.Deploy.Account == "" {
 		return s
 	}
-	return strings.NewReplacer(
-		":"+c.Deploy.Region+":", ":"+region+":", "."+c.Deploy.Region+".", "."+region+".", ":"+c.Deploy.Account+":", ":"+account+":",
-	).Replace(s)
+	// One after the other, since the two stand side by side.
+	s = strings.ReplaceAll(s, ":"+c.Deploy.Account+":", ":"+account+":")
+	s = strings.ReplaceAll(s, ":"+c.Deploy.Region+":", ":"+region+":")
+	return strings.ReplaceAll(s, "."+c.Deploy.Region+".", "."+region+".")
 }
 
 // set sorts, and leaves each once.
