@@ -83,19 +83,19 @@ func makeOutputs(stack awscdk.Stack, s sluicecdk.Sluice) {
 	output := func(id, description string, value *string) {
 		awscdk.NewCfnOutput(stack, &id, &awscdk.CfnOutputProps{Description: &description, Value: value})
 	}
-	output("ScaleOutFunction", "The function that raises counts.", s.ScaleOut().FunctionName())
-	output("CheckFunction", "The function that looks at targets. Invoke it with {} or {\"target\": NAME}: it changes no count.", s.Check().FunctionName())
-	output("ScaleInFunction", "The function that lets workers go.", s.ScaleIn().FunctionName())
-	output("StateMachine", "A sweep over all targets. Start it by hand with {}.", s.StateMachine().StateMachineArn())
-	output("Dashboard", "The dashboard in CloudWatch.", s.Dashboard().DashboardName())
+	output("ScaleOutFunction", "Raises counts", s.ScaleOut().FunctionName())
+	output("CheckFunction", "Looks at targets and changes nothing: invoke it with {} or {\"target\": NAME}", s.Check().FunctionName())
+	output("ScaleInFunction", "Lets idle workers go", s.ScaleIn().FunctionName())
+	output("StateMachine", "A sweep over all targets: start it by hand with {}", s.StateMachine().StateMachineArn())
+	output("Dashboard", "In CloudWatch", s.Dashboard().DashboardName())
 	queues := s.DeadLetterQueues()
 	for _, whose := range slices.Sorted(maps.Keys(queues)) {
-		output(whose+"DeadLetters", "What failed for good: "+whose+".", queues[whose].QueueUrl())
+		output(whose+"DeadLetters", "What failed for good: empty if all is well", queues[whose].QueueUrl())
 	}
 	for i, g := range s.SecurityGroups() {
-		output(fmt.Sprintf("SecurityGroup%d", i+1), "A security group of the functions. Let it into Redis.", g.SecurityGroupId())
+		output(fmt.Sprintf("SecurityGroup%d", i+1), "A security group of the functions: let it into Redis", g.SecurityGroupId())
 	}
 	if topic := s.AlarmTopic(); topic != nil {
-		output("AlarmTopic", "The topic that is told of every alarm.", topic.TopicArn())
+		output("AlarmTopic", "Is told of every alarm: subscribe to it", topic.TopicArn())
 	}
 }

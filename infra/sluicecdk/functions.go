@@ -1,11 +1,9 @@
 package sluicecdk
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
@@ -19,13 +17,14 @@ const (
 	scaleIn  = "scalein"
 )
 
-// makeFunctions makes the three functions. The environment is that of brokerEnvironment.
-func (r *resources) makeFunctions(environment map[string]string) {
-	// Memory buys processor time: 1,769 MB are one processor. Check needs 36 MB for 1,000 targets (docs/benchmarks.md), so that time
-	// is what is chosen here. ScaleOut is what someone waits for, and Check reads the answers of all workers: 512 MB are 29 % of
-	// a processor, which makes the 10 ms that an event costs on a whole one 35, and the second of a thousand targets four.
-	// ScaleIn waits for workers most of its time, which is paid for by the megabyte.
-	scaleOutProps := &awslambda.FunctionProps{
+// makeFunctions makes the three functions.
+//
+// Memory buys processor time: 1,769 MB are one processor. Check needs 36 MB for 1,000 targets (docs/benchmarks.md), so that time is
+// what is chosen here. ScaleOut is what someone waits for, and Check reads the answers of all workers: with 512 MB, 29 % of a
+// processor, what a first event computes (some 10 ms on a whole one, and two TLS handshakes) stays below what its calls wait for.
+// ScaleIn waits for workers most of its time, which is paid for by the megabyte.
+func (r *resources) makeFunctions() {
+	r.scaleOut = r.makeFunction(scaleOut, "ScaleOut", &awslambda.FunctionProps{
 		Description: jsii.String("Sluice: raises the count of an ECS service when an event or a sweep asks for workers."),
 		MemorySize:  jsii.Number(512),
 		Timeout:     awscdk.Duration_Seconds(jsii.Number(30)),
@@ -33,51 +32,23 @@ func (r *resources) makeFunctions(environment map[string]string) {
 		ReservedConcurrentExecutions: jsii.Number(1),
 		RetryAttempts:                jsii.Number(2),
 		MaxEventAge:                  awscdk.Duration_Minutes(jsii.Number(15)), // By then sweeps have seen to it.
-	}
-	checkProps := &awslambda.FunctionProps{
+	})
+	r.check = r.makeFunction(check, "Check", &awslambda.FunctionProps{
 		Description:   jsii.String("Sluice: looks at all targets, or closely at one, and says what is to be done. Changes no count."),
 		MemorySize:    jsii.Number(512),
 		Timeout:       awscdk.Duration_Seconds(jsii.Number(60)),
-		RetryAttempts: jsii.Number(0), // The state machine calls it and waits. Whoever calls it by hand without waiting means once.
-	}
-	scaleInProps := &awslambda.FunctionProps{
+		RetryAttempts: jsii.Number(0), // The state machine calls it and waits. Whoever calls it without waiting means once.
+	})
+	r.scaleIn = r.makeFunction(scaleIn, "ScaleIn", &awslambda.FunctionProps{
 		Description:   jsii.String("Sluice: has idle workers of an ECS service fetch nothing more, and lets them go."),
 		MemorySize:    jsii.Number(256),
 		Timeout:       awscdk.Duration_Seconds(jsii.Number(120)),
 		RetryAttempts: jsii.Number(0),
-	}
-	parent, err := codeParent()
-	if err != nil {
-		panic(fmt.Errorf("deploy Sluice: make a folder for the functions' code: %w", err))
-	}
-	var problems []error
-	make1 := func(name, title string, props *awslambda.FunctionProps) *function {
-		dir, err := r.assemble(parent, name)
-		if err != nil {
-			problems = append(problems, err)
-			return nil
-		}
-		return r.makeFunction(name, title, dir, environment, props)
-	}
-	r.scaleOut = make1(scaleOut, "ScaleOut", scaleOutProps)
-	r.check = make1(check, "Check", checkProps)
-	r.scaleIn = make1(scaleIn, "ScaleIn", scaleInProps)
-	if len(problems) > 0 {
-		panic(fmt.Errorf("deploy Sluice: %w", errors.Join(problems...)))
-	}
-}
-
-// assemble puts the function's code together and returns its folder.
-func (r *resources) assemble(parent, name string) (string, error) {
-	files, err := code(r.config, *r.props.Config, *r.props.Functions, name)
-	if err != nil {
-		return "", err
-	}
-	return write(parent, name, files)
+	})
 }
 
 // makeFunction makes a function with its log group, its dead-letter queue and its role. The props say what is its own.
-func (r *resources) makeFunction(name, title, dir string, environment map[string]string, props *awslambda.FunctionProps) *function {
+func (r *resources) makeFunction(name, title string, props *awslambda.FunctionProps) *function {
 	f := &function{
 		name: name, title: title, memory: *props.MemorySize,
 		logs:        r.logGroup(title+"Logs", nil),
@@ -86,22 +57,21 @@ func (r *resources) makeFunction(name, title, dir string, environment map[string
 	props.Runtime = awslambda.Runtime_PROVIDED_AL2023()
 	props.Architecture = awslambda.Architecture_ARM_64()
 	props.Handler = jsii.String("bootstrap")
-	props.Code = awslambda.Code_FromAsset(jsii.String(dir), nil)
+	props.Code = awslambda.Code_FromAsset(jsii.String(r.code[name]), nil)
 	props.Role = r.functionRole(f).WithoutPolicyUpdates(nil)
 	props.LogGroup = f.logs
 	props.LoggingFormat = awslambda.LoggingFormat_JSON
 	props.Tracing = awslambda.Tracing_ACTIVE
 	props.DeadLetterQueue = f.deadLetters
-	if len(environment) > 0 {
+	if len(r.environment) > 0 {
 		props.Environment = &map[string]*string{}
-		for k, v := range environment {
+		for k, v := range r.environment {
 			(*props.Environment)[k] = jsii.String(v)
 		}
 	}
 	if r.vpc != nil {
 		props.Vpc, props.VpcSubnets = r.vpc, r.subnets
-		props.SecurityGroups = &[]awsec2.ISecurityGroup{}
-		*props.SecurityGroups = append(*props.SecurityGroups, r.securityGroups...)
+		props.SecurityGroups = &r.securityGroups
 	}
 	f.lambda = awslambda.NewFunction(r.scope, jsii.String(title), props)
 	awscdk.Tags_Of(f.lambda).Add(jsii.String("sluice:function"), jsii.String(name), nil)
@@ -127,4 +97,23 @@ func (r *resources) deadLetterQueue(id string) awssqs.Queue {
 	})
 	acknowledge(q, "AwsSolutions-SQS3", "it is a dead-letter queue itself, of a function, a rule or a schedule, which cdk-nag does not see")
 	return q
+}
+
+// retention is the CDK's name for a number of days, one of those that CloudWatch Logs knows.
+func retention(days int) awslogs.RetentionDays {
+	known := map[int]awslogs.RetentionDays{
+		1: awslogs.RetentionDays_ONE_DAY, 3: awslogs.RetentionDays_THREE_DAYS, 5: awslogs.RetentionDays_FIVE_DAYS,
+		7: awslogs.RetentionDays_ONE_WEEK, 14: awslogs.RetentionDays_TWO_WEEKS, 30: awslogs.RetentionDays_ONE_MONTH,
+		60: awslogs.RetentionDays_TWO_MONTHS, 90: awslogs.RetentionDays_THREE_MONTHS, 120: awslogs.RetentionDays_FOUR_MONTHS,
+		150: awslogs.RetentionDays_FIVE_MONTHS, 180: awslogs.RetentionDays_SIX_MONTHS, 365: awslogs.RetentionDays_ONE_YEAR,
+		400: awslogs.RetentionDays_THIRTEEN_MONTHS, 545: awslogs.RetentionDays_EIGHTEEN_MONTHS, 731: awslogs.RetentionDays_TWO_YEARS,
+		1096: awslogs.RetentionDays_THREE_YEARS, 1827: awslogs.RetentionDays_FIVE_YEARS, 2192: awslogs.RetentionDays_SIX_YEARS,
+		2557: awslogs.RetentionDays_SEVEN_YEARS, 2922: awslogs.RetentionDays_EIGHT_YEARS, 3288: awslogs.RetentionDays_NINE_YEARS,
+		3653: awslogs.RetentionDays_TEN_YEARS,
+	}
+	name, ok := known[days]
+	if !ok {
+		panic(fmt.Errorf("deploy.log_retention: CloudWatch Logs does not know %d days: use one that `sluice schema` lists", days))
+	}
+	return name
 }

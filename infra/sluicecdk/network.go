@@ -32,9 +32,11 @@ func (r *resources) makeNetwork() {
 		return
 	}
 	if len(r.securityGroups) == 0 {
+		// EC2 takes no apostrophe in these descriptions.
+		//
 		// All outbound: which port Redis has may stand in a secret, and AWS's APIs have no addresses to name.
 		r.securityGroups = []awsec2.ISecurityGroup{awsec2.NewSecurityGroup(r.scope, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
-			Vpc: r.vpc, Description: jsii.String("Sluice's functions. Let this group into Redis."), AllowAllOutbound: jsii.Bool(true),
+			Vpc: r.vpc, Description: jsii.String("The functions of Sluice. Let this group into Redis."), AllowAllOutbound: jsii.Bool(true),
 		})}
 	}
 	if given != nil && given.Endpoints {
@@ -75,11 +77,11 @@ func (r *resources) makeEndpoints() {
 		{"Ssm", awsec2.InterfaceVpcEndpointAwsService_SSM(), r.uses("ssm")},
 	}
 	group := awsec2.NewSecurityGroup(r.scope, jsii.String("EndpointSecurityGroup"), &awsec2.SecurityGroupProps{
-		Vpc: r.vpc, Description: jsii.String("AWS's APIs, for Sluice's functions."), AllowAllOutbound: jsii.Bool(false),
+		Vpc: r.vpc, Description: jsii.String("The APIs of AWS, for the functions of Sluice."), AllowAllOutbound: jsii.Bool(false),
 	})
 	for _, from := range r.securityGroups {
 		group.AddIngressRule(awsec2.Peer_SecurityGroupId(from.SecurityGroupId(), nil), awsec2.Port_Tcp(jsii.Number(443)),
-			jsii.String("Sluice's functions call AWS's APIs."), nil)
+			jsii.String("The functions of Sluice"), nil)
 	}
 	for _, s := range services {
 		if s.needed {

@@ -62,7 +62,8 @@ func TestPermissions(t *testing.T) {
 		{"ReadSecrets", []string{"secretsmanager:GetSecretValue"}, []string{"arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/redis-??????"}, nil},
 		{"ReadParameters", []string{"ssm:GetParameter"}, []string{"arn:aws:ssm:eu-central-1:111122223333:parameter/prod/redis"}, nil},
 		{
-			"DecryptThroughThem", []string{"kms:Decrypt"},
+			"DecryptThroughThem",
+			[]string{"kms:Decrypt"},
 			[]string{"arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"},
 			conditions{"StringEquals": {"kms:ViaService": {"secretsmanager.eu-central-1.amazonaws.com", "ssm.eu-central-1.amazonaws.com"}}},
 		},

@@ -10,16 +10,14 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
-
-	"sluice/internal/config"
 )
 
 // resources is all that a Sluice is made of. NewSluice fills it in from the top to the bottom; what comes later may use what
 // came before.
 type resources struct {
-	scope  constructs.Construct // The Sluice itself: the scope of everything below.
-	props  *SluiceProps         // Never nil.
-	config *config.Config
+	plan
+	props *SluiceProps         // Never nil.
+	scope constructs.Construct // The Sluice itself: the scope of everything below.
 	network
 
 	scaleOut, check, scaleIn *function

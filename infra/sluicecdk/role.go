@@ -1,8 +1,6 @@
 package sluicecdk
 
 import (
-	"fmt"
-
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -32,14 +30,10 @@ func (r *resources) role(
 
 // functionRole makes the role of a function that writes to this log group and this dead-letter queue.
 func (r *resources) functionRole(f *function) awsiam.Role {
-	w, err := widthFor(r.config, f.name)
-	if err != nil {
-		panic(fmt.Errorf("deploy Sluice: %w", err))
-	}
 	// The pseudo parameters, not what deploy.account and deploy.region say: they are right wherever the template is deployed.
 	home := place{partition: *awscdk.Aws_PARTITION(), region: *awscdk.Aws_REGION(), account: *awscdk.Aws_ACCOUNT_ID()}
 	var statements []awsiam.PolicyStatement
-	for _, s := range permissions(r.config, f.name, home, w) {
+	for _, s := range permissions(r.config, f.name, home, r.width[f.name]) {
 		statements = append(statements, allow(s))
 	}
 	statements = append(statements,
@@ -62,13 +56,14 @@ func (r *resources) functionRole(f *function) awsiam.Role {
 	}
 	role := r.role(f.title+"Role", "lambda.amazonaws.com", "What Sluice's function "+f.title+" may do.", nil, statements...)
 
-	const either = "its resources cannot be named: ListTasks has the cluster as its condition, X-Ray and Lambda's network interfaces know no resources"
-	acknowledge(role, "AwsSolutions-IAM5[Resource::*]", either)
-	// As cdk-nag writes pseudo parameters and attributes.
+	acknowledge(role, "AwsSolutions-IAM5[Resource::*]",
+		"ListTasks takes no resource, but the cluster as its condition; X-Ray and the making of network interfaces take none at all")
+	// As cdk-nag writes pseudo parameters.
 	shown := place{partition: "<AWS::Partition>", region: "<AWS::Region>", account: "<AWS::AccountId>"}
-	for _, found := range wildcards(permissions(r.config, f.name, shown, w)) {
+	const named = "a task has no name before it runs, and a role has no room for the names of many services: they are named by their cluster"
+	for _, found := range wildcards(permissions(r.config, f.name, shown, r.width[f.name])) {
 		if found != "Resource::*" {
-			acknowledge(role, "AwsSolutions-IAM5["+found+"]", "tasks have no names before they run; services are named by their cluster where naming each would exceed IAM's sizes")
+			acknowledge(role, "AwsSolutions-IAM5["+found+"]", named)
 		}
 	}
 	return role

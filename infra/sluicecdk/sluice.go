@@ -1,9 +1,7 @@
 package sluicecdk
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
@@ -12,8 +10,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
-
-	"sluice/internal/config"
 )
 
 // SluiceProps says what to deploy. What is not here stands in the `deploy:` section of sluice.yaml.
@@ -75,16 +71,16 @@ func (s sluice) SecurityGroups() []awsec2.ISecurityGroup     { return s.r.networ
 func (s sluice) AlarmTopic() awssns.ITopic                   { return s.r.topic }
 func (s sluice) Dashboard() awscloudwatch.Dashboard          { return s.r.board }
 
-// NewSluice deploys Sluice within the scope. It panics if the props, sluice.yaml or the functions cannot be used, with every
-// problem of the first of them that has any.
+// NewSluice deploys Sluice within the scope. It panics if the props, sluice.yaml or the functions cannot be used, and then names
+// everything that is wrong.
 func NewSluice(scope constructs.Construct, id *string, props *SluiceProps) Sluice {
-	c, environment, err := load(props)
+	p, err := newPlan(props)
 	if err != nil {
 		panic(fmt.Errorf("deploy Sluice: %w", err))
 	}
-	r := &resources{scope: constructs.NewConstruct(scope, id), props: props, config: c}
+	r := &resources{plan: *p, props: props, scope: constructs.NewConstruct(scope, id)}
 	r.makeNetwork()
-	r.makeFunctions(environment)
+	r.makeFunctions()
 	r.makeRule()
 	r.makeMachine()
 	r.makeSchedules()
@@ -92,43 +88,4 @@ func NewSluice(scope constructs.Construct, id *string, props *SluiceProps) Sluic
 	r.alarms()
 	r.dashboard()
 	return sluice{r.scope, r}
-}
-
-// load reads and checks what the props name, before anything is made.
-func load(props *SluiceProps) (*config.Config, map[string]string, error) {
-	switch {
-	case props == nil || props.Config == nil:
-		return nil, nil, errors.New("SluiceProps.Config: is missing: name sluice.yaml")
-	case props.Functions == nil:
-		return nil, nil, errors.New("SluiceProps.Functions: is missing: name the folder that `make lambdas` fills, build/lambda")
-	}
-	c, err := config.Load(*props.Config)
-	if err != nil {
-		return nil, nil, err
-	}
-	if props.Vpc != nil && c.Deploy.VPC != nil {
-		return nil, nil, errors.New("SluiceProps.Vpc: is given together with deploy.vpc in sluice.yaml: keep one of them")
-	}
-	if props.Vpc == nil && (props.VpcSubnets != nil || props.SecurityGroups != nil) {
-		return nil, nil, errors.New("SluiceProps.Vpc: is missing: VpcSubnets and SecurityGroups mean nothing without it")
-	}
-	given := make(map[string]string)
-	if props.Environment != nil {
-		for name, value := range *props.Environment {
-			if value != nil {
-				given[name] = *value
-			}
-		}
-	}
-	environment, err := brokerEnvironment(c, given)
-	return c, environment, err
-}
-
-// readFile names the file once: the errors of package os do it as well.
-func readFile(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if e := new(os.PathError); errors.As(err, &e) {
-		err = e.Err
-	}
-	return data, err
 }
