@@ -1,5 +1,5 @@
 # Everything that is done with this project, one target each: `make help` lists them. What a target needs it sets up
-# itself under build/ and stepfunctions/node_modules; apt packages are installed where make runs as root.
+# itself under build/, infra/node_modules and stepfunctions/node_modules; apt packages are installed where make runs as root.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,23 +9,32 @@ SHELL := /bin/bash
 FUNCTIONS := scaleout check scalein
 COMPAT := 5.2 5.3 5.4 5.5 5.6
 PYTHON ?= python3
+# What is deployed. A clean checkout has no sluice.yaml: there the shop's stands in for what does no harm.
+CONFIG ?= sluice.yaml
+SYNTH_CONFIG = $(if $(wildcard $(CONFIG)),$(CONFIG),examples/shop/sluice.yaml)
+# The twins stand in for the CDK's Go modules, so that infra/ can be checked where these are not to be had (infra/verify).
+INFRA_MOD := -modfile=../build/infra/go.mod
 # Stripped, without the RPC mode that Lambda no longer uses: a smaller bootstrap starts sooner.
 LAMBDA_BUILD := CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w"
 GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
-STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-ERRCHECK := go run github.com/kisielk/errcheck@v1.30.0
+# Installed, not run by `go run`, which does not take the GOFLAGS that infra/ needs.
+TOOLS := build/tools/staticcheck build/tools/errcheck
+LINT := $(abspath build/tools/staticcheck) ./... && $(abspath build/tools/errcheck) ./...
 
 SOURCES := go.mod go.sum $(shell find cmd internal lambdas stepfunctions trigger -name node_modules -prune -o \
 	\( -name '*.go' -o -name '*.asl.json' -o -name '*.lua' \) ! -name '*_test.go' -print)
 
+INFRA_SOURCES := stepfunctions/scalein.asl.json $(shell find infra -name node_modules -prune -o \
+	\( -name '*.go' -o -name '*.js' -o -name '*.json' -o -name go.mod \) ! -name '*_test.go' ! -path '*/testdata/*' -print)
+
 ##@ Use
 
 .PHONY: demo
-demo: build build/venv-demo ## A FastAPI + Celery application, its workers going 0 -> N -> 0 before your eyes. REDIS_URL= for a real Redis.
+demo: build build/venv-demo build/infra/shop ## A FastAPI + Celery application, its workers going 0 -> N -> 0 before your eyes. REDIS_URL= for a real Redis.
 	go run ./examples/demo
 
 .PHONY: demo-lost
-demo-lost: build build/venv-demo ## The same with every event lost: the sweep makes it good.
+demo-lost: build build/venv-demo build/infra/shop ## The same with every event lost: the sweep makes it good.
 	go run ./examples/demo -lost
 
 .PHONY: build
@@ -34,14 +43,43 @@ build: $(FUNCTIONS:%=build/local/%/bootstrap) build/sluice ## The command line, 
 .PHONY: lambdas
 lambdas: $(FUNCTIONS:%=build/lambda/%/bootstrap) ## The Lambda functions as they ship: linux/arm64.
 
+##@ Deploy
+
+.PHONY: synth
+synth: lambdas infra/node_modules ## The CloudFormation template of CONFIG (default sluice.yaml, else the shop's), in build/infra/cdk.out.
+	@echo "synthesizing $(SYNTH_CONFIG)"
+	cd infra/verify && go run ./synth app -config $(abspath $(SYNTH_CONFIG))
+
+.PHONY: deploy
+deploy: cdk-deploy ## Build and deploy what CONFIG says, in the AWS account of your environment. CDKFLAGS= goes to the CDK.
+
+.PHONY: diff
+diff: cdk-diff ## What a deployment would change.
+
+.PHONY: destroy
+destroy: cdk-destroy ## Remove what was deployed. The ECS services stay as they are.
+
+.PHONY: cdk-deploy cdk-diff cdk-destroy
+cdk-deploy cdk-diff cdk-destroy: cdk-%: lambdas infra/node_modules
+	@test -f "$(CONFIG)" || { echo "$(CONFIG) is missing: write one (README.md), or say which: make $* CONFIG=FILE"; exit 1; }
+	cd infra && SLUICE_CONFIG="$(abspath $(CONFIG))" npx cdk $* --all $(CDKFLAGS)
+
 ##@ Test
 
 # -count=1: Go would take a result from its cache although a Lambda function, a Python file or a package of Node.js, which
 # the tests run as processes of their own, has changed since.
 
 .PHONY: test
-test: build test-deps ## All tests, with the newest Celery, a real Redis and the embedded one.
+test: build test-deps ## All tests, with the newest Celery, a real Redis and the embedded one; then test-infra.
 	go test -count=1 $(TESTFLAGS) ./...
+	$(MAKE) test-infra
+
+.PHONY: test-infra
+test-infra: lambdas infra/node_modules stepfunctions/node_modules build/venv-infra ## The deployment, down to the template; and faults planted in it that have to be found.
+	cd infra/verify && go run ./synth types
+	cd infra && go test -count=1 $(INFRA_MOD) ./...
+	cd infra/verify && go test -count=1 -timeout 30m ./...
+	cd infra/verify && go run ./planted
 
 .PHONY: test-race
 test-race: build test-deps ## The same with the race detector (slower).
@@ -72,14 +110,15 @@ bench: build lambdas build/venv redis-server ## Speed and size: figures, ratios 
 	go run ./internal/bench $(BENCHFLAGS)
 
 .PHONY: check
-check: ## Format, vet, static analysis, import direction, generated files current, go.mod tidy.
+check: infra/node_modules $(TOOLS) ## Format, vet, static analysis, import direction, generated files current, go.mod tidy.
 	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted (run make fmt)"; exit 1; }
 	go vet ./...
-	$(STATICCHECK) ./...
-	$(ERRCHECK) ./...
+	$(LINT)
 	go list -f '{{$$p := .ImportPath}}{{range .Imports}}{{$$p}} {{.}}{{"\n"}}{{end}}' ./... | awk -f .ci/imports.awk
 	go mod tidy -diff
 	go test -run 'Current' ./internal/config/...
+	cd infra/verify && go vet ./... && $(LINT) && go mod tidy -diff && go run ./synth types
+	cd infra && export GOFLAGS=$(INFRA_MOD) && go vet ./... && $(LINT)
 
 .PHONY: fmt
 fmt: ## Format all Go code.
@@ -108,8 +147,24 @@ build/venv-demo: examples/shop/requirements.txt
 build/venv-celery-%: internal/celery/testdata/compat/requirements-%.txt
 	$(call venv,$@,-r internal/celery/testdata/compat/requirements-$*.txt)
 
-stepfunctions/node_modules: stepfunctions/package-lock.json
-	cd stepfunctions && npm ci --no-audit --no-fund
+build/tools/staticcheck: Makefile
+	GOBIN=$(abspath build/tools) go install honnef.co/go/tools/cmd/staticcheck@v0.8.2
+	@touch $@
+
+build/tools/errcheck: Makefile
+	GOBIN=$(abspath build/tools) go install github.com/kisielk/errcheck@v1.30.0
+	@touch $@
+
+build/venv-infra: infra/verify/requirements.txt
+	$(call venv,$@,-r infra/verify/requirements.txt)
+
+stepfunctions/node_modules infra/node_modules: %/node_modules: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
+	@touch $@
+
+# The shop's template, which the demo runs from.
+build/infra/shop: examples/shop/sluice.yaml $(FUNCTIONS:%=build/lambda/%/bootstrap) infra/node_modules $(INFRA_SOURCES)
+	cd infra/verify && go run ./synth app -config $(abspath $<) -out $(abspath $@)
 	@touch $@
 
 .PHONY: redis-server
@@ -121,7 +176,7 @@ redis-server:
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.
-	rm -rf build stepfunctions/node_modules
+	rm -rf build stepfunctions/node_modules infra/node_modules
 
 # venv makes a virtual environment at $(1) with the packages $(2). It appears only when it is complete.
 define venv
