@@ -120,11 +120,11 @@ func (r *resources) sweepAlarms(scope constructs.Construct) {
 		Label:        jsii.String("Sweeps started"),
 		Period:       period(every),
 	})
-	r.alarm(scope, "NoSweep", started, when{below: float64(len(r.schedules)), periods: 3, missing: silenceIsWrong},
-		"Sweeps do not start, or not all of them: for three times sweep.every. Events still bring workers up, but lost events are not made good, "+
-			"and idle workers stay and cost money. Just after the first deployment it is so until the first sweep. "+
-			"Look at: the schedules (EventBridge Scheduler: are they enabled?) and their dead-letter queue, whose messages say "+
-			"why a sweep was not started. Do: mend that, or start an execution of the state machine by hand meanwhile.")
+	r.alarm(scope, "NoSweep", started, when{below: 1, periods: 3, missing: silenceIsWrong},
+		"No sweep has started for three times sweep.every. Events still bring workers up, but a lost event is not made good, and idle "+
+			"workers stay and cost money. (After the very first deployment it may ring until the first sweep.) Look at: the schedules in "+
+			"EventBridge Scheduler, which may be disabled or gone, and their dead-letter queue, whose messages say why a sweep could not be "+
+			"started. Do: mend that, or deploy again; meanwhile start an execution of the state machine by hand.")
 	r.alarm(scope, "TargetsUnknown", r.metric(unknownTargets), when{atLeast: 1, periods: 3, missing: silenceSaysNothing},
 		"Three sweeps in a row could not see some target properly: Redis or ECS did not answer, or workers did not. Nothing is "+
 			"scaled in that cannot be seen, so idle workers may stay and cost money. Look at: the dashboard's list of targets in trouble, "+
@@ -133,7 +133,7 @@ func (r *resources) sweepAlarms(scope constructs.Construct) {
 	r.alarm(scope, "WorkStranded", r.metric(strandedTargets),
 		when{atLeast: 1, periods: sweepsWithin(stranded, every), missing: silenceSaysNothing},
 		"Messages of some target have waited for ten minutes or more while none of its tasks runs. "+
-			"Look at: the dashboard's table of targets for messages_waiting without tasks_running, then the events of that ECS service: "+
+			"Look at: the dashboard's table of targets for messages_waiting with count_running 0, then the events of that ECS service: "+
 			"an image that cannot be pulled, no capacity, no free address, a task that ends at once. Do: mend the "+
 			"service. Targets that are paused by the tag sluice:paused do not count.")
 }

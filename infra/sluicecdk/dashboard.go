@@ -205,12 +205,12 @@ func (r *resources) cost() awscloudwatch.IWidget {
 		})
 		parts[id], shown = part, append(shown, part)
 	}
-	logs := map[string]awscloudwatch.IMetric{"logsSweep": r.machineLogs.MetricIncomingBytes(sum)}
+	logs := map[string]awscloudwatch.IMetric{"logsSweep": bytesOf(r.machineLogs)}
 	for _, f := range r.functions() {
 		calls, time := "calls"+f.title, "time"+f.title
 		add("cost"+f.title, f.title, functionCost(calls, time, f.memory),
 			map[string]awscloudwatch.IMetric{calls: f.lambda.MetricInvocations(sum), time: f.lambda.MetricDuration(sum)})
-		logs["logs"+f.title] = f.logs.MetricIncomingBytes(sum)
+		logs["logs"+f.title] = bytesOf(f.logs)
 	}
 	add("costSweeps", "Step Functions", fmt.Sprintf("sweeps * %.9f", quietTransitions*perTransition),
 		map[string]awscloudwatch.IMetric{"sweeps": r.machine.MetricStarted(sum)})
@@ -229,6 +229,13 @@ func (r *resources) cost() awscloudwatch.IWidget {
 // functionCost is what a function's calls cost, with a time in milliseconds.
 func functionCost(calls, time string, memory float64) string {
 	return fmt.Sprintf("%s * %.9f + %s * %.15f", calls, perRequest, time, perGBSecond*memory/1024/1000)
+}
+
+// bytesOf is how much a log group takes in. CDK's own metric of that name leaves the group out, and is the whole account's.
+func bytesOf(l awslogs.LogGroup) awscloudwatch.IMetric {
+	return l.MetricIncomingBytes(&awscloudwatch.MetricOptions{
+		Statistic: awscloudwatch.Stats_SUM(), DimensionsMap: &map[string]*string{"LogGroupName": l.LogGroupName()},
+	})
 }
 
 // list is the ids in order, with commas.
@@ -286,7 +293,7 @@ func (r *resources) states(alarms []awscloudwatch.Alarm) awscloudwatch.IWidget {
 		some = append(some, a)
 	}
 	return awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
-		Title: jsii.String("Alarms"), Alarms: &some, Width: jsii.Number(columns), Height: jsii.Number(float64(2 + (len(some)+3)/4)),
+		Title: jsii.String("Alarms"), Alarms: &some, Width: jsii.Number(columns), Height: jsii.Number(float64(min(2+(len(some)+3)/4, 10))),
 	})
 }
 
