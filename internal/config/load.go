@@ -3,32 +3,17 @@ package config
 import (
 	"crypto/x509"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"reflect"
 )
 
 // Load reads the file at path, and the CA files that it names. Its error is Problems, or why a file could not be read.
 func Load(path string) (*Config, error) {
-	data, err := readAtMost(path, maxSize+1)
+	f, err := Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read config: %w", err)
+		return nil, err
 	}
-	dir, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("locate config %s: %w", path, err)
-	}
-	c, d := read(data, path)
-	if c != nil {
-		c.Dir = dir
-		d.loadCAs(c)
-	}
-	if len(d.problems) > 0 {
-		return nil, d.problems.report()
-	}
-	return c, nil
+	return f.Config, nil
 }
 
 // Parse reads a config from memory; name stands for the file in the problems. Its error is Problems. CA files are not read:
@@ -92,14 +77,4 @@ func (d *decoder) loadCAs(c *Config) {
 			tls.CAPEM = string(pem)
 		}
 	}
-}
-
-// readAtMost reads a file, but no more than n bytes of it: it might be a device, or huge.
-func readAtMost(path string, n int64) (data []byte, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return io.ReadAll(io.LimitReader(f, n))
 }

@@ -15,10 +15,11 @@ func TestMessagesPerWorker(t *testing.T) {
 		{"settle: 60s", 5}, // Nothing said.
 		{"messages_per_worker: 10", 10},
 		{"max_wait: 60s, task_seconds: 5, concurrency: 4", 48},
-		{"max_wait: 10s, task_seconds: 3, concurrency: 1", 3},       // Rounded down.
-		{"max_wait: 1s, task_seconds: 3600, concurrency: 1", 1},     // At least 1.
-		{"max_wait: 3s, task_seconds: 0.1, concurrency: 1", 30},     // Not 29 by floating point.
-		{"max_wait: 1m, task_seconds: 0.001, concurrency: 1", 60e3}, // Many short tasks.
+		{"max_wait: 60s, task_seconds: 5, concurrency: 4, messages_per_worker: 48", 48}, // It says the same.
+		{"max_wait: 10s, task_seconds: 3, concurrency: 1", 3},                           // Rounded down.
+		{"max_wait: 1s, task_seconds: 3600, concurrency: 1", 1},                         // At least 1.
+		{"max_wait: 3s, task_seconds: 0.1, concurrency: 1", 30},                         // Not 29 by floating point.
+		{"max_wait: 1m, task_seconds: 0.001, concurrency: 1", 60e3},                     // Many short tasks.
 	} {
 		c, err := Parse([]byte("version: 1\nbrokers: [{name: b, url_env: X}]\n"+
 			"targets: [{name: a, cluster: c, service: s, queues: [q], max: 1, "+test.fields+"}]\n"), "sluice.yaml")

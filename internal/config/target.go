@@ -18,7 +18,7 @@ type Target struct {
 	Min int `yaml:"min" default:"0" min:"0" max:"5000"`
 	// The most tasks. It always wins over what the queue or an event asks for. 5000 is ECS's limit for a service.
 	Max int `yaml:"max" required:"true" min:"1" max:"5000"`
-	// How many messages justify one worker. Exclusive with `max_wait`, `task_seconds` and `concurrency`. 5 where neither is given: a message that waits behind four of 10 s each is done by the time another Fargate task would be up (23 to 57 s).
+	// How many messages justify one worker. Where `max_wait`, `task_seconds` and `concurrency` say it, too, it has to be what they give. 5 where neither is given: a message that waits behind four of 10 s each is done by the time another Fargate task would be up (23 to 57 s).
 	MessagesPerWorker int `yaml:"messages_per_worker" min:"1" max:"1000000"`
 	// How long a message may wait before it starts. With `task_seconds` and `concurrency` it gives the messages per worker: concurrency x max_wait / task_seconds, rounded down, at least 1.
 	MaxWait Duration `yaml:"max_wait" min:"1s" max:"24h"`
@@ -69,10 +69,15 @@ func (t *Target) size() {
 	switch {
 	case t.MessagesPerWorker > 0:
 	case t.sized():
-		// The tiny addend keeps 1 x 0.3 s / 0.1 s at 3: as floating point numbers it is a hair less.
-		n := math.Floor(float64(t.Concurrency)*t.MaxWait.Std().Seconds()/t.TaskSeconds + 1e-9)
-		t.MessagesPerWorker = int(min(max(n, 1), maxMessagesPerWorker))
+		t.MessagesPerWorker = t.derived()
 	default:
 		t.MessagesPerWorker = defaultMessagesPerWorker
 	}
+}
+
+// derived is the messages per worker that the waiting time gives.
+func (t *Target) derived() int {
+	// The tiny addend keeps 1 x 0.3 s / 0.1 s at 3: as floating point numbers it is a hair less.
+	n := math.Floor(float64(t.Concurrency)*t.MaxWait.Std().Seconds()/t.TaskSeconds + 1e-9)
+	return int(min(max(n, 1), maxMessagesPerWorker))
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"crypto/x509"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -213,23 +212,8 @@ func (d *decoder) validateNumbers(t *Target, p *path) {
 	if t.Min > t.Max && !d.faulty(p.String(), "min", "max") {
 		d.problemAt(p.field("min"), "lower min or raise max", "min %d is more than max %d", t.Min, t.Max)
 	}
-	switch {
-	case t.MessagesPerWorker > 0 && t.sized():
-		d.problemAt(p.field("messages_per_worker"), "keep either it, or max_wait, task_seconds and concurrency",
-			"is given together with a waiting time that says the same")
-	case t.sized() && !d.faulty(p.String(), "max_wait", "task_seconds", "concurrency"):
-		for _, f := range []struct {
-			name  string
-			given bool
-		}{{"max_wait", t.MaxWait > 0}, {"task_seconds", t.TaskSeconds > 0}, {"concurrency", t.Concurrency > 0}} {
-			if !f.given {
-				d.problemAt(p.field(f.name), "give all of max_wait, task_seconds and concurrency, or messages_per_worker alone", "is missing")
-			}
-		}
-		if n := float64(t.Concurrency) * t.MaxWait.Std().Seconds() / t.TaskSeconds; n > maxMessagesPerWorker && !math.IsInf(n, 0) {
-			d.problemAt(p.field("max_wait"), "lower it or concurrency, or correct task_seconds",
-				"gives %.0f messages per worker, more than %d", n, maxMessagesPerWorker)
-		}
+	if t.sized() && !d.faulty(p.String(), "max_wait", "task_seconds", "concurrency") {
+		d.validateSize(t, p)
 	}
 	if d.faulty(p.String(), "activity") {
 		return
@@ -242,6 +226,31 @@ func (d *decoder) validateNumbers(t *Target, p *path) {
 	}
 	if t.Shield && t.Activity.Source != ActivityInspect {
 		d.problemAt(p.field("shield"), "remove it, or use source: inspect", "is on, but the source is %s: only workers that are asked tell how long they work", t.Activity.Source)
+	}
+}
+
+func (d *decoder) validateSize(t *Target, p *path) {
+	complete := true
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{{"max_wait", t.MaxWait > 0}, {"task_seconds", t.TaskSeconds > 0}, {"concurrency", t.Concurrency > 0}} {
+		if !f.given {
+			complete = false
+			d.problemAt(p.field(f.name), "give all of max_wait, task_seconds and concurrency, or messages_per_worker alone", "is missing")
+		}
+	}
+	if !complete {
+		return
+	}
+	if n := float64(t.Concurrency) * t.MaxWait.Std().Seconds() / t.TaskSeconds; n > maxMessagesPerWorker {
+		d.problemAt(p.field("max_wait"), "lower it or concurrency, or correct task_seconds",
+			"gives %.0f messages per worker, more than %d", n, maxMessagesPerWorker)
+		return
+	}
+	if n := t.derived(); t.MessagesPerWorker > 0 && t.MessagesPerWorker != n {
+		d.problemAt(p.field("messages_per_worker"), "keep either it, or max_wait, task_seconds and concurrency",
+			"is %d, but max_wait, task_seconds and concurrency give %d", t.MessagesPerWorker, n)
 	}
 }
 

@@ -64,7 +64,6 @@ func Generate(dir string) ([]byte, error) {
 	for i, name := range waiting {
 		target.DependentRequired[name] = []string{waiting[(i+1)%3], waiting[(i+2)%3]}
 	}
-	target.Not = &jsonschema.Schema{Required: []string{"messages_per_worker", "max_wait"}}
 	deploy := s.Definitions["Deploy"]
 	deploy.DependentRequired = map[string][]string{"account": {"region"}, "region": {"account"}}
 	s.Definitions["DeployAlarms"].Not = &jsonschema.Schema{Required: []string{"email", "topic"}}
