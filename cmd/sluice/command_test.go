@@ -49,7 +49,7 @@ func execute(t *testing.T, args ...string) (status int, stdout, stderr string) {
 }
 
 func TestCommandLines(t *testing.T) {
-	good, bad := write(t, valid), write(t, invalid)
+	good, bad, hinted := write(t, valid), write(t, invalid), write(t, valid+"deploy: {}\n")
 	t.Chdir(t.TempDir()) // Where there is no sluice.yaml.
 	for _, tt := range []struct {
 		name   string
@@ -58,7 +58,7 @@ func TestCommandLines(t *testing.T) {
 		out    []string // What standard output contains.
 		err    []string // What standard error contains.
 	}{
-		{"help", "--help", 0, []string{"validate", "local", "trigger", "schema", "version", "Exit status"}, nil},
+		{"help", "--help", 0, []string{"validate", "config", "local", "trigger", "schema", "version", "Exit status"}, nil},
 		{"nothing", "", 0, []string{"Usage:"}, nil},
 		{"version", "version", 0, []string{"sluice ", "go1."}, nil},
 		{"schema", "schema", 0, []string{`"targets"`, `"$schema"`}, nil},
@@ -68,6 +68,12 @@ func TestCommandLines(t *testing.T) {
 		{"wrong type of flag", "trigger --scale-to many", 2, nil, []string{"invalid argument"}},
 		{"valid", "validate " + good, 0, []string{"is valid: 1 broker, 1 target\n"}, nil},
 		{"invalid", "validate " + bad, 1, []string{"sluice.yaml:4:", "color", "sluice.yaml:5:", "targets[1].max", "targets[1].name"}, nil},
+		{"valid with hints", "validate " + hinted, 0, []string{"is valid: 1 broker, 1 target\nhint: ", "sluice.yaml:2:34: brokers[0].url_env: "}, nil},
+		{"config", "config " + good, 0, []string{"detail_type: work\n", "settle: 1m # default\n"}, nil},
+		{"config as JSON", "config --output json " + good, 0, []string{`"detail_type": "work",`}, nil},
+		{"config in another format", "config -o xml " + good, 2, nil, []string{"use yaml or json", "Run 'sluice config --help'"}},
+		{"config of an invalid file", "config " + bad, 1, nil, []string{"color", "targets[1].max", "targets[1].name"}},
+		{"config of a missing file", "config", 1, nil, []string{"read config", "sluice.yaml"}},
 		{"missing file", "validate nowhere.yaml", 1, nil, []string{"read config", "nowhere.yaml"}},
 		{"missing default file", "validate", 1, nil, []string{"sluice.yaml"}},
 		{"local without a config", "local", 1, nil, []string{"sluice.yaml"}},

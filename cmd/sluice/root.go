@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 		PersistentPreRun: func(*cobra.Command, []string) { began = true },
 	}
-	root.AddCommand(validateCommand(), localCommand(), triggerCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(validateCommand(), configCommand(), localCommand(), triggerCommand(), schemaCommand(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -17,14 +17,15 @@ func validateCommand() *cobra.Command {
 		Use:   "validate [FILE]",
 		Short: "Check a configuration file and print every problem in it",
 		Long: "Checks FILE (" + defaultConfig + " if it is left out) and prints every problem in it, one a line, as\n" +
-			"file:line:column: field: what is wrong: what to do about it. The exit status is 1 if there is any.",
+			"file:line:column: field: what is wrong: what to do about it. The exit status is 1 if there is any.\n" +
+			"If the file has a section `deploy`, hints tell what works locally and not once it is deployed. They are no problems.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := defaultConfig
 			if len(args) > 0 {
 				path = args[0]
 			}
-			c, err := config.Load(path)
+			f, err := config.Open(path)
 			var problems config.Problems
 			if errors.As(err, &problems) {
 				for _, p := range problems {
@@ -36,7 +37,10 @@ func validateCommand() *cobra.Command {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s\n", path,
-				count(len(c.Brokers), "broker"), count(len(c.Targets), "target"))
+				count(len(f.Config.Brokers), "broker"), count(len(f.Config.Targets), "target"))
+			for _, hint := range f.Hints() {
+				_, _ = fmt.Fprintln(cmd.OutOrStdout(), "hint:", hint)
+			}
 			return err
 		},
 	}
