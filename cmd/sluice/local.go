@@ -14,10 +14,11 @@ import (
 
 	"sluice/internal/config"
 	"sluice/internal/local"
+	"sluice/internal/local/cfn"
 )
 
 // localFlags are the flags of `sluice local`.
-type localFlags struct{ config, lambdas, addr string }
+type localFlags struct{ config, lambdas, addr, template string }
 
 func localCommand() *cobra.Command {
 	var f localFlags
@@ -26,7 +27,8 @@ func localCommand() *cobra.Command {
 		Short: "Run the cloud on this machine: ECS, EventBridge, Lambda, Step Functions and Redis",
 		Long: "Runs what `local:` in the configuration says, with the Lambda functions as they ship and the state machine as it is\n" +
 			"deployed, and prints on standard output the environment that AWS clients need to use it. It runs until Ctrl-C and\n" +
-			"leaves no process behind. REDIS_URL, if it is set, is used in place of an embedded Redis.",
+			"leaves no process behind. REDIS_URL, if it is set, is used in place of an embedded Redis.\n\n" +
+			"With --template it runs what that synthesized CloudFormation template deploys, and holds everybody to the permissions in it.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runLocal(cmd, f) },
 	}
@@ -34,6 +36,7 @@ func localCommand() *cobra.Command {
 	flags.StringVar(&f.config, "config", defaultConfig, "the configuration `file`")
 	flags.StringVar(&f.lambdas, "lambdas", filepath.Join("build", "local"), "the `folder` with the built functions (make build)")
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "the loopback `address` to listen on; port 0 takes a free one")
+	flags.StringVar(&f.template, "template", "", "run what this synthesized CloudFormation `template` deploys (make synth)")
 	return cmd
 }
 
@@ -45,8 +48,12 @@ func runLocal(cmd *cobra.Command, f localFlags) (err error) {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	log := &story{w: cmd.ErrOrStderr()}
+	deployment, err := fromTemplate(f, c, log)
+	if err != nil {
+		return err
+	}
 	cloud, err := local.Start(ctx, local.Options{
-		Config: c, ConfigPath: f.config, Lambdas: f.lambdas, Addr: f.addr, Region: os.Getenv("AWS_REGION"),
+		Deployment: deployment, Config: c, ConfigPath: f.config, Lambdas: f.lambdas, Addr: f.addr, Region: os.Getenv("AWS_REGION"),
 		RedisURL: os.Getenv("REDIS_URL"), FunctionLog: log.lines("function "), TaskLog: log.task, Watch: log.happening,
 	})
 	if err != nil {
@@ -61,6 +68,21 @@ func runLocal(cmd *cobra.Command, f localFlags) (err error) {
 	stop() // A second Ctrl-C ends the program at once; the kernel and the supervisors then end the rest.
 	log.say("ending")
 	return nil
+}
+
+// fromTemplate is the deployment of the template, if there is one, and says what is run of it.
+func fromTemplate(f localFlags, c *config.Config, log *story) (*local.Deployment, error) {
+	if f.template == "" {
+		return nil, nil
+	}
+	t, err := cfn.Read(f.template, c, os.Getenv("AWS_REGION"))
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range t.Describe() {
+		log.say("%s", line)
+	}
+	return &t.Deployment, nil
 }
 
 // export prints the environment as a shell reads it.

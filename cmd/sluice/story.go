@@ -43,7 +43,12 @@ func (s *story) happening(h local.Happening) {
 		s.say("function %s failed: %s", h.Invocation.Function, h.Invocation.Result.Payload)
 	case h.DeadLetter != nil:
 		l := h.DeadLetter
-		s.say("dead letter of %s (%s after %d attempts): %s: %s: %s", l.Function, l.Reason, l.Attempts, l.ErrorType, l.ErrorMessage, l.Payload)
+		s.say("%s of %s (%s after %d attempts): %s: %s: %s", letter(l.Lost), l.Function, l.Reason, l.Attempts, l.ErrorType, l.ErrorMessage, l.Payload)
+	case h.Undelivered != nil:
+		u := h.Undelivered
+		s.say("%s of %s (after %d retries): %s: %s", letter(u.Lost), u.From, u.Why.Retries, u.Why, u.Payload)
+	case h.Denied != nil:
+		s.say("function %s may not %s on %s", h.Denied.Function, h.Denied.Action, h.Denied.Resource)
 	case h.Task != nil && h.Task.Task != "":
 		s.say("task %s/%s %.8s: %s %s", h.Task.Cluster, h.Task.Service, h.Task.Task, h.Task.Status, h.Task.Reason)
 	case h.Task != nil && h.Task.Desired != h.Task.Previous:
@@ -51,6 +56,14 @@ func (s *story) happening(h local.Happening) {
 	case h.Execution != nil && h.Execution.Ended != nil && h.Execution.Ended.Error != "":
 		s.say("sweep %s: %s: %s", h.Execution.Ended.Status, h.Execution.Ended.Error, h.Execution.Ended.Cause)
 	}
+}
+
+// letter is what an event is that was given up; lost says why it is in no dead-letter queue, if it is in none.
+func letter(lost string) string {
+	if lost == "" {
+		return "dead letter"
+	}
+	return "lost event (" + lost + ")"
 }
 
 // task returns where a task's output goes.

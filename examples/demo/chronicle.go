@@ -20,6 +20,8 @@ type chronicle struct {
 
 	sweeps, failedSweeps int
 	settling             map[string]bool // The sweeps that have found an idle target and wait.
+
+	denied []string // The calls of functions that their roles do not allow.
 }
 
 type openEvent struct {
@@ -110,5 +112,6 @@ func (c *chronicle) tell(f *facts) {
 	slices.SortStableFunc(f.answers, byTime)
 	slices.SortStableFunc(f.repairs, byTime)
 	f.peak, f.zeroAt = c.peak, c.zeroAt
+	f.denied = c.denied
 	f.events, f.dropped, f.sweeps, f.failedSweep = c.events, c.dropped, c.sweeps, c.failedSweeps
 }

@@ -12,6 +12,7 @@ import (
 
 	"sluice/internal/config"
 	"sluice/internal/local"
+	"sluice/internal/local/cfn"
 	"sluice/internal/local/ecs"
 )
 
@@ -43,12 +44,16 @@ func startCloud(ctx context.Context, d *driver, python string) (*cloud, error) {
 		s.Env["PATH"] = filepath.Dir(python) + string(os.PathListSeparator) + os.Getenv("PATH")
 		s.Env["SHOP_LEDGER"] = d.key
 	}
+	deployment, err := d.fromTemplate()
+	if err != nil {
+		return nil, err
+	}
 	c := &cloud{}
 	if c.log, err = os.Create(filepath.Join(d.opts.logs, "functions.log")); err != nil {
 		return nil, fmt.Errorf("make a log: %w", err)
 	}
 	c.local, err = local.Start(ctx, local.Options{
-		Config: d.config, ConfigPath: path, Lambdas: d.opts.lambdas,
+		Deployment: deployment, Config: d.config, ConfigPath: path, Lambdas: d.opts.lambdas,
 		RedisURL: d.opts.redisURL, ECS: ecs.Options{Seed: d.opts.seed},
 		FunctionLog: &functionLog{file: c.log, tell: func(r record) {
 			at := time.Now()
@@ -77,6 +82,22 @@ func startCloud(ctx context.Context, d *driver, python string) (*cloud, error) {
 	c.redisURL, c.env = c.local.RedisURL(), append(c.local.Env(), "SHOP_LEDGER="+d.key)
 	c.cancel = c.local.Subscribe(func(h local.Happening) { d.hear(func() { d.witness(h) }) })
 	return c, nil
+}
+
+// fromTemplate is what the template deploys, if there is one, and tells what is run of it.
+func (d *driver) fromTemplate() (*local.Deployment, error) {
+	if d.opts.template == "" {
+		d.view.tell(moment{0, onDeploy, "built in: what the CDK app deploys for examples/shop/sluice.yaml, less its permissions"})
+		return nil, nil
+	}
+	t, err := cfn.Read(d.opts.template, d.config, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range t.Describe() {
+		d.view.tell(moment{0, onDeploy, line})
+	}
+	return &t.Deployment, nil
 }
 
 // hear has the driver's own goroutine do something, until the driver quits.

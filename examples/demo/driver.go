@@ -65,8 +65,8 @@ type driver struct {
 }
 
 // newDriver starts everything that a run needs.
-func newDriver(ctx context.Context, o options, v view) (d *driver, err error) {
-	d = &driver{
+func newDriver(ctx context.Context, o options, v view) (_ *driver, err error) {
+	d := &driver{
 		opts: o, view: v, start: time.Now(), ledger: newLedger(), chronicle: newChronicle(),
 		expected: map[string]json.RawMessage{}, happened: make(chan func() error, 1000),
 		quit: make(chan struct{}), explained: map[string]bool{},

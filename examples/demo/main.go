@@ -1,8 +1,8 @@
 // Command demo shows Sluice at work on one machine and judges what it saw.
 //
-// It starts the local cloud with the three Lambda functions as they ship, the state machine as it is deployed and an
-// embedded Redis (or the one that REDIS_URL names), starts the shop of examples/shop as its users would, and posts a
-// seeded load: a burst that brings the workers from zero to their maximum, and a second wave just when the idle workers
+// It starts the local cloud with the three Lambda functions as they ship, all that the synthesized template of
+// examples/shop/sluice.yaml deploys around them (-template; else what is built in, which is meant to be the same) and an embedded
+// Redis (or the one that REDIS_URL names), starts the shop of examples/shop as its users would, and posts a seeded load: a burst that brings the workers from zero to their maximum, and a second wave just when the idle workers
 // are about to be let go. Then it waits until all work is done and no worker is left.
 //
 // The judgement rests on facts of others: the ledger that the shop's tasks keep themselves, their results against those
@@ -34,6 +34,7 @@ const patience = 25 * time.Second
 type options struct {
 	root     string // Of the checkout.
 	lambdas  string // The folder with the functions.
+	template string // The CloudFormation template to run; empty for the deployment that is built in.
 	lost     bool   // The cloud drops every event.
 	seed     uint64
 	redisURL string // Of a real Redis; empty for the embedded one.
@@ -51,6 +52,7 @@ type options struct {
 func main() {
 	var o options
 	flag.BoolVar(&o.lost, "lost", false, "lose every event, to see the sweep make it good")
+	flag.StringVar(&o.template, "template", "", "run what this CloudFormation `template` of examples/shop/sluice.yaml deploys")
 	flag.BoolVar(&o.plain, "plain", false, "print lines only, also on a terminal")
 	flag.StringVar(&o.jsonFile, "json", "", "write the summary to this `file` as well")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the load")
@@ -97,6 +99,7 @@ func perform(ctx context.Context, o options, out *os.File, errs io.Writer) int {
 		tails(errs, o.logs)
 	}
 	s := judge(f)
+	s.Template = o.template
 	s.print(out)
 	if o.jsonFile != "" {
 		if err := s.write(o.jsonFile); err != nil {

@@ -29,6 +29,10 @@ func (s summary) print(w io.Writer) {
 	}
 
 	_, _ = fmt.Fprintln(w)
+	if s.Template != "" {
+		line("deployment", "%s", s.Template)
+		none("calls denied by its roles", s.Denied)
+	}
 	line("tasks done", "%d of %d", s.Done, s.Tasks)
 	none("wrong results", s.Wrong)
 	none("lost", s.Lost)

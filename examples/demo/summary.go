@@ -43,6 +43,7 @@ type facts struct {
 	dropped     int            // How many of these were lost on purpose.
 	sweeps      int            // Executions of the state machine that have ended.
 	failedSweep int            // How many of them failed.
+	denied      []string       // The calls of functions that their roles do not allow.
 	interrupted string         // Why the run ended before its time; empty if it did not.
 }
 
@@ -72,6 +73,10 @@ type summary struct {
 	Dropped      int            `json:"events_dropped"`
 	Sweeps       int            `json:"sweeps"`
 	FailedSweeps int            `json:"sweeps_failed"`
+
+	// Template is what was run: the path of a CloudFormation template, or empty for the built-in deployment, which has no permissions.
+	Template string `json:"template"`
+	Denied   int    `json:"calls_denied"` // By the roles of the template.
 
 	// Broken says which promises broke, in words. A run is good if it is empty.
 	Broken []string `json:"broken"`
@@ -174,6 +179,10 @@ func judge(f facts) summary {
 	}
 	if f.failedSweep > 0 {
 		broken("sweeps failed: %d of %d", f.failedSweep, f.sweeps)
+	}
+	s.Denied = len(f.denied)
+	if s.Denied > 0 {
+		broken("calls that the roles of the template do not allow: %d (%s)", s.Denied, strings.Join(slices.Compact(slices.Sorted(slices.Values(f.denied))), ", "))
 	}
 	slices.Sort(s.Broken)
 	return s

@@ -14,6 +14,7 @@ import (
 type topic string
 
 const (
+	onDeploy topic = "deploy"   // What the demo runs.
 	onLoad   topic = "load"     // What the demo's users do.
 	onEvent  topic = "event"    // What EventBridge gets.
 	onDecide topic = "decision" // What Sluice decides, and why.
@@ -105,7 +106,7 @@ func newLiveView(w io.Writer, width func() int) *liveView {
 	colour := func(c string) lipgloss.Style { return r.NewStyle().Foreground(lipgloss.Color(c)) }
 	return &liveView{w: w, width: width, style: styles{
 		topics: map[topic]lipgloss.Style{
-			onLoad: colour("6"), onEvent: colour("5"), onDecide: colour("3").Bold(true),
+			onDeploy: colour("2"), onLoad: colour("6"), onEvent: colour("5"), onDecide: colour("3").Bold(true),
 			onECS: colour("4"), onSweep: colour("8"), onError: colour("1").Bold(true),
 		},
 		dim: colour("8"), bold: r.NewStyle().Bold(true), bar: colour("2"),

@@ -31,7 +31,12 @@ func (d *driver) witness(h local.Happening) {
 			say(onError, "%s: %s", f.Function, f.Result.Payload)
 		}
 	case h.DeadLetter != nil:
-		say(onError, "%s gave an event up (%s): %s", h.DeadLetter.Function, h.DeadLetter.Reason, h.DeadLetter.ErrorMessage)
+		say(onError, "%s gave an event up (%s): %s%s", h.DeadLetter.Function, h.DeadLetter.Reason, h.DeadLetter.ErrorMessage, lost(h.DeadLetter.Lost))
+	case h.Undelivered != nil:
+		say(onError, "%s could not deliver: %v%s", h.Undelivered.From, h.Undelivered.Why, lost(h.Undelivered.Lost))
+	case h.Denied != nil:
+		d.chronicle.denied = append(d.chronicle.denied, fmt.Sprintf("%s: %s on %s", h.Denied.Function, h.Denied.Action, h.Denied.Resource))
+		say(onError, "%s may not %s on %s", h.Denied.Function, h.Denied.Action, h.Denied.Resource)
 	case h.Execution != nil:
 		if text := d.follow(*h.Execution); text != "" {
 			say(onSweep, "%s", text)
@@ -52,6 +57,14 @@ func (d *driver) witness(h local.Happening) {
 			say(onSweep, "the sweep has made good what was lost, %.1f s after the event", d.chronicle.repairs[0].took.Seconds())
 		}
 	}
+}
+
+// lost says why what was given up is in no dead-letter queue, if it is in none.
+func lost(why string) string {
+	if why == "" {
+		return ""
+	}
+	return "; it is lost: " + why
 }
 
 func describeDelivery(e events.Delivery) string {

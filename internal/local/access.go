@@ -33,12 +33,15 @@ func (d Deployment) ruleCaller() caller {
 }
 
 // deniedError says that somebody has no permission.
-type deniedError struct{ caller, action, resource string }
+type deniedError struct {
+	caller           caller
+	action, resource string
+}
 
 // Error says it as AWS does.
 func (e *deniedError) Error() string {
 	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s because no policy of the template allows it",
-		e.caller, e.action, e.resource)
+		e.caller.name, e.action, e.resource)
 }
 
 // authorize returns a *deniedError unless the caller may do that to all of the resources.
@@ -61,7 +64,7 @@ func (d Deployment) authorize(who caller, action string, context map[string][]st
 			policies = append(policies, d.Access.Roles[who.role])
 		}
 		if !iam.Allowed(r, policies...) {
-			return &deniedError{who.name, action, resource}
+			return &deniedError{who, action, resource}
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,7 +47,12 @@ func (c *Cloud) permit(r *http.Request) error {
 	for _, tag := range in.Tags {
 		context["aws:TagKeys"] = append(context["aws:TagKeys"], tag.Key)
 	}
-	return c.deployment.authorize(c.deployment.functionCaller(m[1]), rights.service+":"+operation, context, rights.resources(in)...)
+	err = c.deployment.authorize(c.deployment.functionCaller(m[1]), rights.service+":"+operation, context, rights.resources(in)...)
+	var denied *deniedError
+	if errors.As(err, &denied) {
+		c.feed.denied(Denied{m[1], denied.action, denied.resource})
+	}
+	return err
 }
 
 // callInput has the fields of all calls that a function may make, as far as permissions depend on them.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,7 +114,7 @@ func (d Deployment) ARN(service, resource string) string {
 // The ARNs of what is in a deployment, by name.
 func (d Deployment) functionARN(name string) string { return d.ARN("lambda", "function:"+name) }
 func (d Deployment) queueARN(name string) string    { return d.ARN("sqs", name) }
-func (d Deployment) machineARN() string { return d.ARN("states", "stateMachine:"+d.Machine.Name) }
+func (d Deployment) machineARN() string             { return d.ARN("states", "stateMachine:"+d.Machine.Name) }
 
 func (d Deployment) scheduleARN(s Schedule) string {
 	return d.ARN("scheduler", "schedule/default/"+s.Name)
@@ -214,17 +215,17 @@ func (d Deployment) check() error {
 	return nil
 }
 
-// queues are the names of all dead-letter queues.
-func (d Deployment) queues() map[string]bool {
-	names := map[string]bool{d.Rule.DeadLetters: true}
+// Queues are the names of all dead-letter queues.
+func (d Deployment) Queues() []string {
+	names := []string{d.Rule.DeadLetters}
 	for _, f := range d.Functions {
-		names[f.DeadLetters] = true
+		names = append(names, f.DeadLetters)
 	}
 	for _, s := range d.Schedules {
-		names[s.DeadLetters] = true
+		names = append(names, s.DeadLetters)
 	}
-	delete(names, "")
-	return names
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
 }
 
 // bootstrap is the binary that stands for the function's, which is for another processor.

@@ -19,6 +19,7 @@ type Happening struct {
 	Undelivered *Undelivered       // An event, or the start of a sweep, could not be delivered.
 	Invocation  *Invocation        // A function ran, or was throttled.
 	DeadLetter  *lambda.DeadLetter // A function gave an event up.
+	Denied      *Denied            // A function called what its role does not allow.
 	Execution   *ExecutionStep     // A sweep began, went a step further, or ended.
 	Task        *ecs.Event         // A service or a task of ECS changed.
 }
@@ -30,6 +31,9 @@ type Undelivered struct {
 	Why     *delivery.GaveUp
 	Lost    string // Why it is in no dead-letter queue; empty if it is in one.
 }
+
+// Denied is a call that was refused because the caller's role does not allow it.
+type Denied struct{ Function, Action, Resource string }
 
 // Invocation is an attempt to run a function, with what the function logged.
 type Invocation struct {
@@ -145,6 +149,7 @@ func (f *feed) run() {
 func (f *feed) delivery(d events.Delivery)     { f.tell(Happening{Delivery: &d}) }
 func (f *feed) deadLetter(l lambda.DeadLetter) { f.tell(Happening{DeadLetter: &l}) }
 func (f *feed) undelivered(u Undelivered)      { f.tell(Happening{Undelivered: &u}) }
+func (f *feed) denied(d Denied)                { f.tell(Happening{Denied: &d}) }
 func (f *feed) task(e ecs.Event)               { f.tell(Happening{Task: &e}) }
 func (f *feed) execution(s ExecutionStep)      { f.tell(Happening{Execution: &s}) }
 

@@ -239,7 +239,7 @@ func (c *Cloud) deploy() error {
 			return err
 		}
 	}
-	for name := range c.deployment.queues() {
+	for _, name := range c.deployment.Queues() {
 		c.queues[name] = nil
 	}
 	return c.deployment.check()

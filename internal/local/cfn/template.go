@@ -1,0 +1,306 @@
+// Package cfn reads a CloudFormation template as the CDK synthesizes it, and returns what it deploys, for the local cloud to run.
+//
+// So what is tried out on a laptop is what deploys: the rule's pattern, target and retries, the schedules, the state machine,
+// the functions' code folder, environment, time-outs, concurrency, retries and dead-letter queues, and who may do what. A
+// resource that plays no part at run time, such as an alarm, is named as not run. Anything else that is not understood, down to
+// a single property, is refused by name rather than ignored: to run a part of a template would prove nothing about it.
+//
+// The names that CloudFormation would make up are chosen by what a thing is for: the functions' by their tag sluice:function.
+package cfn
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/internal/config"
+	"sluice/internal/local"
+)
+
+// Template is a template that was read.
+type Template struct {
+	Path       string
+	Deployment local.Deployment
+	// NotRun are the resources that play no part at run time: how many there are of each type.
+	NotRun map[string]int
+
+	sweepEvery time.Duration // What replaces the schedules' own time here; 0 if nothing does.
+}
+
+// Read reads the template at path, beside which its assets have to be. It belongs to the configuration c: the functions have to
+// carry the same. region is where it is run, unless the configuration says where it is deployed; us-east-1 if empty.
+func Read(path string, c *config.Config, region string) (*Template, error) {
+	t, err := read(path, c, region)
+	if err != nil {
+		return nil, fmt.Errorf("read template %s: %w", path, err)
+	}
+	return t, nil
+}
+
+// resource is one of the template's resources.
+type resource struct {
+	id         string
+	Type       string
+	Condition  string
+	Properties any // As encoding/json decodes it, with json.Number for numbers.
+}
+
+func (r resource) errorf(format string, args ...any) error {
+	return fmt.Errorf("resource %s (%s): %w", r.id, r.Type, fmt.Errorf(format, args...))
+}
+
+// notRun begin the types of resources that play no part at run time, or none on one machine: what watches, what keeps logs, the network.
+var notRun = []string{
+	"AWS::CDK::Metadata", "AWS::CloudWatch::", "AWS::Logs::", "AWS::SNS::", "AWS::EC2::", "AWS::Scheduler::ScheduleGroup",
+}
+
+// reader collects what the template deploys.
+type reader struct {
+	dir        string // Of the template.
+	config     *config.Config
+	deployment local.Deployment
+	parameters map[string]any // By name, where they have a default.
+	resources  []resource     // In the order of the file, which is that in which the CDK app made them.
+	byID       map[string]resource
+	names      map[string]string    // The names that we choose, by logical id.
+	roles      map[string]*heldRole // By their ARNs.
+	template   *Template
+}
+
+func read(path string, c *config.Config, region string) (*Template, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{
+		dir: filepath.Dir(path), config: c, parameters: map[string]any{}, byID: map[string]resource{}, names: map[string]string{},
+		roles: map[string]*heldRole{}, template: &Template{Path: path, sweepEvery: c.Local.SweepEvery.Std(), NotRun: map[string]int{}},
+		deployment: local.Deployment{
+			Region: cmp.Or(c.Deploy.Region, region, "us-east-1"), Account: cmp.Or(c.Deploy.Account, local.Account),
+			Access: &local.Access{},
+		},
+	}
+	if err := r.parse(text); err != nil {
+		return nil, err
+	}
+	if err := r.choose(); err != nil {
+		return nil, err
+	}
+	if err := r.build(); err != nil {
+		return nil, err
+	}
+	r.template.Deployment = r.deployment
+	return r.template, nil
+}
+
+// parse reads the file: its resources, and the defaults of its parameters.
+func (r *reader) parse(text []byte) error {
+	var file struct {
+		Resources  json.RawMessage
+		Parameters map[string]struct{ Default any }
+		Transform  any
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return err
+	}
+	if file.Transform != nil {
+		return errors.New("its Transform cannot be run here")
+	}
+	for name, p := range file.Parameters {
+		r.parameters[name] = p.Default
+	}
+	d := json.NewDecoder(bytes.NewReader(file.Resources))
+	d.UseNumber()
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return errors.New("it has no Resources: is it a template in JSON?")
+	}
+	for d.More() {
+		id, err := d.Token()
+		if err != nil {
+			return err
+		}
+		res := resource{id: fmt.Sprint(id)}
+		if err := d.Decode(&res); err != nil {
+			return fmt.Errorf("resource %s: %w", res.id, err)
+		}
+		r.byID[res.id] = res
+		switch {
+		case slices.ContainsFunc(notRun, func(prefix string) bool { return strings.HasPrefix(res.Type, prefix) }):
+			r.template.NotRun[res.Type]++
+		case builders[res.Type] == nil:
+			return res.errorf("the local cloud does not know this type")
+		case res.Condition != "":
+			return res.errorf("Condition: it is not known here whether it is made")
+		default:
+			r.resources = append(r.resources, res)
+		}
+	}
+	return nil
+}
+
+// of returns the resources of a type.
+func (r *reader) of(kind string) []resource {
+	return slices.DeleteFunc(slices.Clone(r.resources), func(res resource) bool { return res.Type != kind })
+}
+
+// choose chooses the names that CloudFormation would make up.
+func (r *reader) choose() error {
+	// A queue is named after what gives its dead letters to it.
+	queue := func(res resource, name string, path ...any) {
+		attribute, _ := within(res.Properties, append(path, "Fn::GetAtt", 0)...).(string)
+		if r.byID[attribute].Type == "AWS::SQS::Queue" && r.names[attribute] == "" {
+			r.names[attribute] = local.DeadLettersOf(name)
+		}
+	}
+	for _, res := range r.of("AWS::Lambda::Function") {
+		tags, _ := within(res.Properties, "Tags").([]any)
+		for _, tag := range tags {
+			if within(tag, "Key") == "sluice:function" {
+				r.names[res.id], _ = within(tag, "Value").(string)
+			}
+		}
+		if r.names[res.id] == "" {
+			return res.errorf("it has no tag sluice:function, which says what it does")
+		}
+		queue(res, r.names[res.id], "DeadLetterConfig", "TargetArn")
+	}
+	schedules := r.of("AWS::Scheduler::Schedule")
+	for i, name := range local.ScheduleNames(len(schedules)) {
+		r.names[schedules[i].id] = name
+		queue(schedules[i], local.Sweep, "Target", "DeadLetterConfig", "Arn")
+	}
+	for kind, name := range map[string]string{"AWS::Events::Rule": local.RuleName, "AWS::StepFunctions::StateMachine": local.StateMachine} {
+		list := r.of(kind)
+		if len(list) != 1 {
+			return fmt.Errorf("it has %d resources of the type %s: the local cloud runs just one", len(list), kind)
+		}
+		r.names[list[0].id] = name
+	}
+	rule := r.of("AWS::Events::Rule")[0]
+	queue(rule, local.RuleName, "Targets", 0, "DeadLetterConfig", "Arn")
+	for _, res := range slices.Concat(r.of("AWS::SQS::Queue"), r.of("AWS::IAM::Role")) {
+		r.names[res.id] = cmp.Or(r.names[res.id], res.id)
+	}
+	return nil
+}
+
+// within is the value at a path of keys and indexes; nil if there is none.
+func within(value any, path ...any) any {
+	for _, step := range path {
+		switch v := value.(type) {
+		case map[string]any:
+			key, _ := step.(string)
+			value = v[key]
+		case []any:
+			i, ok := step.(int)
+			if !ok || i >= len(v) {
+				return nil
+			}
+			value = v[i]
+		default:
+			return nil
+		}
+	}
+	return value
+}
+
+// build makes the deployment out of the resources. Those that others refer to come first.
+func (r *reader) build() error {
+	for _, kind := range order {
+		for _, res := range r.of(kind) {
+			if err := builders[kind](r, res); err != nil {
+				return err
+			}
+		}
+	}
+	if len(r.deployment.Schedules) == 0 {
+		return errors.New("it has no AWS::Scheduler::Schedule: nothing would start a sweep")
+	}
+	// As BuiltIn has them.
+	rank := map[string]int{local.ScaleOut: 0, local.Check: 1, local.ScaleIn: 2}
+	slices.SortFunc(r.deployment.Functions, func(a, b local.Function) int { return rank[a.Name] - rank[b.Name] })
+	return nil
+}
+
+var unknownField = regexp.MustCompile(`unknown field "([^"]*)"`)
+
+// decode resolves the intrinsic functions in the properties of a resource, and decodes them into a struct that has every property
+// that is understood.
+func (r *reader) decode(res resource, into any) error {
+	value, err := r.resolve(res.Properties)
+	if err != nil {
+		return res.errorf("%w", err)
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return res.errorf("%w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		if m := unknownField.FindStringSubmatch(err.Error()); m != nil {
+			return res.errorf("the local cloud does not know its property %s", m[1])
+		}
+		return res.errorf("%w", err)
+	}
+	return nil
+}
+
+// codeOf is the folder of a function's code: an asset of the CDK, beside the template. It has to hold the configuration, or one
+// that means the same at run time.
+func (r *reader) codeOf(key string) (string, error) {
+	dir, err := filepath.Abs(filepath.Join(r.dir, "asset."+strings.TrimSuffix(key, ".zip")))
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("its code, the folder %s, is not beside the template: synthesize it anew", filepath.Base(dir))
+	}
+	deployed, err := config.Load(filepath.Join(dir, "sluice.yaml"))
+	if err != nil {
+		return "", fmt.Errorf("its code: %w", err)
+	}
+	if !reflect.DeepEqual(runtime(deployed), runtime(r.config)) {
+		return "", fmt.Errorf("its code was synthesized with another sluice.yaml than %s: synthesize it anew", filepath.Join(r.config.Dir, "sluice.yaml"))
+	}
+	return dir, nil
+}
+
+// runtime is what of a configuration the functions go by.
+func runtime(c *config.Config) config.Config {
+	short := *c
+	short.Deploy, short.Local, short.Dir = config.Deploy{}, config.Local{}, ""
+	return short
+}
+
+// Describe says in a few lines what is run of the template and what is not.
+func (t *Template) Describe() []string {
+	d := t.Deployment
+	var others []string
+	for _, kind := range slices.Sorted(maps.Keys(t.NotRun)) {
+		others = append(others, fmt.Sprintf("%d %s", t.NotRun[kind], kind))
+	}
+	lines := []string{
+		fmt.Sprintf("from the template %s: %d functions with their environment and time-outs, the rule, the state machine, "+
+			"schedules: %d, dead-letter queues: %d, and who may do what", t.Path, len(d.Functions), len(d.Schedules), len(d.Queues())),
+		"the functions run as built for this machine, in place of the template's for arm64, with the sluice.yaml of the template",
+	}
+	if every := t.sweepEvery; every > 0 {
+		lines = append(lines, fmt.Sprintf("a sweep each %v, as local.sweep_every has it, in place of each %v; waits before retries are shorter, too",
+			every, d.Schedules[0].Timing.Every))
+	}
+	if len(others) > 0 {
+		lines = append(lines, "not run here: "+strings.Join(others, ", "))
+	}
+	return lines
+}
