@@ -29,7 +29,21 @@ func TestTheShopsConfigIsWhatTheDriverRestsOn(t *testing.T) {
 	if target.Min != 0 || target.Max < 2 {
 		t.Errorf("min %d, max %d: the demo goes from zero to several workers and back", target.Min, target.Max)
 	}
-	if c.Brokers[0].URLEnv != "REDIS_URL" {
-		t.Errorf("the broker is in %q, and the driver sets REDIS_URL", c.Brokers[0].URLEnv)
+	if c.Brokers[0].URLSecret == "" || c.Local.Redis != config.RedisEmbedded {
+		t.Errorf("%v, local Redis %s: the functions take the URL from the local cloud's secrets, as they do on AWS", c.Brokers[0], c.Local.Redis)
+	}
+}
+
+// Demo and deployment run from one file.
+func TestTheShopsConfigDeploys(t *testing.T) {
+	f, err := config.Open(filepath.Join(testenv.Root(), "examples", "shop", "sluice.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Config.Deploy.Example == nil {
+		t.Error("there is no deploy.example")
+	}
+	if hints := f.Hints(); len(hints) > 0 {
+		t.Errorf("hints:\n%v", hints)
 	}
 }

@@ -88,6 +88,9 @@ func (d *decoder) validateDeploy(c *Config) {
 	if deploy.Alarms.Email != "" && deploy.Alarms.Topic != "" {
 		d.problemAt(p.field("alarms").field("topic"), "keep one of them; an address can subscribe to the topic by itself", "email and topic are given together")
 	}
+	if deploy.VPC != nil && deploy.Example != nil && deploy.Example.Redis != ExampleExternal && !d.faulty("deploy.example", "redis") {
+		d.problemAt(p.field("vpc"), "remove it, or use redis: external", "is given, but the example makes a VPC, in which its Redis is")
+	}
 	if n := c.Schedules(); n > maxSchedules && !d.faulty("targets") {
 		d.problemAt(p.field("targets_per_schedule"), "raise it", "gives %d schedules, more than %d", n, maxSchedules)
 	}
