@@ -13,6 +13,7 @@ import (
 func (r *resources) makeRule() {
 	e := r.config.Events
 	r.ruleDeadLetters = r.deadLetterQueue("RuleDeadLetters")
+	acknowledge(r.ruleDeadLetters, "AwsSolutions-SQS3", "it is a dead-letter queue itself, of a rule, where cdk-nag does not look")
 	props := &awsevents.RuleProps{
 		Description: jsii.String("Sluice: events that ask for workers go to ScaleOut."),
 		EventPattern: &awsevents.EventPattern{
