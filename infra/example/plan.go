@@ -24,6 +24,7 @@ type plan struct {
 
 	// The secret with the broker's URL: its name (or, where it exists already, perhaps its ARN), and the field if it is JSON.
 	secret, field string
+	keys          []string // The ARNs of the KMS keys that such a secret may be encrypted with.
 
 	api        bool
 	bus        string // The event bus that the API puts its events on: its name or ARN.
@@ -45,6 +46,10 @@ func newPlan(c *config.Config) (*plan, error) {
 	}
 	p.secret, p.field, _ = strings.Cut(b.URLSecret, "#")
 
+	if !p.makesRedis() {
+		p.keys = c.Deploy.Keys
+	}
+
 	var wrong []error
 	refuse := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 	var err error
@@ -59,7 +64,7 @@ func newPlan(c *config.Config) (*plan, error) {
 	}
 	for _, q := range t.Queues {
 		if strings.Contains(q, ",") {
-			refuse("target %s: queues: %q has a comma, where Celery's --queues ends a name: rename the queue, or make the service yourself", t.Name, q)
+			refuse("target %s: queues: %q has a comma, which separates names for Celery: rename the queue, or make the service yourself", t.Name, q)
 		}
 	}
 	if p.secret == "" {

@@ -64,7 +64,6 @@ func newRedis(stack awscdk.Stack, p *plan, n *network) awssecretsmanager.ISecret
 		AutomaticFailoverEnabled: jsii.Bool(true),
 
 		TransitEncryptionEnabled: jsii.Bool(true),
-		TransitEncryptionMode:    jsii.String("required"),
 		AtRestEncryptionEnabled:  jsii.Bool(true),
 		AuthToken:                password.SecretValue().UnsafeUnwrap(), // A reference, which CloudFormation resolves.
 

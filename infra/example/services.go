@@ -33,8 +33,8 @@ func newServices(stack awscdk.Stack, p *plan, n *network, secret awssecretsmanag
 		Vpc:                 n.vpc,
 		ContainerInsightsV2: awsecs.ContainerInsights_DISABLED,
 	})
-	acknowledge(cluster, "AwsSolutions-ECS4",
-		"Container Insights would cost more than Sluice does: $0.30 a month for each of dozens of metrics. CPU and memory of a service are there without it.")
+	acknowledge(cluster, "AwsSolutions-ECS4", "Container Insights would cost more than Sluice does: $0.30 a month for each of "+
+		"dozens of metrics. CPU and memory of a service are there without it.")
 
 	var repository awsecr.IRepository
 	if p.image.repositoryARN == "" {
@@ -68,7 +68,7 @@ func (s *services) makeWorkers() {
 	props.ServiceName = &s.plan.service
 	// Evening out the zones would stop workers, busy or not. Sluice keeps them even by its choice of whom to let go.
 	props.AvailabilityZoneRebalancing = awsecs.AvailabilityZoneRebalancing_DISABLED
-	awsecs.NewFargateService(s.stack, jsii.String("Workers"), props)
+	s.start("Workers", task, props)
 }
 
 // makeAPI makes the service that takes orders over HTTP and enqueues tasks, behind a load balancer that is reached from the VPC
@@ -94,7 +94,7 @@ func (s *services) makeAPI() {
 	}))
 	props := s.service(task, s.network.api)
 	props.AvailabilityZoneRebalancing = awsecs.AvailabilityZoneRebalancing_ENABLED
-	service := awsecs.NewFargateService(s.stack, jsii.String("ApiService"), props)
+	service := s.start("ApiService", task, props)
 
 	balancer := awselasticloadbalancingv2.NewApplicationLoadBalancer(s.stack, jsii.String("LoadBalancer"),
 		&awselasticloadbalancingv2.ApplicationLoadBalancerProps{
@@ -106,23 +106,26 @@ func (s *services) makeAPI() {
 		})
 	acknowledge(balancer, "AwsSolutions-ELB2",
 		"Only the VPC reaches it, and the API logs each request itself. Access logs would need a bucket: have them when you make it public.")
-	listener := balancer.AddListener(jsii.String("Http"), &awselasticloadbalancingv2.BaseApplicationListenerProps{
-		Port:     jsii.Number(80),
-		Protocol: awselasticloadbalancingv2.ApplicationProtocol_HTTP,
-		Open:     jsii.Bool(false), // The security group lets the VPC in.
-	})
-	listener.AddTargets(jsii.String("Api"), &awselasticloadbalancingv2.AddApplicationTargetsProps{
-		Port:     jsii.Number(apiPort),
-		Protocol: awselasticloadbalancingv2.ApplicationProtocol_HTTP,
-		Targets:  &[]awselasticloadbalancingv2.IApplicationLoadBalancerTarget{service},
-		HealthCheck: &awselasticloadbalancingv2.HealthCheck{
-			Path: jsii.String("/health"), Interval: awscdk.Duration_Seconds(jsii.Number(15)), HealthyThresholdCount: jsii.Number(2),
-		},
-		DeregistrationDelay: awscdk.Duration_Seconds(jsii.Number(30)), // No request takes longer.
+	targets := awselasticloadbalancingv2.NewApplicationTargetGroup(s.stack, jsii.String("ApiTargets"),
+		&awselasticloadbalancingv2.ApplicationTargetGroupProps{
+			Vpc:      s.network.vpc,
+			Port:     jsii.Number(apiPort),
+			Protocol: awselasticloadbalancingv2.ApplicationProtocol_HTTP,
+			Targets:  &[]awselasticloadbalancingv2.IApplicationLoadBalancerTarget{service},
+			HealthCheck: &awselasticloadbalancingv2.HealthCheck{
+				Path: jsii.String("/health"), Interval: awscdk.Duration_Seconds(jsii.Number(15)), HealthyThresholdCount: jsii.Number(2),
+			},
+			DeregistrationDelay: awscdk.Duration_Seconds(jsii.Number(30)), // No request takes longer.
+		})
+	balancer.AddListener(jsii.String("Http"), &awselasticloadbalancingv2.BaseApplicationListenerProps{
+		Port:                jsii.Number(80),
+		Protocol:            awselasticloadbalancingv2.ApplicationProtocol_HTTP,
+		Open:                jsii.Bool(false), // The security group lets the VPC in.
+		DefaultTargetGroups: &[]awselasticloadbalancingv2.IApplicationTargetGroup{targets},
 	})
 	awscdk.NewCfnOutput(s.stack, jsii.String("ApiUrl"), &awscdk.CfnOutputProps{
 		Description: jsii.String("The API, for whoever is in the VPC"),
-		Value:       jsii.String("http://" + *balancer.LoadBalancerDnsName()),
+		Value:       jsii.Sprintf("http://%s", *balancer.LoadBalancerDnsName()),
 	})
 }
 
@@ -161,6 +164,15 @@ func (s *services) task(name string, container *awsecs.ContainerDefinitionOption
 	task.AddContainer(&name, container).AddMountPoints(&awsecs.MountPoint{
 		SourceVolume: jsii.String("tmp"), ContainerPath: jsii.String("/tmp"), ReadOnly: jsii.Bool(false),
 	})
+	if len(s.plan.keys) > 0 {
+		task.AddToExecutionRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Actions:   jsii.Strings("kms:Decrypt"),
+			Resources: jsii.Strings(s.plan.keys...),
+			Conditions: &map[string]any{"StringEquals": map[string]*string{
+				"kms:ViaService": jsii.Sprintf("secretsmanager.%s.amazonaws.com", *s.stack.Region()),
+			}},
+		}))
+	}
 	acknowledge(task, "AwsSolutions-IAM5[Resource::*]", "ecr:GetAuthorizationToken, with which ECS pulls the image, knows no resources.")
 	return task
 }
@@ -177,4 +189,12 @@ func (s *services) service(task awsecs.FargateTaskDefinition, group awsec2.ISecu
 		MaxHealthyPercent: jsii.Number(200),
 		CircuitBreaker:    &awsecs.DeploymentCircuitBreaker{Enable: jsii.Bool(true), Rollback: jsii.Bool(true)},
 	}
+}
+
+// start makes a service once its tasks can start: the way out to ECR is there, and the right to pull the image and to read the
+// secret. CloudFormation would not wait for either, and after three tasks that fail the circuit breaker gives the service up.
+func (s *services) start(id string, task awsecs.FargateTaskDefinition, props *awsecs.FargateServiceProps) awsecs.FargateService {
+	service := awsecs.NewFargateService(s.stack, &id, props)
+	service.Node().AddDependency(s.network.vpc.SelectSubnets(s.network.private).InternetConnectivityEstablished, task.ObtainExecutionRole())
+	return service
 }
