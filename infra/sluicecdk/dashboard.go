@@ -159,7 +159,7 @@ func (r *resources) latency() awscloudwatch.IWidget {
 		// CloudFormation's reference to a rule of another bus is BUS|RULE.
 		rule = awscdk.Fn_Select(jsii.Number(1), awscdk.Fn_Split(jsii.String("|"), rule, nil))
 	}
-	return graph("From event to count: the slowest of a hundred, in ms", columns/3,
+	return graph("From event to count: p99 in ms", columns/3,
 		awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 			Namespace: jsii.String("AWS/Events"),
 			// So it is spelled in the list of metrics by rule; IngestionToInvocationStartLatency is the one of the whole account.
