@@ -31,11 +31,11 @@ INFRA_SOURCES := stepfunctions/scalein.asl.json $(shell find infra -name node_mo
 
 .PHONY: demo
 demo: build build/venv-demo build/infra/shop ## A FastAPI + Celery application, its workers going 0 -> N -> 0 before your eyes. REDIS_URL= for a real Redis.
-	go run ./examples/demo
+	go run ./examples/demo -template build/infra/shop/Sluice.template.json
 
 .PHONY: demo-lost
 demo-lost: build build/venv-demo build/infra/shop ## The same with every event lost: the sweep makes it good.
-	go run ./examples/demo -lost
+	go run ./examples/demo -lost -template build/infra/shop/Sluice.template.json
 
 .PHONY: build
 build: $(FUNCTIONS:%=build/local/%/bootstrap) build/sluice ## The command line, and the Lambda functions for this machine (build/).
