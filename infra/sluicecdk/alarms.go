@@ -78,11 +78,11 @@ func (r *resources) alarm(scope constructs.Construct, id string, metric awscloud
 	r.alarmList = append(r.alarmList, a)
 }
 
-// alarmTopic is where alarms go: an existing topic, or one of our own.
+// alarmTopic is where alarms go: an existing topic, whose policy has to let CloudWatch publish, or one of our own.
 //
-// It has no KMS key. The key that AWS manages for SNS (alias/aws/sns) does not let CloudWatch publish, and nobody can change its
-// policy: alarms would fail in silence. A key of our own costs $1 a month, more than everything else here, to encrypt names and
-// figures that then go out by plain mail. Whoever has to have one brings a topic of their own.
+// Ours has no KMS key. The key that AWS manages for SNS (alias/aws/sns) does not let CloudWatch publish, and nobody can change its
+// policy: alarms would fail in silence. A key of our own costs $1 a month, as much as all that Sluice runs on, to encrypt names
+// and figures that then go out by plain mail. Whoever has to have one brings a topic of their own.
 func (r *resources) alarmTopic() awssns.ITopic {
 	deploy := r.config.Deploy.Alarms
 	switch {
