@@ -28,7 +28,7 @@ func run(args []string) error {
 	}
 	flags := flag.NewFlagSet("synth "+args[0], flag.ContinueOnError)
 	overlay := flags.String("overlay", "", "a file for `go build -overlay`: other content for files of the app")
-	s := synth{}
+	s := synth{log: os.Stdout}
 	switch args[0] {
 	case "types":
 	case "app":

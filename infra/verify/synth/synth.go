@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ type synth struct {
 	lambdas string
 	out     string
 	overlay string
+	log     io.Writer
 }
 
 func (s *synth) nodeModules() string { return filepath.Join(s.root, "infra", "node_modules") }
@@ -35,7 +37,7 @@ func (s *synth) work() string {
 	return s.build
 }
 
-// types writes the twins and a go.mod that puts them in the place of the CDK's modules.
+// types writes the twins and a go.work that puts them in the place of the CDK's modules.
 func (s *synth) types(work string) error {
 	if err := s.installed(); err != nil {
 		return err
@@ -50,7 +52,7 @@ func (s *synth) types(work string) error {
 	if err != nil {
 		return err
 	}
-	return s.goMod(work, modules)
+	return s.workspace(work, modules)
 }
 
 // installed compares what npm has installed with what the app's go.mod pins.
@@ -83,40 +85,28 @@ const (
 	constructs = "github.com/aws/constructs-go/constructs/v10"
 )
 
-// goMod writes the app's go.mod with the twins, for -modfile. Relative paths in it start from the app's folder.
-func (s *synth) goMod(work string, modules []twins.Module) error {
-	content, err := os.ReadFile(filepath.Join(s.dir, "go.mod"))
+// workspace writes a go.work that puts the twins in the place of the CDK's modules, with the sums of what the project uses.
+func (s *synth) workspace(work string, modules []twins.Module) error {
+	app, err := filepath.Rel(work, s.dir)
 	if err != nil {
 		return err
 	}
-	var b strings.Builder
-	b.Write(content)
+	b := fmt.Sprintf("go 1.26.0\n\nuse %s\n", filepath.ToSlash(app))
 	for _, m := range modules {
-		dir, err := filepath.Rel(s.dir, filepath.Join(work, "twins", m.Dir))
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, "\nreplace %s => %s\n", m.Path, filepath.ToSlash(dir))
+		b += fmt.Sprintf("\nreplace %s => ./twins/%s\n", m.Path, m.Dir)
 	}
-	var sums strings.Builder
-	for _, dir := range []string{s.root, s.dir} {
-		content, err := os.ReadFile(filepath.Join(dir, "go.sum"))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		sums.Write(content)
-	}
-	if err := os.WriteFile(filepath.Join(work, "go.mod"), []byte(b.String()), 0o644); err != nil {
+	sums, err := os.ReadFile(filepath.Join(s.root, "go.sum"))
+	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(work, "go.sum"), []byte(sums.String()), 0o644); err != nil {
-		return err
-	}
-	// Let the go command add what else the app's code needs, so that nobody has to pass -mod=mod.
-	list := exec.Command("go", "list", "-e", "-mod=mod", "-modfile", filepath.Join(work, "go.mod"), "-deps", "./...")
-	list.Dir = s.dir
-	if out, err := list.CombinedOutput(); err != nil {
-		return fmt.Errorf("resolve the app's modules: %w\n%s", err, out)
+	for name, content := range map[string]string{"go.work": b, "go.work.sum": string(sums)} {
+		file := filepath.Join(work, name)
+		if old, err := os.ReadFile(file); err == nil && string(old) == content {
+			continue // Someone may be building with it.
+		}
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -159,12 +149,12 @@ func (s *synth) modulesServed() bool {
 }
 
 func (s *synth) cdk() error {
-	fmt.Println("synth: by the CDK's Go modules, as cdk.json has it")
+	fmt.Fprintln(s.log, "synth: by the CDK's Go modules, as cdk.json has it")
 	return s.cli(nil)
 }
 
 func (s *synth) replay() error {
-	fmt.Println("synth: without the CDK's Go modules: recorded from the app, replayed on aws-cdk-lib (infra/verify/README.md)")
+	fmt.Fprintln(s.log, "synth: without the CDK's Go modules: recorded from the app, replayed on aws-cdk-lib (infra/verify/README.md)")
 	work := s.work()
 	if err := s.types(work); err != nil {
 		return err
@@ -178,11 +168,11 @@ func (s *synth) replay() error {
 	}
 	defer os.RemoveAll(run)
 	app, record := filepath.Join(run, "app"), filepath.Join(run, "record.jsonl")
-	build := []string{"build", "-mod=mod", "-modfile", filepath.Join(work, "go.mod"), "-trimpath", "-o", app}
+	build := []string{"build", "-trimpath", "-o", app}
 	if s.overlay != "" {
 		build = append(build, "-overlay", s.overlay)
 	}
-	if err := s.command(nil, "go", append(build, ".")...); err != nil {
+	if err := s.command([]string{"GOWORK=" + filepath.Join(work, "go.work")}, "go", append(build, ".")...); err != nil {
 		return fmt.Errorf("compile the app: %w", err)
 	}
 	if err := s.command([]string{"SLUICE_TWINS_RECORD=" + record}, app); err != nil {
@@ -208,7 +198,7 @@ func (s *synth) cli(app []string) error {
 	if err := s.command(nil, cdk, args...); err != nil {
 		return fmt.Errorf("cdk synth: %w", err)
 	}
-	fmt.Println("synth: wrote", s.out)
+	fmt.Fprintln(s.log, "synth: wrote", s.out)
 	return nil
 }
 
@@ -216,13 +206,14 @@ func (s *synth) cli(app []string) error {
 func (s *synth) command(env []string, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(os.Environ(), "CDK_DISABLE_CLI_TELEMETRY=true")
+	cmd.Env = append(cmd.Env, env...)
 	if s.config != "" {
 		cmd.Env = append(cmd.Env, "SLUICE_CONFIG="+s.config)
 	}
 	if s.lambdas != "" {
 		cmd.Env = append(cmd.Env, "SLUICE_LAMBDAS="+s.lambdas)
 	}
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr = s.log, s.log
 	return cmd.Run()
 }

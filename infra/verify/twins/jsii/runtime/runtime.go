@@ -289,10 +289,11 @@ func result(id int, t reflect.Type) reflect.Value {
 		pointers[list.Interface()] = id
 		return list
 	}
-	// A struct: each field is read now. One that nothing can stand for stays nil, which a program that goes by it cannot miss.
+	// A struct: each field is read now. One that nothing can stand for, or a struct in it (which may have one like itself), stays
+	// nil, which a program that goes by it cannot miss.
 	object := reflect.New(t.Elem())
 	for i := range object.Elem().NumField() {
-		if field := object.Elem().Type().Field(i); stands(field.Type) {
+		if field := object.Elem().Type().Field(i); stands(field.Type) && !structPointer(field.Type) {
 			read := write(op{Op: "get", On: id, Member: field.Tag.Get("json")}, "", nil)
 			object.Elem().Field(i).Set(result(read, field.Type))
 		}
