@@ -39,7 +39,7 @@ var patterns = map[string]Pattern{
 	"key ARN":              {`^arn:aws(-cn|-us-gov)?:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`, 256, "the key's ARN, such as arn:aws:kms:eu-central-1:123456789012:key/ID; no alias, for IAM grants nothing on one"},
 	"e-mail address":       {`^[^@\x00-\x20\x7f]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`, 254, "one address, such as oncall@example.com"},
 	"topic ARN":            {`^arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$`, 330, "the topic's ARN, such as arn:aws:sns:eu-central-1:123456789012:oncall; no FIFO topic"},
-	"image":                {`^([0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})$`, 512, "repository:tag for an ECR repository of the same account and Region, or the whole URI of an image in ECR with its tag or digest"},
+	"image":                {`^([0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/)?[a-z0-9]+([._/-][a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})$`, 512, "repository:tag for an ECR repository of the same account and Region, or the whole URI of an image in ECR with its tag or digest"},
 	"host":                 {`^[A-Za-z0-9._:-]+$`, 253, "a host name"},
 	"path":                 {`^[^\x00-\x1f\x7f]+$`, 4096, "a path without control characters"},
 	"PEM":                  {`^\s*-----BEGIN CERTIFICATE-----`, 262144, "the certificates in PEM form, from -----BEGIN CERTIFICATE----- on, below `ca_pem: |`"},
