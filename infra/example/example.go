@@ -70,7 +70,7 @@ func leaveZonesToCloudFormation(stack awscdk.Stack, env *awscdk.Environment) {
 	}
 	question := fmt.Sprintf("availability-zones:account=%s:region=%s", *env.Account, *env.Region)
 	zones := awscdk.Fn_GetAzs(nil)
-	stack.Node().SetContext(&question, []*string{awscdk.Fn_Select(jsii.Number(0), zones), awscdk.Fn_Select(jsii.Number(1), zones)})
+	stack.Node().SetContext(&question, &[]*string{awscdk.Fn_Select(jsii.Number(0), zones), awscdk.Fn_Select(jsii.Number(1), zones)})
 }
 
 // newLogGroup makes a log group that goes when the stack goes. It is made on CloudFormation's level, which takes the days of

@@ -22,10 +22,11 @@ type network struct {
 
 // newNetwork makes a VPC over two Availability Zones. Nothing but the NAT gateway is in a public subnet.
 //
-// One NAT gateway, for about $33 a month (us-east-1), is the cheapest way out for tasks and functions that have no public address:
-// interface endpoints for what they call (ecr.api, ecr.dkr, logs, secretsmanager, events, ecs) are about $7 a month each in each
-// zone. If its zone fails, tasks in the other can reach Redis and go on, but no new one can be started and no function reaches
-// ECS; a system that has to outlive a zone needs a second one. Images come through the gateway endpoint for S3, which is free.
+// One NAT gateway, for about $37 a month with its address, is the cheapest way out for tasks and functions without a public address:
+// interface endpoints for what they call (ecr.api, ecr.dkr, logs, secretsmanager, events, ecs) are about $7 a month each in
+// each zone. If its zone fails, tasks in the other reach Redis and go on, but no new one can start and no function reaches ECS; a
+// system that has to outlive a zone needs a second one. What images are made of comes through the gateway endpoint for S3, which
+// is free.
 func newNetwork(stack awscdk.Stack, p *plan) *network {
 	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
 		IpAddresses: awsec2.IpAddresses_Cidr(jsii.String(cidr)),
@@ -41,7 +42,7 @@ func newNetwork(stack awscdk.Stack, p *plan) *network {
 		// Nothing uses the default security group, and closing it would take a function with rights of its own.
 		RestrictDefaultSecurityGroup: jsii.Bool(false),
 	})
-	// Refused connections are what tells of a wrong rule or of somebody who tries doors, and few enough to cost nothing.
+	// Refused connections are what tells of a wrong rule or of somebody who tries doors, and few enough to cost next to nothing.
 	vpc.AddFlowLog(jsii.String("Refused"), &awsec2.FlowLogOptions{
 		Destination: awsec2.FlowLogDestination_ToCloudWatchLogs(newLogGroup(stack, "RefusedConnections", p), nil),
 		TrafficType: awsec2.FlowLogTrafficType_REJECT,

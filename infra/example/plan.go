@@ -119,16 +119,13 @@ var (
 
 // parseImage reads `repository:tag`, `repository@sha256:...`, or either behind an ECR registry's host.
 func parseImage(s string) (image, error) {
-	name, reference, found := strings.Cut(s, "@")
-	if !found {
-		// A port's colon stands before a slash, a tag's behind the last.
-		if i := strings.LastIndex(s, ":"); i > strings.LastIndex(s, "/") {
-			name, reference = s[:i], s[i+1:]
-		}
+	name, reference, digest := strings.Cut(s, "@")
+	if !digest {
+		name, reference, _ = strings.Cut(s, ":") // ECR's host has no port.
 	}
 	var m image
-	// As Docker reads it: what stands before the first slash is a host if it has a dot or a colon.
-	if host, rest, found := strings.Cut(name, "/"); found && strings.ContainsAny(host, ".:") {
+	// As Docker reads it: what stands before the first slash is a host if it has a dot.
+	if host, rest, found := strings.Cut(name, "/"); found && strings.Contains(host, ".") {
 		parts := ecrHost.FindStringSubmatch(host)
 		if parts == nil {
 			return image{}, fmt.Errorf("%q is not in Amazon ECR: push it there, or have a pull-through cache of ECR fetch it", s)

@@ -80,12 +80,12 @@ func TestPlan(t *testing.T) {
 		{"a key that a secret of the example's own has no use for", []string{
 			"  log_retention: 7\n", "  log_retention: 7\n  keys: [\"" + key + "\"]\n",
 		}, with(func(*plan) {})},
-		{"events of one's own", []string{"deploy:", "events: {source: my.shop, detail_type: work, bus: orders}\ndeploy:"}, with(func(p *plan) {
-			p.source, p.detailType, p.bus = "my.shop", "work", "orders"
-		})},
-		{"concurrency of the target", []string{"    max: 3\n", "    max: 3\n    max_wait: 30s\n    task_seconds: 1\n    concurrency: 4\n"}, with(func(p *plan) {
-			p.worker[7] = "4"
-		})},
+		{"events of one's own", []string{
+			"deploy:", "events: {source: my.shop, detail_type: work, bus: orders}\ndeploy:",
+		}, with(func(p *plan) { p.source, p.detailType, p.bus = "my.shop", "work", "orders" })},
+		{"concurrency of the target", []string{
+			"    max: 3\n", "    max: 3\n    max_wait: 30s\n    task_seconds: 1\n    concurrency: 4\n",
+		}, with(func(p *plan) { p.worker[7] = "4" })},
 	} {
 		got, err := newPlan(parse(t, test.edits...))
 		if err != nil {
@@ -184,7 +184,9 @@ func TestImage(t *testing.T) {
 
 func TestCompleteARN(t *testing.T) {
 	const prefix = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:"
-	for name, want := range map[string]bool{"upstash/shop-AbCd12": true, "upstash/shop": false, "upstash/shop-AbC12": false, "upstash/shop_AbCd12": false} {
+	for name, want := range map[string]bool{
+		"upstash/shop-AbCd12": true, "upstash/shop": false, "upstash/shop-AbC12": false, "upstash/shop_AbCd12": false,
+	} {
 		if got := completeARN.MatchString(prefix + name); got != want {
 			t.Errorf("%s: got %t, want %t", name, got, want)
 		}
