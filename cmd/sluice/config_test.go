@@ -296,10 +296,12 @@ func drawFile(t *rapid.T) string {
 		"deploy": mapped(func(t *rapid.T) string {
 			return fields("", optional{
 				"stack": rapid.Just("s"), "log_retention": rapid.Just("365"), "targets_per_schedule": count,
-				"vpc":     rapid.Just("{id: vpc-1, subnets: [subnet-1, subnet-2], security_groups: [sg-1]}"),
-				"keys":    list(quoted(rapid.StringMatching(`arn:aws:kms:eu-central-1:[0-9]{12}:key/[A-Za-z0-9-]{1,9}`)), 0),
-				"alarms":  rapid.SampledFrom([]string{"{email: a@b.c}", "{workers: false}", `{topic: "arn:aws:sns:eu-central-1:123456789012:t"}`}),
-				"example": mapped(func(t *rapid.T) string { return "{image: \"s:1\", redis: external, api: " + boolean.Draw(t, "api") + "}" }),
+				"vpc":    rapid.Just("{id: vpc-1, subnets: [subnet-1, subnet-2], security_groups: [sg-1]}"),
+				"keys":   list(quoted(rapid.StringMatching(`arn:aws:kms:eu-central-1:[0-9]{12}:key/[A-Za-z0-9-]{1,9}`)), 0),
+				"alarms": rapid.SampledFrom([]string{"{email: a@b.c}", "{workers: false}", `{topic: "arn:aws:sns:eu-central-1:123456789012:t"}`}),
+				"example": mapped(func(t *rapid.T) string {
+					return "{image: \"s:1\", redis: external, api: " + boolean.Draw(t, "api") + "}"
+				}),
 			})
 		}),
 	})
