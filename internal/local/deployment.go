@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -88,8 +89,11 @@ const (
 // Account is the account that everything belongs to, unless the deployment says another.
 const Account = "000000000000"
 
-// defaultRegion is where everything is, unless somebody says otherwise.
-const defaultRegion = "us-east-1"
+// In is a deployment without anything in it yet, where `deploy.region` and `deploy.account` say; else in the Region, or us-east-1 if
+// that is empty, and in Account.
+func In(c *config.Config, region string) Deployment {
+	return Deployment{Region: cmp.Or(c.Deploy.Region, region, "us-east-1"), Account: cmp.Or(c.Deploy.Account, Account)}
+}
 
 // DeadLettersOf is the name of the dead-letter queue of what has that name.
 func DeadLettersOf(name string) string { return name + "-dead-letters" }
@@ -127,9 +131,10 @@ func (d Deployment) ruleARN() string {
 	return d.ARN("events", "rule/"+d.Rule.Name)
 }
 
-// BuiltIn is what the CDK app in infra/ deploys for the configuration, less the rights: there, everybody may do everything.
+// BuiltIn is what the CDK app in infra/ deploys for the configuration, less the permissions: with it, everybody may do everything.
+// Where it is: see In.
 func BuiltIn(c *config.Config, region string) (Deployment, error) {
-	d := Deployment{Region: region, Account: Account}
+	d := In(c, region)
 	function := func(name string, timeout time.Duration, memory int, retry delivery.Policy) Function {
 		return Function{
 			Name: name, Timeout: timeout, MemoryMB: memory, LogFormat: "JSON", Retry: retry, DeadLetters: DeadLettersOf(name),

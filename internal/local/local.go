@@ -44,7 +44,7 @@ type Options struct {
 	Deployment *Deployment
 	Lambdas    string // The folder with scaleout/bootstrap, check/bootstrap and scalein/bootstrap.
 	Addr       string // Where to listen; 127.0.0.1 with a free port if empty. It has to be a loopback address.
-	Region     string // Of BuiltIn; us-east-1 if empty.
+	Region     string // Of BuiltIn: see In.
 	// RedisURL is a Redis that runs already. If it is empty the config says whether an embedded one is started.
 	RedisURL string
 	// NoSweep leaves out the schedules: sweeps run only by StartExecution.
@@ -235,7 +235,7 @@ func (c *Cloud) deploy() error {
 		c.deployment = *c.opts.Deployment
 	} else {
 		var err error
-		if c.deployment, err = BuiltIn(c.opts.Config, cmp.Or(c.opts.Region, defaultRegion)); err != nil {
+		if c.deployment, err = BuiltIn(c.opts.Config, c.opts.Region); err != nil {
 			return err
 		}
 	}

@@ -39,8 +39,11 @@ var order = []string{
 	"AWS::Lambda::Permission", "AWS::SQS::QueuePolicy",
 }
 
-// ignored is a property that changes nothing on one machine.
-type ignored = json.RawMessage
+// ignored is a property that changes nothing on one machine. Its value may be of what is not here, such as another stack.
+type ignored struct{}
+
+// UnmarshalJSON satisfies json.Unmarshaler.
+func (ignored) UnmarshalJSON([]byte) error { return nil }
 
 // retryPolicy is that of a target. Without one, or a part of it, AWS's own holds.
 type retryPolicy struct {

@@ -38,7 +38,7 @@ type Template struct {
 }
 
 // Read reads the template at path, beside which its assets have to be. It belongs to the configuration c: the functions have to
-// carry the same. region is where it is run, unless the configuration says where it is deployed; us-east-1 if empty.
+// carry the same. The region counts where the configuration has none: see local.In.
 func Read(path string, c *config.Config, region string) (*Template, error) {
 	t, err := read(path, c, region)
 	if err != nil {
@@ -79,17 +79,18 @@ type reader struct {
 
 func read(path string, c *config.Config, region string) (*Template, error) {
 	text, err := os.ReadFile(path)
+	if e := new(os.PathError); errors.As(err, &e) {
+		return nil, e.Err // The path is named already.
+	}
 	if err != nil {
 		return nil, err
 	}
 	r := &reader{
 		dir: filepath.Dir(path), config: c, parameters: map[string]any{}, byID: map[string]resource{}, names: map[string]string{},
 		roles: map[string]*heldRole{}, template: &Template{Path: path, sweepEvery: c.Local.SweepEvery.Std(), NotRun: map[string]int{}},
-		deployment: local.Deployment{
-			Region: cmp.Or(c.Deploy.Region, region, "us-east-1"), Account: cmp.Or(c.Deploy.Account, local.Account),
-			Access: &local.Access{},
-		},
+		deployment: local.In(c, region),
 	}
+	r.deployment.Access = &local.Access{}
 	if err := r.parse(text); err != nil {
 		return nil, err
 	}
@@ -234,10 +235,17 @@ func (r *reader) build() error {
 
 var unknownField = regexp.MustCompile(`unknown field "([^"]*)"`)
 
-// decode resolves the intrinsic functions in the properties of a resource, and decodes them into a struct that has every property
-// that is understood.
+// decode resolves the intrinsic functions in the properties of a resource, less those that are ignored, and decodes them into a
+// struct that has every property that is understood.
 func (r *reader) decode(res resource, into any) error {
-	value, err := r.resolve(res.Properties)
+	properties, _ := res.Properties.(map[string]any)
+	properties = maps.Clone(properties)
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(into).Elem()) {
+		if _, ok := properties[field.Name]; ok && field.Type == reflect.TypeFor[ignored]() {
+			properties[field.Name] = nil
+		}
+	}
+	value, err := r.resolve(properties)
 	if err != nil {
 		return res.errorf("%w", err)
 	}
@@ -271,7 +279,7 @@ func (r *reader) codeOf(key string) (string, error) {
 		return "", fmt.Errorf("its code: %w", err)
 	}
 	if !reflect.DeepEqual(runtime(deployed), runtime(r.config)) {
-		return "", fmt.Errorf("its code was synthesized with another sluice.yaml than %s: synthesize it anew", filepath.Join(r.config.Dir, "sluice.yaml"))
+		return "", fmt.Errorf("its code was synthesized with another configuration than the one of %s: synthesize it anew", r.config.Dir)
 	}
 	return dir, nil
 }
@@ -297,7 +305,7 @@ func (t *Template) Describe() []string {
 	}
 	if every := t.sweepEvery; every > 0 {
 		lines = append(lines, fmt.Sprintf("a sweep each %v, as local.sweep_every has it, in place of each %v; waits before retries are shorter, too",
-			every, d.Schedules[0].Timing.Every))
+			config.Duration(every), config.Duration(d.Schedules[0].Timing.Every)))
 	}
 	if len(others) > 0 {
 		lines = append(lines, "not run here: "+strings.Join(others, ", "))

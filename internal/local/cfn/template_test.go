@@ -1,0 +1,196 @@
+package cfn
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"sluice/internal/config"
+	"sluice/internal/local"
+	"sluice/internal/testenv"
+	"sluice/stepfunctions"
+)
+
+// The templates in testdata are those that infra synthesizes, in a short form (see short): the tests here need no Node.js. With
+// -synthesized, which `make test-infra` gives, the tests run on the real ones, and hold these to them.
+var (
+	synthesized = flag.String("synthesized", "", "the `folder` with shop/Sluice.template.json and spread/Sluice.template.json, synthesized a moment ago")
+	update      = flag.Bool("update", false, "write what is synthesized to testdata, in its short form")
+)
+
+// configs are the configurations of the templates.
+var configs = map[string]string{
+	"shop":   filepath.Join(testenv.Root(), "examples", "shop", "sluice.yaml"),
+	"spread": filepath.Join("testdata", "spread.yaml"),
+}
+
+func load(t *testing.T, name string) *config.Config {
+	t.Helper()
+	c, err := config.Load(configs[name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// functions are named by their tags. In the short form their assets are named after them.
+var functions = []string{"scaleout", "check", "scalein"}
+
+// object is a JSON object.
+type object = map[string]any
+
+func parse(t *testing.T, text []byte) object {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var template object
+	if err := d.Decode(&template); err != nil {
+		t.Fatal(err)
+	}
+	return template
+}
+
+// short is a template less what changes nothing here, or changes with every build: the properties of what is not run, the hashes of
+// the assets, and the definition of the state machine, which is a file of its own.
+func short(t *testing.T, text []byte) []byte {
+	t.Helper()
+	template := parse(t, text)
+	resources := object{}
+	for id, raw := range template["Resources"].(object) {
+		res := raw.(object)
+		kind := res["Type"].(string)
+		if slices.ContainsFunc(notRun, func(prefix string) bool { return strings.HasPrefix(kind, prefix) }) {
+			resources[id] = object{"Type": kind}
+			continue
+		}
+		properties, _ := res["Properties"].(object)
+		switch kind {
+		case "AWS::Lambda::Function":
+			tag := within(properties, "Tags", 0, "Value").(string)
+			properties["Code"].(object)["S3Key"] = tag + ".zip"
+		case "AWS::StepFunctions::StateMachine":
+			if properties["DefinitionString"] == stepfunctions.ScaleIn {
+				properties["DefinitionString"] = "scalein.asl.json"
+			}
+		}
+		resources[id] = object{"Type": kind, "Properties": properties}
+	}
+	out, err := json.MarshalIndent(object{"Parameters": template["Parameters"], "Resources": resources}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(out, '\n')
+}
+
+// fixture is the short form in testdata.
+func fixture(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name+".template.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// place writes a template in the short form, with its assets, and returns its path.
+func place(t *testing.T, template object, configPath string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(path string, data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(configPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range functions {
+		asset := filepath.Join(dir, "asset."+name)
+		if err := os.Mkdir(asset, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(filepath.Join(asset, "sluice.yaml"), text)
+	}
+	resources, _ := template["Resources"].(object)
+	for _, raw := range resources {
+		if properties, ok := raw.(object)["Properties"].(object); ok && properties["DefinitionString"] == "scalein.asl.json" {
+			properties["DefinitionString"] = stepfunctions.ScaleIn
+		}
+	}
+	out, err := json.Marshal(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "Sluice.template.json")
+	write(path, out)
+	return path
+}
+
+// theTemplate is the path of the synthesized template, or of the one in testdata.
+func theTemplate(t *testing.T, name string) string {
+	t.Helper()
+	if *synthesized != "" {
+		return filepath.Join(*synthesized, name, "Sluice.template.json")
+	}
+	return place(t, parse(t, fixture(t, name)), configs[name])
+}
+
+// The built-in deployment must not drift from what deploys.
+func TestTheBuiltInDeploymentIsWhatDeploys(t *testing.T) {
+	for name := range configs {
+		t.Run(name, func(t *testing.T) {
+			c := load(t, name)
+			deployed, err := Read(theTemplate(t, name), c, "us-west-2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			builtIn, err := local.BuiltIn(c, "us-west-2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Only a template has code and permissions.
+			if diff := cmp.Diff(builtIn, deployed.Deployment, cmpopts.IgnoreFields(local.Deployment{}, "Access"),
+				cmpopts.IgnoreFields(local.Function{}, "Code"), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("built in (-), and deployed (+): bring internal/local/deployment.go and infra/sluicecdk in line\n%s", diff)
+			}
+			for _, f := range deployed.Deployment.Functions {
+				if got, err := config.Load(filepath.Join(f.Code, "sluice.yaml")); err != nil || len(got.Targets) != len(c.Targets) {
+					t.Errorf("code of %s: %v", f.Name, err)
+				}
+			}
+			if n := len(deployed.Deployment.Access.Roles); n != 4+c.Schedules() {
+				t.Errorf("%d roles", n)
+			}
+		})
+	}
+}
+
+func TestTheTemplatesInTestdataAreCurrent(t *testing.T) {
+	for name := range configs {
+		want := fixture(t, name)
+		if *synthesized != "" {
+			text, err := os.ReadFile(theTemplate(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = short(t, text)
+		}
+		if *update && *synthesized != "" {
+			if err := os.WriteFile(filepath.Join("testdata", name+".template.json"), want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(string(want), string(short(t, fixture(t, name)))); diff != "" {
+			t.Errorf("testdata/%s.template.json is not what is synthesized: go test ./internal/local/cfn -synthesized DIR -update\n%s", name, diff)
+		}
+	}
+}
