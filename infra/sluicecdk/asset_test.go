@@ -192,6 +192,9 @@ func TestCode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := os.Chmod(filepath.Join(dir, "bootstrap"), 0o600); err != nil { // As a umask would have it.
+				t.Fatal(err)
+			}
 			again, err := write(parent, check, files)
 			if err != nil || again != dir {
 				t.Errorf("a second time it is in %s, %v, want %s", again, err, dir)
@@ -199,7 +202,7 @@ func TestCode(t *testing.T) {
 			if got := listing(t, dir); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
-			files[0].data = append(files[0].data, 0)
+			files[0].data[0]++
 			if other, err := write(parent, check, files); err != nil || other == dir {
 				t.Errorf("another program is in %s, %v, as well", other, err)
 			}

@@ -46,7 +46,7 @@ brokers:
   - {name: other, url_parameter: /prod/redis}
 targets:
   - {name: b, broker: main, cluster: prod, service: video, queues: [b], max: 3, shield: true}
-  - {name: a, broker: main, cluster: prod, service: celery, queues: [a], max: 3}
+  - {name: a, broker: main, cluster: mail, service: celery, queues: [a], max: 3}
   - {name: c, broker: other, cluster: batch, service: counted, queues: [c], max: 3, activity: {source: counter, key: busy}}
 deploy:
   keys: ["arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"]
@@ -55,9 +55,10 @@ deploy:
 func TestPermissions(t *testing.T) {
 	const ecs = "arn:aws:ecs:eu-central-1:111122223333:"
 	type conditions = map[string]map[string][]string
-	services := []string{ecs + "service/batch/counted", ecs + "service/prod/celery", ecs + "service/prod/video"}
-	asked := []string{ecs + "task/prod/*"} // Nobody asks the workers of batch.
-	all := []string{ecs + "task/batch/*", ecs + "task/prod/*"}
+	services := []string{ecs + "service/batch/counted", ecs + "service/mail/celery", ecs + "service/prod/video"}
+	asked := []string{ecs + "task/mail/*", ecs + "task/prod/*"} // Nobody asks the workers of batch.
+	shielded := []string{ecs + "task/prod/*"}
+	all := []string{ecs + "task/batch/*", ecs + "task/mail/*", ecs + "task/prod/*"}
 	secrets := []statement{
 		{"ReadSecrets", []string{"secretsmanager:GetSecretValue"}, []string{"arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/redis-??????"}, nil},
 		{"ReadParameters", []string{"ssm:GetParameter"}, []string{"arn:aws:ssm:eu-central-1:111122223333:parameter/prod/redis"}, nil},
@@ -80,17 +81,17 @@ func TestPermissions(t *testing.T) {
 		scaleOut: {
 			scale,
 			{"KeepFloors", []string{"ecs:TagResource"}, services, conditions{"ForAllValues:StringEquals": {"aws:TagKeys": {"sluice:floor"}}}},
-			list(ecs + "cluster/prod"), look(asked),
+			list(ecs+"cluster/mail", ecs+"cluster/prod"), look(asked),
 		},
 		check: {
 			{"LookAtServices", []string{"ecs:DescribeServices"}, services, nil},
-			list(ecs+"cluster/batch", ecs+"cluster/prod"), look(all),
-			{"ShieldTasks", []string{"ecs:UpdateTaskProtection"}, asked, nil},
-			{"TagShieldedTasks", []string{"ecs:TagResource"}, asked, conditions{"ForAllValues:StringEquals": {"aws:TagKeys": {"sluice:shield"}}}},
+			list(ecs+"cluster/batch", ecs+"cluster/mail", ecs+"cluster/prod"), look(all),
+			{"ShieldTasks", []string{"ecs:UpdateTaskProtection"}, shielded, nil},
+			{"TagShieldedTasks", []string{"ecs:TagResource"}, shielded, conditions{"ForAllValues:StringEquals": {"aws:TagKeys": {"sluice:shield"}}}},
 		},
 		scaleIn: {
 			scale,
-			list(ecs+"cluster/batch", ecs+"cluster/prod"), look(all),
+			list(ecs+"cluster/batch", ecs+"cluster/mail", ecs+"cluster/prod"), look(all),
 			{"ProtectTasks", []string{"ecs:UpdateTaskProtection"}, asked, nil},
 		},
 	}
@@ -271,7 +272,7 @@ func TestTooManySecrets(t *testing.T) {
 
 func TestWildcards(t *testing.T) {
 	got := wildcards(permissions(parse(t, twoClusters), check, place{"P", "R", "A"}, exact))
-	want := []string{"Resource::*", "Resource::arn:P:ecs:R:A:task/batch/*", "Resource::arn:P:ecs:R:A:task/prod/*"}
+	want := []string{"Resource::*", "Resource::arn:P:ecs:R:A:task/batch/*", "Resource::arn:P:ecs:R:A:task/mail/*", "Resource::arn:P:ecs:R:A:task/prod/*"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
