@@ -13,11 +13,10 @@ PYTHON ?= python3
 CONFIG ?= sluice.yaml
 SYNTH_CONFIG = $(if $(wildcard $(CONFIG)),$(CONFIG),examples/shop/sluice.yaml)
 # The twins stand in for the CDK's Go modules, so that infra/ can be checked where these are not to be had (infra/verify).
-INFRA_MOD := -modfile=../build/infra/go.mod
+INFRA_WORK := GOWORK=$(abspath build/infra/go.work)
 # Stripped, without the RPC mode that Lambda no longer uses: a smaller bootstrap starts sooner.
 LAMBDA_BUILD := CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w"
 GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
-# Installed, not run by `go run`, which does not take the GOFLAGS that infra/ needs.
 TOOLS := build/tools/staticcheck build/tools/errcheck
 LINT := $(abspath build/tools/staticcheck) ./... && $(abspath build/tools/errcheck) ./...
 
@@ -77,7 +76,7 @@ test: build test-deps ## All tests, with the newest Celery, a real Redis and the
 .PHONY: test-infra
 test-infra: lambdas infra/node_modules stepfunctions/node_modules build/venv-infra ## The deployment, down to the template; and faults planted in it that have to be found.
 	cd infra/verify && go run ./synth types
-	cd infra && go test -count=1 $(INFRA_MOD) ./...
+	cd infra && $(INFRA_WORK) go test -count=1 ./...
 	cd infra/verify && go test -count=1 -timeout 30m ./...
 	cd infra/verify && go run ./planted
 
@@ -118,7 +117,7 @@ check: infra/node_modules $(TOOLS) ## Format, vet, static analysis, import direc
 	go mod tidy -diff
 	go test -run 'Current' ./internal/config/...
 	cd infra/verify && go vet ./... && $(LINT) && go mod tidy -diff && go run ./synth types
-	cd infra && export GOFLAGS=$(INFRA_MOD) && go vet ./... && $(LINT)
+	cd infra && export $(INFRA_WORK) && go vet ./... && $(LINT)
 
 .PHONY: fmt
 fmt: ## Format all Go code.

@@ -91,8 +91,8 @@ func (s *Scaler) CheckAll(ctx context.Context, shard Shard) SweepCheck {
 	unknown, stranded := 0, 0 // For the alarms: see infra.
 	for _, o := range observations {
 		c := s.judge(ctx, "check", o)
-		if slices.Contains(c.Decision.Reasons, policy.ReasonUnknown) {
-			unknown++
+		if c.Failed || slices.Contains(c.Decision.Reasons, policy.ReasonUnknown) {
+			unknown++ // Where nothing runs a broken broker holds nothing, and hides that work has come.
 		}
 		if c.stranded() {
 			stranded++

@@ -464,13 +464,14 @@ func TestASweepIsLogged(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	w := newWorld(t, func(o *Options) {
-		o.Targets = append(o.Targets, target("video", "video"), target("zoo", "zoo"), target("zap", "zap"))
+		o.Targets = append(o.Targets, target("video", "video"), target("zoo", "zoo"), target("a", "a"), target("b", "b"), target("c", "c"))
 		o.Log = slog.New(slog.NewJSONHandler(&log, nil))
 	})
 	w.broker.look = emptyLook("celery", "video")
 	w.setBacklog("celery", 3)
 	w.fleet.services["video-svc"] = policy.Service{Desired: 1, Running: 1} // And nobody answers.
-	if got := w.CheckAll(t.Context(), Shard{Shard: 0, Shards: 2}); got.Checked != 2 {
+	w.fleet.errs["zoo-svc"] = broken(policy.ServiceMissing, "describe service zoo-svc: missing")
+	if got := w.CheckAll(t.Context(), Shard{Shard: 0, Shards: 2}); got.Checked != 3 {
 		t.Errorf("%d checked", got.Checked)
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
@@ -480,8 +481,8 @@ func TestASweepIsLogged(t *testing.T) {
 	}
 	delete(got, "time")
 	want := map[string]any{
-		"level": "INFO", "msg": "sweep", "shard": 0.0, "shards": 2.0, "checked": 2.0, "held": 1.0, "failed": 0.0, "deferred": 0.0,
-		"unknown": 1.0, "stranded": 1.0,
+		"level": "INFO", "msg": "sweep", "shard": 0.0, "shards": 2.0, "checked": 3.0, "held": 1.0, "failed": 1.0, "deferred": 0.0,
+		"unknown": 2.0, "stranded": 1.0,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the last line (-want +got):\n%s", diff)
