@@ -6,17 +6,19 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"sluice/internal/local/cfn/cfntest"
 	"sluice/internal/testenv"
 )
 
-// TestAKilledWorkerIsSeen plays a short story on all the real parts, kills a worker that executes long tasks, and wants the
-// demo to say so: a demo that cannot fail would prove nothing.
+// TestAKilledWorkerIsSeen plays a short story on all the real parts, as the template of the shop deploys them, kills a worker that
+// executes long tasks, and wants the demo to say so: a demo that cannot fail would prove nothing.
 func TestAKilledWorkerIsSeen(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes half a minute of waiting")
@@ -34,8 +36,9 @@ func TestAKilledWorkerIsSeen(t *testing.T) {
 	defer func() { _ = out.Close() }()
 	jsonFile := filepath.Join(t.TempDir(), "summary.json")
 	var errs bytes.Buffer
+	template := cfntest.Shop(t)
 	status := perform(t.Context(), options{
-		root: testenv.Root(), lambdas: lambdas, logs: t.TempDir(), plain: true, jsonFile: jsonFile, patience: 10 * time.Second, first: &load,
+		root: testenv.Root(), template: template, lambdas: lambdas, logs: t.TempDir(), plain: true, jsonFile: jsonFile, patience: 10 * time.Second, first: &load,
 		sabotage: func() {
 			if err := syscall.Kill(supervisor(t), syscall.SIGKILL); err != nil {
 				t.Errorf("kill a worker: %v", err)
@@ -48,6 +51,9 @@ func TestAKilledWorkerIsSeen(t *testing.T) {
 	}
 	if status != 1 {
 		t.Errorf("exit status %d, want 1", status)
+	}
+	if !strings.Contains(string(told), "from the template "+template) {
+		t.Error("it does not say what it runs")
 	}
 	raw, err := os.ReadFile(jsonFile)
 	if err != nil {

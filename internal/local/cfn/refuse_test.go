@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/local"
+	"sluice/internal/local/cfn/cfntest"
 	"sluice/internal/local/delivery"
 )
 
@@ -129,9 +130,9 @@ func TestReadRefusesByName(t *testing.T) {
 		}, "does not know its property DestinationConfig"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			template := parse(t, fixture(t, "shop"))
+			template := parse(t, cfntest.Template(t, "shop"))
 			tt.edit(t, template)
-			path := place(t, template, configs["shop"])
+			path := place(t, template)
 			_, err := Read(path, load(t, "shop"), "")
 			if err == nil {
 				t.Fatal("it was read")
@@ -144,7 +145,7 @@ func TestReadRefusesByName(t *testing.T) {
 }
 
 func TestReadRefusesAStaleTemplate(t *testing.T) {
-	path := place(t, parse(t, fixture(t, "shop")), configs["shop"])
+	path := cfntest.Shop(t)
 	c := load(t, "shop")
 	c.Deploy.Alarms.Email, c.Local.SweepEvery = "x@example.com", 0 // What functions do not go by may differ.
 	if _, err := Read(path, c, ""); err != nil {
@@ -161,7 +162,7 @@ func TestReadRefusesAStaleTemplate(t *testing.T) {
 
 // What the template says of how things run is what the deployment says.
 func TestWhatIsReadOfATemplate(t *testing.T) {
-	template := parse(t, fixture(t, "shop"))
+	template := parse(t, cfntest.Template(t, "shop"))
 	f := one(t, template, "AWS::Lambda::Function", "Check")
 	f["Timeout"], f["MemorySize"], f["ReservedConcurrentExecutions"] = 7, 300, 9
 	f["Environment"] = object{"Variables": object{
@@ -186,7 +187,7 @@ func TestWhatIsReadOfATemplate(t *testing.T) {
 	schedule["Target"].(object)["Input"] = `{"a":1}`
 	delete(schedule["Target"].(object), "RetryPolicy")
 
-	got, err := Read(place(t, template, configs["shop"]), load(t, "shop"), "eu-west-1")
+	got, err := Read(place(t, template), load(t, "shop"), "eu-west-1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +214,7 @@ func TestWhatIsReadOfATemplate(t *testing.T) {
 
 // Policies may be attached to a role, too, as CDK does by default.
 func TestAttachedPolicies(t *testing.T) {
-	template := parse(t, fixture(t, "shop"))
+	template := parse(t, cfntest.Template(t, "shop"))
 	var id string
 	for name, raw := range template["Resources"].(object) {
 		if raw.(object)["Type"] == "AWS::IAM::Role" && strings.Contains(name, "ScaleOut") {
@@ -230,7 +231,7 @@ func TestAttachedPolicies(t *testing.T) {
 		}}
 	}
 	inline := len(within(role, "Policies", 0, "PolicyDocument", "Statement").([]any))
-	got, err := Read(place(t, template, configs["shop"]), load(t, "shop"), "")
+	got, err := Read(place(t, template), load(t, "shop"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +247,7 @@ func TestAttachedPolicies(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
-	got, err := Read(place(t, parse(t, fixture(t, "shop")), configs["shop"]), load(t, "shop"), "")
+	got, err := Read(cfntest.Shop(t), load(t, "shop"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

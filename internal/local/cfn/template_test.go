@@ -15,34 +15,26 @@ import (
 
 	"sluice/internal/config"
 	"sluice/internal/local"
+	"sluice/internal/local/cfn/cfntest"
 	"sluice/internal/testenv"
 	"sluice/stepfunctions"
 )
 
-// The templates in testdata are those that infra synthesizes, in a short form (see short): the tests here need no Node.js. With
+// The templates of package cfntest are those that infra synthesizes, in a short form: the tests here need no Node.js. With
 // -synthesized, which `make test-infra` gives, the tests run on the real ones, and hold these to them.
 var (
 	synthesized = flag.String("synthesized", "", "the `folder` with shop/Sluice.template.json and spread/Sluice.template.json, synthesized a moment ago")
-	update      = flag.Bool("update", false, "write what is synthesized to testdata, in its short form")
+	update      = flag.Bool("update", false, "keep what is synthesized in package cfntest, in its short form")
 )
-
-// configs are the configurations of the templates.
-var configs = map[string]string{
-	"shop":   filepath.Join(testenv.Root(), "examples", "shop", "sluice.yaml"),
-	"spread": filepath.Join("testdata", "spread.yaml"),
-}
 
 func load(t *testing.T, name string) *config.Config {
 	t.Helper()
-	c, err := config.Load(configs[name])
+	c, err := config.Load(cfntest.Config(name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
-
-// functions are named by their tags. In the short form their assets are named after them.
-var functions = []string{"scaleout", "check", "scalein"}
 
 // object is a JSON object.
 type object = map[string]any
@@ -78,7 +70,7 @@ func short(t *testing.T, text []byte) []byte {
 			properties["Code"].(object)["S3Key"] = tag + ".zip"
 		case "AWS::StepFunctions::StateMachine":
 			if properties["DefinitionString"] == stepfunctions.ScaleIn {
-				properties["DefinitionString"] = "scalein.asl.json"
+				properties["DefinitionString"] = cfntest.Definition
 			}
 		}
 		resources[id] = object{"Type": kind, "Properties": properties}
@@ -90,63 +82,28 @@ func short(t *testing.T, text []byte) []byte {
 	return append(out, '\n')
 }
 
-// fixture is the short form in testdata.
-func fixture(t *testing.T, name string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name+".template.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
 // place writes a template in the short form, with its assets, and returns its path.
-func place(t *testing.T, template object, configPath string) string {
+func place(t *testing.T, template object) string {
 	t.Helper()
-	dir := t.TempDir()
-	write := func(path string, data []byte) {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(configPath)
+	text, err := json.Marshal(template)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range functions {
-		asset := filepath.Join(dir, "asset."+name)
-		if err := os.Mkdir(asset, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		write(filepath.Join(asset, "sluice.yaml"), text)
-	}
-	resources, _ := template["Resources"].(object)
-	for _, raw := range resources {
-		if properties, ok := raw.(object)["Properties"].(object); ok && properties["DefinitionString"] == "scalein.asl.json" {
-			properties["DefinitionString"] = stepfunctions.ScaleIn
-		}
-	}
-	out, err := json.Marshal(template)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "Sluice.template.json")
-	write(path, out)
-	return path
+	return cfntest.Place(t, text, cfntest.Config("shop"))
 }
 
-// theTemplate is the path of the synthesized template, or of the one in testdata.
+// theTemplate is the path of the synthesized template, or of the one in package cfntest.
 func theTemplate(t *testing.T, name string) string {
 	t.Helper()
 	if *synthesized != "" {
 		return filepath.Join(*synthesized, name, "Sluice.template.json")
 	}
-	return place(t, parse(t, fixture(t, name)), configs[name])
+	return cfntest.Place(t, cfntest.Template(t, name), cfntest.Config(name))
 }
 
 // The built-in deployment must not drift from what deploys.
 func TestTheBuiltInDeploymentIsWhatDeploys(t *testing.T) {
-	for name := range configs {
+	for _, name := range cfntest.Names {
 		t.Run(name, func(t *testing.T) {
 			c := load(t, name)
 			deployed, err := Read(theTemplate(t, name), c, "us-west-2")
@@ -174,9 +131,9 @@ func TestTheBuiltInDeploymentIsWhatDeploys(t *testing.T) {
 	}
 }
 
-func TestTheTemplatesInTestdataAreCurrent(t *testing.T) {
-	for name := range configs {
-		want := fixture(t, name)
+func TestTheKeptTemplatesAreCurrent(t *testing.T) {
+	for _, name := range cfntest.Names {
+		want := cfntest.Template(t, name)
 		if *synthesized != "" {
 			text, err := os.ReadFile(theTemplate(t, name))
 			if err != nil {
@@ -185,12 +142,12 @@ func TestTheTemplatesInTestdataAreCurrent(t *testing.T) {
 			want = short(t, text)
 		}
 		if *update && *synthesized != "" {
-			if err := os.WriteFile(filepath.Join("testdata", name+".template.json"), want, 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(testenv.Root(), cfntest.Dir, name+".template.json"), want, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if diff := cmp.Diff(string(want), string(short(t, fixture(t, name)))); diff != "" {
-			t.Errorf("testdata/%s.template.json is not what is synthesized: go test ./internal/local/cfn -synthesized DIR -update\n%s", name, diff)
+		if diff := cmp.Diff(string(want), string(short(t, cfntest.Template(t, name)))); diff != "" && !*update {
+			t.Errorf("%s.template.json is not what is synthesized: go test ./internal/local/cfn -synthesized DIR -update\n%s", name, diff)
 		}
 	}
 }
