@@ -25,6 +25,7 @@ import (
 
 func main() {
 	defer jsii.Close()
+	defer showRefusal()
 	path := cmp.Or(os.Getenv("SLUICE_CONFIG"), "../sluice.yaml")
 	c, err := config.Load(path)
 	if err != nil {
@@ -38,6 +39,19 @@ func main() {
 		Environment: urlsFromEnvironment(c),
 	})
 	app.Synth(nil)
+}
+
+// showRefusal ends the app with the message alone where somebody's sluice.yaml or environment cannot be deployed. Any other panic
+// keeps its stack trace.
+func showRefusal() {
+	switch p := recover().(type) {
+	case nil:
+	case sluicecdk.Refusal:
+		fmt.Fprintln(os.Stderr, p)
+		os.Exit(1)
+	default:
+		panic(p)
+	}
 }
 
 // makeStacks makes the stack of Sluice and, if the configuration asks for it, that of the example, which Sluice then needs.

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"sluice/infra/sluicecdk"
 	"sluice/internal/config"
 )
 
@@ -40,11 +41,11 @@ type ExampleStack struct {
 	SecurityGroups *[]awsec2.ISecurityGroup
 }
 
-// NewExampleStack makes the stack. It panics, as constructs do, with an error that names the field and the remedy.
+// NewExampleStack makes the stack. It panics, as constructs do, with a sluicecdk.Refusal that names the field and the remedy.
 func NewExampleStack(scope constructs.Construct, id *string, props *ExampleStackProps) *ExampleStack {
 	p, err := newPlan(props.Config)
 	if err != nil {
-		panic(fmt.Errorf("example stack: %w", err))
+		panic(sluicecdk.Refusal{Err: fmt.Errorf("example stack: %w", err)})
 	}
 	stack := awscdk.NewStack(scope, id, &props.StackProps)
 	leaveZonesToCloudFormation(stack, props.Env)

@@ -129,7 +129,7 @@ func sameAtRunTime(whole, short []byte, path string) error {
 func write(parent, name string, files []file) (string, error) {
 	sum := sha256.New()
 	for _, f := range files {
-		fmt.Fprintf(sum, "%s %o %d\n", f.path, f.mode, len(f.data))
+		sum.Write(fmt.Appendf(nil, "%s %o %d\n", f.path, f.mode, len(f.data)))
 		sum.Write(f.data)
 	}
 	dir := filepath.Join(parent, "sluice-"+name+"-"+hex.EncodeToString(sum.Sum(nil))[:16])

@@ -21,7 +21,9 @@ func program(t *testing.T, kind elf.Type, machine elf.Machine, segment elf.ProgT
 		Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1, Shentsize: 64,
 	}
 	copy(header.Ident[:], elf.ELFMAG)
-	header.Ident[elf.EI_CLASS], header.Ident[elf.EI_DATA], header.Ident[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)
+	header.Ident[elf.EI_CLASS] = byte(elf.ELFCLASS64)
+	header.Ident[elf.EI_DATA] = byte(elf.ELFDATA2LSB)
+	header.Ident[elf.EI_VERSION] = byte(elf.EV_CURRENT)
 	for _, part := range []any{header, elf.Prog64{Type: uint32(segment), Off: 0, Filesz: 120, Memsz: 120}} {
 		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
 			t.Fatal(err)
@@ -166,7 +168,8 @@ func TestCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	withCA := func(file string) *config.Config {
-		return &config.Config{Brokers: []config.Broker{{TLS: &config.TLS{CAFile: file, CAPEM: certificate}}, {TLS: &config.TLS{CAFile: file, CAPEM: certificate}}}}
+		b := config.Broker{TLS: &config.TLS{CAFile: file, CAPEM: certificate}}
+		return &config.Config{Brokers: []config.Broker{b, b}}
 	}
 	tests := []struct {
 		name    string

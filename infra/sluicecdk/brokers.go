@@ -42,7 +42,8 @@ func brokerEnvironment(c *config.Config, given map[string]string) (map[string]st
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if _, ok := environment[name]; !ok {
-			problems = append(problems, fmt.Errorf("SluiceProps.Environment: no broker takes its URL from %s (url_env): remove it, or correct the name", name))
+			problems = append(problems, fmt.Errorf(
+				"SluiceProps.Environment: no broker takes its URL from %s (url_env): remove it, or correct the name", name))
 		}
 	}
 	return environment, errors.Join(problems...)

@@ -13,8 +13,8 @@
 // what they may do (permissions.go, role.go), where they run (network.go), the rule for events (events.go), the state machine
 // and its schedules (sweep.go), and what tells people how it goes (metrics.go, alarms.go, dashboard.go).
 //
-// What cannot be deployed is refused while the template is made: NewSluice panics, as CDK's own constructs do, with an
-// error that names the field and the remedy. No secret gets into the template or an asset: see brokerEnvironment.
+// What cannot be deployed is refused while the template is made: NewSluice panics, as CDK's own constructs do, with a Refusal
+// that names the fields and the remedies. No secret gets into the template or an asset: see brokerEnvironment.
 //
 // The reasons stand in docs/design/0009-deploy.md.
 package sluicecdk

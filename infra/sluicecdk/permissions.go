@@ -124,8 +124,8 @@ func lookAtTasks(targets []config.Target, home place, w width) []statement {
 		operator = "ArnLike"
 	}
 	return []statement{
-		{
-			sid: "ListTasks", actions: []string{"ecs:ListTasks"}, resources: []string{"*"}, // ECS takes no resource here; the cluster is what narrows it.
+		{ // ECS takes no resource here: the cluster is what narrows it.
+			sid: "ListTasks", actions: []string{"ecs:ListTasks"}, resources: []string{"*"},
 			conditions: map[string]map[string][]string{operator: {"ecs:cluster": a.clusters}},
 		},
 		{sid: "LookAtTasks", actions: []string{"ecs:DescribeTasks", "ecs:GetTaskProtection"}, resources: a.tasks},

@@ -60,7 +60,12 @@ func TestPermissions(t *testing.T) {
 	shielded := []string{ecs + "task/prod/*"}
 	all := []string{ecs + "task/batch/*", ecs + "task/mail/*", ecs + "task/prod/*"}
 	secrets := []statement{
-		{"ReadSecrets", []string{"secretsmanager:GetSecretValue"}, []string{"arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/redis-??????"}, nil},
+		{
+			"ReadSecrets",
+			[]string{"secretsmanager:GetSecretValue"},
+			[]string{"arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/redis-??????"},
+			nil,
+		},
 		{"ReadParameters", []string{"ssm:GetParameter"}, []string{"arn:aws:ssm:eu-central-1:111122223333:parameter/prod/redis"}, nil},
 		{
 			"DecryptThroughThem",
@@ -272,7 +277,9 @@ func TestTooManySecrets(t *testing.T) {
 
 func TestWildcards(t *testing.T) {
 	got := wildcards(permissions(parse(t, twoClusters), check, place{"P", "R", "A"}, exact))
-	want := []string{"Resource::*", "Resource::arn:P:ecs:R:A:task/batch/*", "Resource::arn:P:ecs:R:A:task/mail/*", "Resource::arn:P:ecs:R:A:task/prod/*"}
+	want := []string{
+		"Resource::*", "Resource::arn:P:ecs:R:A:task/batch/*", "Resource::arn:P:ecs:R:A:task/mail/*", "Resource::arn:P:ecs:R:A:task/prod/*",
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

@@ -33,7 +33,8 @@ func newPlan(props *SluiceProps) (*plan, error) {
 	p := &plan{config: c, code: make(map[string]string), width: make(map[string]width)}
 	var problems []error
 	if props.Vpc != nil && c.Deploy.VPC != nil {
-		problems = append(problems, errors.New("deploy.vpc: is given together with SluiceProps.Vpc, which the example sets, too: keep one of them"))
+		problems = append(problems, errors.New(
+			"deploy.vpc: is given together with SluiceProps.Vpc, or with deploy.example, which sets it: keep one of them"))
 	}
 	if p.environment, err = brokerEnvironment(c, texts(props.Environment)); err != nil {
 		problems = append(problems, err)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestPlanNamesAllThatIsWrong(t *testing.T) {
+	t.Setenv("CDK_OUTDIR", t.TempDir())
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sluice.yaml")
 	if err := os.WriteFile(file, []byte(strings.Replace(plain, "url_secret: prod/redis", "url_env: REDIS_URL", 1)), 0o600); err != nil {

@@ -71,12 +71,18 @@ func (s sluice) SecurityGroups() []awsec2.ISecurityGroup     { return s.r.networ
 func (s sluice) AlarmTopic() awssns.ITopic                   { return s.r.topic }
 func (s sluice) Dashboard() awscloudwatch.Dashboard          { return s.r.board }
 
-// NewSluice deploys Sluice within the scope. It panics if the props, sluice.yaml or the functions cannot be used, and then names
-// everything that is wrong.
+// Refusal is what constructs panic with where the props, sluice.yaml or the functions cannot be deployed. Its text names every field
+// that is wrong, and what to do, for whoever wrote them: an app can show it without the stack trace of a defect.
+type Refusal struct{ Err error }
+
+func (r Refusal) Error() string { return r.Err.Error() }
+func (r Refusal) Unwrap() error { return r.Err }
+
+// NewSluice deploys Sluice within the scope. It panics with a Refusal if it cannot.
 func NewSluice(scope constructs.Construct, id *string, props *SluiceProps) Sluice {
 	p, err := newPlan(props)
 	if err != nil {
-		panic(fmt.Errorf("deploy Sluice: %w", err))
+		panic(Refusal{fmt.Errorf("deploy Sluice: %w", err)})
 	}
 	r := &resources{plan: *p, props: props, scope: constructs.NewConstruct(scope, id)}
 	r.makeNetwork()

@@ -19,7 +19,9 @@ import (
 func (r *resources) makeMachine() {
 	// Step Functions may write to log groups with this prefix without an entry for each in the account's resource policy, which
 	// has room for few.
-	name := awscdk.Names_UniqueResourceName(r.scope, &awscdk.UniqueResourceNameOptions{MaxLength: jsii.Number(64), Separator: jsii.String("-")})
+	name := awscdk.Names_UniqueResourceName(r.scope, &awscdk.UniqueResourceNameOptions{
+		MaxLength: jsii.Number(64), Separator: jsii.String("-"),
+	})
 	r.machineLogs = r.logGroup("SweepLogs", jsii.String("/aws/vendedlogs/states/"+*name))
 
 	here := awscdk.Stack_Of(r.scope)
@@ -78,7 +80,7 @@ func (r *resources) makeSchedules() {
 		allow(statement{sid: "SendDeadLetters", actions: []string{"sqs:SendMessage"}, resources: []string{*r.scheduleDeadLetters.QueueArn()}}),
 	)
 	every := r.config.Sweep.Every.Std()
-	for _, s := range shards(len(r.config.Targets), r.config.Deploy.TargetsPerSchedule, every) {
+	for _, s := range shards(r.config.Schedules(), every) {
 		r.schedules = append(r.schedules, awsscheduler.NewSchedule(r.scope, jsii.String(s.id), &awsscheduler.ScheduleProps{
 			Description:   jsii.String(s.description),
 			Schedule:      s.expression(every),
@@ -102,13 +104,13 @@ type shard struct {
 	minutes         string         // The minutes of each hour, as cron has them. Empty for a rate that starts whenever it is deployed.
 }
 
-// shards divides the targets among schedules. Check does the dividing itself, by number, so that the parts need not be named here.
+// shards divides the targets among n schedules. Check does the dividing itself, by number, so that the parts need not be named here.
 // Where the time between sweeps divides an hour, the shards' starts are spread over it, so that the sweeps share ECS's quota
 // evenly; where it does not, cron cannot say it, and all start together.
-func shards(targets, perSchedule int, every time.Duration) []shard {
-	n := (targets + perSchedule - 1) / perSchedule
+func shards(n int, every time.Duration) []shard {
 	if n == 1 {
-		return []shard{{id: "Schedule", description: fmt.Sprintf("Sluice: a sweep over all targets each %s.", minutes(every)), input: map[string]any{}}}
+		description := fmt.Sprintf("Sluice: a sweep over all targets each %s.", minutes(every))
+		return []shard{{id: "Schedule", description: description, input: map[string]any{}}}
 	}
 	out := make([]shard, n)
 	for i := range out {
@@ -117,7 +119,7 @@ func shards(targets, perSchedule int, every time.Duration) []shard {
 			description: fmt.Sprintf("Sluice: a sweep over part %d of %d of the targets each %s.", i+1, n, minutes(every)),
 			input:       map[string]any{"shard": i, "shards": n},
 		}
-		if every > 0 && time.Hour%every == 0 {
+		if time.Hour%every == 0 {
 			e := int(every.Minutes())
 			start := strconv.Itoa(i * e / n)
 			switch e {
