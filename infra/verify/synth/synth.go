@@ -99,16 +99,10 @@ func (s *synth) workspace(work string, modules []twins.Module) error {
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string]string{"go.work": b, "go.work.sum": string(sums)} {
-		file := filepath.Join(work, name)
-		if old, err := os.ReadFile(file); err == nil && string(old) == content {
-			continue // Someone may be building with it.
-		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-			return err
-		}
+	if err := twins.WriteFile(filepath.Join(work, "go.work.sum"), string(sums)); err != nil {
+		return err
 	}
-	return nil
+	return twins.WriteFile(filepath.Join(work, "go.work"), b)
 }
 
 // app makes the template in the way asked for, and says which.

@@ -12,6 +12,7 @@ import (
 	"embed"
 	"fmt"
 	"go/format"
+	"io"
 	"maps"
 	"os"
 	"path"
@@ -91,17 +92,10 @@ func runtimeFiles(files map[string]string) error {
 	return nil
 }
 
-// writeFiles leaves a file that is as it should be alone, and removes what should not be there.
+// writeFiles writes the files that should be in a folder, and removes what should not.
 func writeFiles(dir string, files map[string]string) error {
 	for name, content := range files {
-		file := filepath.Join(dir, filepath.FromSlash(name))
-		if old, err := os.ReadFile(file); err == nil && string(old) == content {
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+		if err := WriteFile(filepath.Join(dir, filepath.FromSlash(name)), content); err != nil {
 			return err
 		}
 	}
@@ -118,6 +112,38 @@ func writeFiles(dir string, files map[string]string) error {
 		}
 		return nil
 	})
+}
+
+// WriteFile writes a file whole or not at all, and not if it is as it should be: someone may be building with it.
+func WriteFile(file, content string) error {
+	if old, err := os.ReadFile(file); err == nil && string(old) == content {
+		return nil
+	}
+	return write(file, func(w io.Writer) error {
+		_, err := io.WriteString(w, content)
+		return err
+	})
+}
+
+func write(file string, content func(io.Writer) error) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return err
+	}
+	err = content(f)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	return err
 }
 
 // need is what the code needs of a type beyond its being there.

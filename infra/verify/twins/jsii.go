@@ -131,34 +131,15 @@ func readAssembly(file, cache string) (*assembly, error) {
 			return nil, fmt.Errorf("read %s: %w", file, err)
 		}
 	}
-	asm = &assembly{}
+	asm = &assembly{} // Without what a broken cache has left in it.
 	if err := json.NewDecoder(r).Decode(asm); err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
-	return asm, writeCache(cached, asm)
+	return asm, write(cached, func(w io.Writer) error { return gob.NewEncoder(w).Encode(asm) })
 }
 
 // schema changes whenever the types above do, so that a cache of before is not read.
 const schema = "1"
-
-func writeCache(file string, asm *assembly) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	// Several may do this at once: each writes a file of its own, and the last rename wins.
-	f, err := os.CreateTemp(filepath.Dir(file), "api-*")
-	if err != nil {
-		return err
-	}
-	err = gob.NewEncoder(f).Encode(asm)
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	return err
-}
 
 func (a *api) add(asm *assembly) error {
 	root, err := modulePath(asm)

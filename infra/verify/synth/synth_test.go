@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// fixture is a synth for the app in testdata.
+func fixture(t *testing.T) (*synth, *bytes.Buffer) {
+	t.Helper()
+	root, err := projectRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.Abs("testdata/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &bytes.Buffer{}
+	return &synth{root: root, dir: dir, build: build, way: "replay", out: filepath.Join(t.TempDir(), "cdk.out"), log: log}, log
+}
+
+var build string // One for all tests: it has the cache.
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "synth")
+	if err != nil {
+		panic(err)
+	}
+	build = dir
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
+}
+
+type resource struct {
+	Type       string
+	Properties map[string]any
+	Metadata   map[string]any
+}
+
+// What the app says in Go is what the template has.
+func TestTemplate(t *testing.T) {
+	s, log := fixture(t)
+	if err := s.app(); err != nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	content, err := os.ReadFile(filepath.Join(s.out, "Fixture.template.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template struct {
+		Description string
+		Resources   map[string]resource
+		Outputs     map[string]struct{ Value any }
+	}
+	if err := json.Unmarshal(content, &template); err != nil {
+		t.Fatal(err)
+	}
+	one := func(typ string) (id string, r resource) {
+		for name, candidate := range template.Resources {
+			if candidate.Type == typ {
+				id, r = name, candidate
+			}
+		}
+		if id == "" {
+			t.Fatalf("the template has no %s", typ)
+		}
+		return id, r
+	}
+	queue, queued := one("AWS::SQS::Queue")
+	function, run := one("AWS::Lambda::Function")
+	_, rule := one("AWS::Events::Rule")
+	_, machine := one("AWS::StepFunctions::StateMachine")
+	_, service := one("AWS::ECS::Service")
+	ref := func(id string) any { return map[string]any{"Ref": id} }
+	att := func(id, name string) any { return map[string]any{"Fn::GetAtt": []any{id, name}} }
+	tags := []any{map[string]any{"Key": "team", "Value": "a"}}
+	for name, c := range map[string]struct{ got, want any }{
+		"a field of an embedded struct":   {template.Description, "a fixture"},
+		"a number, through an object":     {queued.Properties["MessageRetentionPeriod"], 1209600.0},
+		"an enum":                         {queued.Properties["SqsManagedSseEnabled"], true},
+		"tags":                            {queued.Properties["Tags"], tags},
+		"what any takes":                  {queued.Metadata["note"], map[string]any{"a": 1.0, "b": []any{"c"}}},
+		"a static property":               {run.Properties["Runtime"], "provided.al2023"},
+		"an enum that is not its name":    {run.Properties["TracingConfig"], map[string]any{"Mode": "Active"}},
+		"a token alone":                   {run.Properties["Environment"], map[string]any{"Variables": map[string]any{"NAME": "orders", "URL": ref(queue)}}},
+		"an override after an assertion":  {run.Properties["LoggingConfig"], map[string]any{"LogFormat": "JSON"}},
+		"a class of the infra's own":      {service.Properties["DesiredCount"], nil},
+		"a list of the app in a map":      {rule.Properties["EventPattern"], map[string]any{"detail": map[string]any{"kind": []any{"new"}}, "source": []any{"orders"}}},
+		"a token in a map":                {machine.Properties["DefinitionSubstitutions"], map[string]any{"Function": att(function, "Arn")}},
+		"an object as an interface":       {rule.Properties["Targets"].([]any)[0].(map[string]any)["DeadLetterConfig"], map[string]any{"Arn": att(queue, "Arn")}},
+		"tokens inside a string":          {template.Outputs["QueueName"].Value, map[string]any{"Fn::Join": []any{"", []any{"name=", att(queue, "QueueName"), ";region=", ref("AWS::Region")}}}},
+		"a list of strings from a struct": {len(template.Outputs["PartSubnets0AE86E44"].Value.(map[string]any)["Fn::Join"].([]any)[1].([]any)), 2},
+	} {
+		if diff := cmp.Diff(c.want, c.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	asset := run.Metadata["aws:asset:path"].(string)
+	if _, err := os.Stat(filepath.Join(s.out, asset, "bootstrap")); err != nil {
+		t.Errorf("the function's asset: %v", err)
+	}
+	if strings.Contains(string(content), "Twin.") {
+		t.Error("a token of the recording is left in the template")
+	}
+}
+
+// Whoever finds a fault in the app has to name its line.
+func TestFaultsNameTheLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		edits map[string]string // what is in the place of what
+		want  []string          // in the log or the error; LINE is that of the edit
+	}{
+		"in the compiler": {
+			map[string]string{"EnforceSSL: ": "EnforceTLS: "},
+			[]string{"part.go:LINE:", "unknown field EnforceTLS", "compile the app"},
+		},
+		"as the app runs": {
+			map[string]string{"Runtime:      awslambda.Runtime_PROVIDED_AL2023(),": ""},
+			[]string{"part/part.go:", "props.Runtime: required, but not set", "run the app"},
+		},
+		"in a call": {
+			map[string]string{"Duration_Days(jsii.Number(14))": "Duration_Days(jsii.Number(-14))"},
+			[]string{"part/part.go:LINE: aws-cdk-lib.Duration.days: Duration amounts cannot be negative", "cdk synth"},
+		},
+		"in an assertion": {
+			map[string]string{"DefaultChild().(awslambda.CfnFunction)": "DefaultChild().(awslambda.CfnAlias)"},
+			[]string{"part/part.go:LINE: defaultChild: the app asserts a aws-cdk-lib.aws_lambda.CfnAlias, and it is a CfnFunction", "cdk synth"},
+		},
+		"by CloudFormation's rules, cdk-nag and a warning of the CDK": {
+			map[string]string{
+				`{"NAME": props.Name,`:                                `{"A": props.Name,`,
+				`acknowledge(vpc, "AwsSolutions-VPC7", "a fixture")`:  "",
+				"CircuitBreaker: &awsecs.DeploymentCircuitBreaker{},": "",
+			},
+			[]string{
+				"part/part.go:", "Environment.Variables.A: Additional properties are not allowed", "AwsSolutions-VPC7",
+				"shouldUseCircuitBreaker", "--strict", "cdk synth",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, log := fixture(t)
+			file := filepath.Join(s.dir, "part", "part.go")
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, line := string(content), ""
+			for old, edit := range c.edits {
+				before, after, found := strings.Cut(text, old)
+				if !found {
+					t.Fatalf("the app has no %s", old)
+				}
+				text, line = before+edit+after, strconv.Itoa(1+strings.Count(before, "\n"))
+			}
+			s.overlay = overlay(t, file, text)
+			err = s.app()
+			if err == nil {
+				t.Fatalf("no error:\n%s", log)
+			}
+			said := log.String() + err.Error()
+			for _, want := range c.want {
+				if want = strings.ReplaceAll(want, "LINE", line); !strings.Contains(said, want) {
+					t.Errorf("not a word of %q in:\n%s", want, said)
+				}
+			}
+		})
+	}
+}
+
+func overlay(t *testing.T, file, content string) string {
+	t.Helper()
+	dir := t.TempDir()
+	by := filepath.Join(dir, "part.go")
+	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{file: by}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{by: content, filepath.Join(dir, "overlay.json"): string(replace)} {
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "overlay.json")
+}
