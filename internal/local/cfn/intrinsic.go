@@ -60,7 +60,7 @@ func (r *reader) call(name string, argument any) (any, error) {
 	case "Ref":
 		id, ok := argument.(string)
 		if !ok {
-			return nil, errors.New("Ref: its argument is no text")
+			return nil, errors.New("the argument of Ref is no text")
 		}
 		return r.ref(id)
 	case "Fn::GetAtt":
@@ -104,13 +104,13 @@ func (r *reader) ref(id string) (any, error) {
 	}
 	if value, ok := r.parameters[id]; ok {
 		if value == nil {
-			return nil, fmt.Errorf("Ref: parameter %s has no default", id)
+			return nil, fmt.Errorf("parameter %s has no default", id)
 		}
 		return value, nil
 	}
 	res, ok := r.byID[id]
 	if !ok {
-		return nil, fmt.Errorf("Ref: there is no %s in the template", id)
+		return nil, fmt.Errorf("there is no %s in the template", id)
 	}
 	switch res.Type {
 	case "AWS::StepFunctions::StateMachine":

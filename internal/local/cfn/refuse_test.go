@@ -88,7 +88,7 @@ func TestReadRefusesByName(t *testing.T) {
 		{"a secret in the environment", function(func(p object) {
 			p["Environment"] = object{"Variables": object{"A": "{{resolve:secretsmanager:x}}"}}
 		}), "Environment: Variables: A: the dynamic reference {{resolve:secretsmanager:x}}"},
-		{"a reference to nothing", function(func(p object) { p["Timeout"] = object{"Ref": "Nobody"} }), "Ref: there is no Nobody in the template"},
+		{"a reference to nothing", function(func(p object) { p["Timeout"] = object{"Ref": "Nobody"} }), "there is no Nobody in the template"},
 		{"a text for a number", function(func(p object) { p["Timeout"] = "soon" }), "resource SluiceScaleOut"},
 
 		{"two targets", rule(func(p, target object) { p["Targets"] = []any{target, target} }), "it has 2 targets"},
