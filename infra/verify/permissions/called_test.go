@@ -1,8 +1,11 @@
 package permissions
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -36,6 +39,7 @@ type cloud struct {
 	mu     sync.Mutex
 	as     string                     // The function that is under way.
 	called map[string]map[string]bool // By function: the operations.
+	tags   map[string]map[string]bool // By function: the keys of the tags that it set.
 	nodes  []policy.Node
 }
 
@@ -58,6 +62,21 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.called[c.as][targets[service]+"."+operation] = true
 	c.mu.Unlock()
+	if operation == "TagResource" {
+		body, err := io.ReadAll(r.Body)
+		var in struct{ Tags []struct{ Key string } }
+		if err == nil {
+			err = json.Unmarshal(body, &in)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		for _, tag := range in.Tags {
+			c.tags[c.as][tag.Key] = true
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	if ecs.Serves(r) {
 		c.Model.ServeHTTP(w, r)
 		return
@@ -97,7 +116,8 @@ func (c *cloud) tell(nodes []policy.Node, queues func(policy.Node) []string) err
 	return nil
 }
 
-func (*cloud) Beats(context.Context, int) (map[string]policy.Beat, error)          { return nil, nil }
+func (*cloud) Beats(context.Context, int) (map[string]policy.Beat, error) { return nil, nil }
+
 func (*cloud) Counter(context.Context, string) (policy.Count, error)               { return policy.Known(0), nil }
 func (*cloud) Unlock(context.Context, string, string) error                        { return nil }
 func (*cloud) RateLimited(context.Context, []policy.Node) (map[string]bool, error) { return nil, nil }
@@ -107,10 +127,11 @@ func (*cloud) Lock(context.Context, string, string, time.Duration) (bool, error)
 }
 
 // live has the three functions do all that they do with a target: a scale-out with a floor, sweeps that let
-// some workers go and then all, a check while one works for long, and a scale-out while more tasks run than are asked for. It returns what they have called.
-func live(t *testing.T, target config.Target) map[string]map[string]bool {
+// some workers go and then all, a check while one works for long, and a scale-out while more tasks run than are asked for. It returns
+// what they have called, and adds the keys of the tags that they have set.
+func live(t *testing.T, target config.Target, tags map[string]map[string]bool) map[string]map[string]bool {
 	t.Helper()
-	c := &cloud{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), called: map[string]map[string]bool{}}
+	c := &cloud{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), called: map[string]map[string]bool{}, tags: tags}
 	c.Model = ecs.New(ecs.Options{Now: c.clock})
 	t.Cleanup(c.Close)
 	if err := c.CreateService(ecs.ServiceConfig{Name: target.Service, Cluster: target.Cluster, Desired: 1}); err != nil {
@@ -133,7 +154,8 @@ func live(t *testing.T, target config.Target) map[string]map[string]bool {
 			CounterKey: target.Activity.Key, Shield: shield,
 			Limits: policy.Limits{Max: target.Max, MessagesPerWorker: 1, Grace: time.Minute, Settle: time.Minute},
 		}},
-		Brokers: map[string]scaler.Broker{"main": c}, Fleet: inService, EventSource: "s", EventDetailType: "d", Log: slog.New(slog.DiscardHandler), Now: c.clock,
+		Brokers: map[string]scaler.Broker{"main": c}, Fleet: inService, EventSource: "s", EventDetailType: "d",
+		Log: slog.New(slog.DiscardHandler), Now: c.clock,
 		Sleep: func(_ context.Context, d time.Duration) error { c.pass(d); return nil },
 	})
 	if err != nil {
@@ -262,7 +284,8 @@ targets:
 	}
 	for _, target := range []string{"one", "two"} {
 		c.as = ScaleOut
-		demand, err := s.Demand(fmt.Appendf(nil, `{"source": "custom.celery.monitor", "detail-type": "celery.task.queue_full", "detail": {"target": %q, "scale_to": 1}}`, target))
+		demand, err := s.Demand(fmt.Appendf(nil, `{"source": "custom.celery.monitor", "detail-type": "celery.task.queue_full",
+			"detail": {"target": %q, "scale_to": 1}}`, target))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,12 +312,17 @@ func TestCalled(t *testing.T) { // Not in parallel: it sets the environment.
 		"shield":  {Shield: true, Activity: config.Activity{Source: config.ActivityInspect}},
 		"inspect": {Activity: config.Activity{Source: config.ActivityInspect}},
 		"counter": {Activity: config.Activity{Source: config.ActivityCounter, Key: "k"}},
+		"none":    {Activity: config.Activity{Source: config.ActivityNone}},
+	}
+	tags := map[string]map[string]bool{}
+	for _, f := range Functions() {
+		tags[f] = map[string]bool{}
 	}
 	called := map[string]map[string]map[string]bool{"secrets": secretsRead(t)}
 	for kind, target := range kinds {
 		target.Name, target.Cluster, target.Service, target.Queues, target.Max = kind, "prod", kind, []string{"celery"}, 5
 		kinds[kind] = target
-		called[kind] = live(t, target)
+		called[kind] = live(t, target, tags)
 	}
 	var table strings.Builder
 	for _, f := range Functions() {
@@ -319,13 +347,21 @@ func TestCalled(t *testing.T) { // Not in parallel: it sets the environment.
 					}
 				}
 			}
-			fmt.Fprintf(&table, "%-9s %-32s called: %-5v %s%s\n", f, actions[c.Operation].name, seen[c.Operation], strings.Join(c.Path[1:], " > "), only)
+			fmt.Fprintf(&table, "%-8s  %-29s  called: %-5v  %s%s\n",
+				f, actions[c.Operation].name, seen[c.Operation], strings.Join(c.Path[1:], " > "), only)
 		}
 	}
+	allowed := map[string]map[string]bool{ScaleOut: {}, Check: {}, ScaleIn: {}}
 	for _, special := range conditions {
+		if special.tag != "" {
+			allowed[special.function][special.tag] = true
+		}
 		if !slices.Contains(operations(derive(t)[special.function]), special.operation) {
 			t.Errorf("conditions.go knows of %s by %s, which does not call it", special.operation, special.function)
 		}
+	}
+	if diff := cmp.Diff(allowed, tags); diff != "" {
+		t.Errorf("keys of tags in conditions.go (-) and set (+):\n%s", diff)
 	}
 	t.Log("\n" + table.String())
 }

@@ -85,18 +85,21 @@ brokers: [{name: main, url_secret: prod/redis}, {name: other, url_parameter: /pr
 targets:
   - {name: worker, broker: main, cluster: prod, service: celery-worker, queues: [celery], max: 10, shield: true}
   - {name: mail, broker: main, cluster: prod, service: mail, queues: [mail], max: 2}
-  - {name: counted, broker: other, cluster: media, service: counted, queues: [video], max: 3, activity: {source: counter, key: "celery:active"}}
+  - {name: counted, broker: other, cluster: media, service: counted, queues: [video], max: 3, activity: {source: none}}
 deploy:
-  account: %q
-  region: %q
+  account: "123456789012"
+  region: eu-central-1
   keys: ["arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-0000-4000-8000-123456789012"]
 `
-	text = strings.NewReplacer(`{"Ref": "AWS::Region"}`, `"eu-central-1"`, `{"Ref": "AWS::AccountId"}`, `"123456789012"`, `{"Ref": "AWS::Partition"}`, `"aws"`).Replace(text)
-	if findings, err := Compare([]byte(text), derive(t), parse(t, fmt.Sprintf(yaml, "123456789012", "eu-central-1"))); err != nil || len(findings) > 0 {
+	text = strings.NewReplacer(
+		`{"Ref": "AWS::Region"}`, `"eu-central-1"`, `{"Ref": "AWS::AccountId"}`, `"123456789012"`, `{"Ref": "AWS::Partition"}`, `"aws"`,
+	).Replace(text)
+	c := parse(t, yaml)
+	if findings, err := Compare([]byte(text), derive(t), c); err != nil || len(findings) > 0 {
 		t.Errorf("%v, %d findings, such as %q", err, len(findings), lines(findings)[:min(1, len(findings))])
 	}
 	wrong := strings.ReplaceAll(text, `":ecs:", "eu-central-1"`, `":ecs:", "eu-west-1"`)
-	if findings, err := Compare([]byte(wrong), derive(t), parse(t, fmt.Sprintf(yaml, "123456789012", "eu-central-1"))); err != nil || len(findings) == 0 {
+	if findings, err := Compare([]byte(wrong), derive(t), c); err != nil || len(findings) == 0 {
 		t.Errorf("a template for another Region: %v, no finding", err)
 	}
 }

@@ -41,8 +41,8 @@ var planted = []struct {
 	{
 		name: "a waiter", file: "internal/scaler/scalein.go",
 		old:  "	defer lock.unlock(ctx)\n",
-		new:  "	_ = sdk.NewTasksStoppedWaiter(new(sdk.Client)).Wait(ctx, nil, 0)\n	_, _ = new(sdk.Client).ExecuteCommand(ctx, nil)\n	defer lock.unlock(ctx)\n",
-		more: map[string]string{ScaleIn: "ecs.ExecuteCommand"},
+		new:  "	_ = sdk.NewDaemonActiveWaiter(new(sdk.Client)).Wait(ctx, nil, 0)\n	defer lock.unlock(ctx)\n",
+		more: map[string]string{ScaleIn: "ecs.DescribeDaemon"},
 	},
 	{
 		name: "a closure that a library calls, by a method that is a value", file: "lambdas/check/main.go",
@@ -100,8 +100,8 @@ func TestPlanted(t *testing.T) {
 
 	right, c := fixture(t)
 	_, err = Compare([]byte(right), calls, c)
-	if err == nil || !strings.Contains(err.Error(), "scaleout calls ecs.ListServices by way of scaleout.main > (*scaler.Scaler).ScaleOut > (*fleet.Fleet).Release > ") ||
-		!strings.Contains(err.Error(), "add to actions.go") {
+	const unknown = "scaleout calls ecs.ListServices by way of scaleout.main > (*scaler.Scaler).ScaleOut > (*fleet.Fleet).Release > "
+	if err == nil || !strings.Contains(err.Error(), unknown) || !strings.Contains(err.Error(), "add to actions.go") {
 		t.Errorf("operations that are not known: %v", err)
 	}
 	for f := range calls { // Those that are known.
@@ -113,8 +113,11 @@ func TestPlanted(t *testing.T) {
 	}
 	got := lines(findings)
 	slices.Sort(got)
-	if len(got) != 2 || got[0] != "scaleout: ecs:TagResource: is granted, but nothing calls it" ||
-		!strings.HasPrefix(got[1], "scaleout: ecs:UpdateTaskProtection: is missing, though needed: scaleout.main > (*scaler.Scaler).ScaleOut > (*fleet.Fleet).Release > ") {
+	const (
+		tooMany = "scaleout: ecs:TagResource: is granted, but nothing calls it"
+		tooFew  = "scaleout: ecs:UpdateTaskProtection: is missing, though needed: scaleout.main > (*scaler.Scaler).ScaleOut > (*fleet.Fleet).Release > "
+	)
+	if len(got) != 2 || got[0] != tooMany || !strings.HasPrefix(got[1], tooFew) {
 		t.Errorf("findings: %q", got)
 	}
 }
@@ -125,7 +128,8 @@ func TestCallsOfCodeThatDoesNotCompile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Calls(absolute, map[string][]byte{filepath.Join(absolute, "lambdas/check/main.go"): []byte("package main\n\nfunc main() { nothing() }\n")})
+	broken := []byte("package main\n\nfunc main() { nothing() }\n")
+	_, err = Calls(absolute, map[string][]byte{filepath.Join(absolute, "lambdas/check/main.go"): broken})
 	if err == nil || !strings.Contains(err.Error(), "undefined: nothing") {
 		t.Errorf("error %v", err)
 	}
