@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// variant is a configuration under which nothing is to be found.
+type variant struct {
+	name    string
+	config  string            // The text of sluice.yaml.
+	files   map[string]string // Other files beside it.
+	urls    map[string]string // The environment of the deployment.
+	secrets []string          // Texts of the configuration that may be nowhere in what is synthesized.
+	twice   bool              // Whether it is synthesized twice, to the same.
+}
+
+// basic is the variant that most faults are planted in.
+const basic = "1 target"
+
+const version = "version: 1\n"
+
+// oneBroker is one broker, by its secret.
+const oneBroker = "brokers: [{name: main, url_secret: prod/redis}]\n"
+
+// variants are from the smallest file to the largest that sluice.yaml may be.
+func variants() []variant {
+	const (
+		email   = "deploy: {alarms: {email: oncall@example.com}}\n"
+		home    = "  account: \"123456789012\"\n  region: eu-central-1\n"
+		keyARN  = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+		busARN  = "arn:aws:events:eu-central-1:123456789012:event-bus/shop"
+		example = version + oneBroker + "targets: [{name: worker, cluster: shop, service: workers, queues: [orders, reports], max: 3}]\n"
+		onTopic = "  alarms: {topic: \"arn:aws:sns:eu-central-1:123456789012:oncall\", workers: false}\n"
+	)
+	long := func(s string, n int) string { return s + strings.Repeat("x", n-len(s)) }
+	local := `local:
+  services:
+    - {cluster: prod, service: celery-worker, command: [celery], env: {DB_URL: "postgres://shop:only-on-a-laptop@localhost/shop"}}
+`
+	return []variant{
+		{name: basic, twice: true, secrets: []string{"only-on-a-laptop"}, config: version + oneBroker + `targets:
+  - name: worker
+    cluster: prod
+    service: celery-worker
+    queues: [celery, video]
+    max: 10
+    shield: true
+deploy:
+  stack: sluice
+  log_retention: 30
+  alarms:
+    email: oncall@example.com
+` + local},
+		{name: "smallest file", config: version + oneBroker + targets(1, 1, nil)},
+		{name: "10 targets", config: version + oneBroker + targets(10, 3, nil) + email},
+		{name: "100 targets", config: version + oneBroker + targets(100, 2, nil) + email},
+		{name: "1,000 targets", config: version + oneBroker + targets(1000, 1, nil) + email, twice: true},
+		{name: "1,000 targets, 400 clusters", config: version + oneBroker + targets(1000, 400, nil) + email},
+		{name: "1,000 targets, 250 a schedule", config: version + oneBroker + targets(1000, 10, nil) + "deploy: {targets_per_schedule: 250}\n"},
+		{name: "1,000 targets, 10 a schedule", config: version + oneBroker + targets(1000, 10, nil) + "deploy: {targets_per_schedule: 10}\n"},
+		{name: "2,000 targets", config: version + oneBroker + targets(2000, 20, nil) + "deploy: {targets_per_schedule: 2000}\n"},
+		{name: "100 targets, long names", config: version + oneBroker + targets(100, 100, func(i int, t *target) {
+			t.name, t.cluster, t.service = long(fmt.Sprint("t", i), 63), long(fmt.Sprint("c", i), 255), long(fmt.Sprint("s", i), 255)
+		}) + "deploy: {stack: " + long("sluice", 100) + "}\n"},
+		{name: "kinds of targets", config: version + oneBroker + targets(6, 3, func(i int, t *target) {
+			t.more = []string{"", "activity: {source: counter, key: busy}", "activity: {source: none}", "shield: true"}[i%4]
+		})},
+		{name: "no asking of workers", config: version + oneBroker + targets(2, 2, func(_ int, t *target) { t.more = "activity: {source: none}" })},
+		{
+			name: "kinds of brokers", urls: map[string]string{"CACHE_URL": "rediss://cache.example.com:6379/0"},
+			files: map[string]string{"tls/ca.pem": authority}, config: version + `brokers:
+  - {name: secret, url_secret: "prod/redis#url"}
+  - {name: arn, url_secret: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/other-AbCdEf"}
+  - {name: parameter, url_parameter: /prod/redis}
+  - {name: environment, url_env: CACHE_URL, tls: {ca_file: tls/ca.pem}}
+  - {name: plain, url: "redis://plain.example.com:6379/0"}
+` + targets(5, 1, func(i int, t *target) {
+				t.broker = []string{"secret", "arn", "parameter", "environment", "plain"}[i]
+			}) + "deploy:\n" + home + "  keys: [\"" + keyARN + "\"]\n",
+		},
+		{name: "50 brokers", config: version + "brokers:\n" + lines(50, func(i int) string {
+			return fmt.Sprintf("  - {name: b%d, url_secret: prod/redis-%d}\n", i, i)
+		}) + targets(50, 5, func(i int, t *target) { t.broker = fmt.Sprint("b", i) })},
+		{name: "everything by ARN", twice: true, config: version + oneBroker + `targets:
+  - name: worker
+    cluster: arn:aws:ecs:eu-central-1:123456789012:cluster/prod
+    service: arn:aws:ecs:eu-central-1:123456789012:service/prod/celery-worker
+    queues: [celery]
+    max: 10
+events: {source: com.example.shop, detail_type: "Queue full", bus: "` + busARN + `"}
+sweep: {every: 1h}
+deploy:
+  log_retention: 365
+` + home + onTopic},
+		{name: "bus by name", config: version + oneBroker + targets(3, 1, nil) + "events: {bus: shop}\nsweep: {every: 7m}\ndeploy: {targets_per_schedule: 1}\n"},
+		{name: "one sweep a day", config: version + oneBroker + targets(2, 1, nil) + "sweep: {every: 24h}\n"},
+		{name: "a sweep a minute", config: version + oneBroker + targets(2, 1, nil) + "sweep: {every: 1m}\ndeploy: {targets_per_schedule: 1}\n"},
+		{name: "in a VPC", config: version + oneBroker + targets(2, 1, nil) + `deploy:
+  vpc: {id: vpc-0abc, subnets: [subnet-1, subnet-2]}
+`},
+		{name: "in a VPC without a NAT", config: version + `brokers: [{name: main, url_secret: prod/redis}, {name: other, url_parameter: prod/other}]
+` + targets(2, 1, func(i int, t *target) { t.broker = []string{"main", "other"}[i] }) + `deploy:
+  vpc: {id: vpc-0abc, subnets: [subnet-1, subnet-2], security_groups: [sg-1, sg-2], endpoints: true}
+`},
+		{name: "in China", config: version + oneBroker + targets(2, 1, nil) + "deploy: {account: \"123456789012\", region: cn-north-1}\n"},
+		{name: "example", twice: true, config: example + "deploy: {example: {image: \"shop:1.0\"}}\n"},
+		{name: "example with Redis", config: example + "deploy:\n" + home + "  example: {image: \"123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/shop:1.0\", redis: redis, api: false}\n"},
+		{name: "example with Upstash", config: example + "deploy: {log_retention: 7, example: {image: \"shop:1.0\", redis: external}}\n"},
+	}
+}
+
+// target is what differs between the targets of a variant.
+type target struct{ name, cluster, service, broker, more string }
+
+// targets makes so many on so many clusters. change may change the i-th.
+func targets(n, clusters int, change func(i int, t *target)) string {
+	return "targets:\n" + lines(n, func(i int) string {
+		t := target{
+			name: fmt.Sprintf("target-%d", i), cluster: fmt.Sprintf("cluster-%d", i%clusters), service: fmt.Sprintf("service-%d", i), broker: "main",
+		}
+		if change != nil {
+			change(i, &t)
+		}
+		line := fmt.Sprintf("  - {name: %s, cluster: %s, service: %s, broker: %s, queues: [queue-%d], max: 5", t.name, t.cluster, t.service, t.broker, i)
+		if t.more != "" {
+			line += ", " + t.more
+		}
+		return line + "}\n"
+	})
+}
+
+func lines(n int, line func(i int) string) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(line(i))
+	}
+	return b.String()
+}
+
+// compare synthesizes a deployment again, from another folder, and compares what is uploaded: the same file has to give the same
+// template and the same assets, or every deployment would replace something.
+func (l *lab) compare(ctx context.Context, d deployment) error {
+	first := l.out(d)
+	d.name += " again"
+	if err := l.write(d); err != nil {
+		return err
+	}
+	if text, err := l.synthesize(ctx, d); err != nil {
+		return fmt.Errorf("synthesize it again: %w\n%s", err, text)
+	}
+	for _, pattern := range []string{"*.template.json", "*.assets.json", "asset.*"} {
+		was, err := filepath.Glob(filepath.Join(first, pattern))
+		if err != nil {
+			return err
+		}
+		is, err := filepath.Glob(filepath.Join(l.out(d), pattern))
+		if err != nil {
+			return err
+		}
+		if len(was) == 0 || len(was) != len(is) {
+			return fmt.Errorf("synthesized twice it has %d files %s, and then %d", len(was), pattern, len(is))
+		}
+		for i := range was {
+			if filepath.Base(was[i]) != filepath.Base(is[i]) {
+				return fmt.Errorf("synthesized twice it has %s, and then %s", filepath.Base(was[i]), filepath.Base(is[i]))
+			}
+			if !strings.HasSuffix(pattern, ".json") {
+				continue // An asset's name is its hash.
+			}
+			a, err := os.ReadFile(was[i])
+			if err != nil {
+				return err
+			}
+			b, err := os.ReadFile(is[i])
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(a, b) {
+				return fmt.Errorf("synthesized twice %s differs", filepath.Base(was[i]))
+			}
+		}
+	}
+	return nil
+}
+
+// authority is a certificate authority, of nobody.
+const authority = `-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIUYejoSvlvK+2Odlg+Mn3n9+ZbMa4wCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOc2x1aWNlIHRlc3QgQ0EwIBcNMjYxMTIxMjI0MzA4WhgPMjEy
+NjEwMjgyMjQzMDhaMBkxFzAVBgNVBAMMDnNsdWljZSB0ZXN0IENBMFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEIbe9NXMplalu/rFjwI16DjwNic6WTljqXokcTH1Q
+f2zhHTzUPMro/ft/NfIjloAsFA8dJ88idDow0DDQbpMGPqNTMFEwHQYDVR0OBBYE
+FKiID6nuruecok3cfBFXQExa3tQkMB8GA1UdIwQYMBaAFKiID6nuruecok3cfBFX
+QExa3tQkMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAI+tWZRe
+F6ayJl5pfBEpxj22vlLOxMsJN1Tpd4p1UGXiAiB57PSUgmIOd/9J+6Yiafzz5Lsy
+GA6jvP+WuwjdSRuP7g==
+-----END CERTIFICATE-----
+`
