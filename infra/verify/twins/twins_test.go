@@ -166,16 +166,17 @@ func TestAssertionsThatCannotBeKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	const code = `package app
-import "github.com/aws/aws-cdk-go/awscdk/v2"
-func app(c any) {
-	r := c.(awscdk.CfnResource)
-}`
-	if err := os.WriteFile(filepath.Join(dir, "app.go"), []byte(code), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := scan(dir, nil, a); err == nil || !strings.Contains(err.Error(), "app.go:4:7: assert the type") {
-		t.Errorf("scan: %v, want an error that names app.go:4:7", err)
+	for code, at := range map[string]string{
+		"r := c.(awscdk.CfnResource)":                         "app.go:3:24",
+		"switch c.(type) {\ncase nil, awscdk.CfnResource:\n}": "app.go:4:11",
+	} {
+		dir := t.TempDir()
+		source := "package app\nimport \"github.com/aws/aws-cdk-go/awscdk/v2\"\nfunc app(c any) { " + code + "}\n"
+		if err := os.WriteFile(filepath.Join(dir, "app.go"), []byte(source), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := scan(dir, nil, a); err == nil || !strings.Contains(err.Error(), at+": assert the type") {
+			t.Errorf("scan of %s: %v, want an error that names %s", code, err, at)
+		}
 	}
 }

@@ -107,6 +107,10 @@ func (u *uses) file(name, actual string, a *api) error {
 		return typeName{imports[x.Name], sel.Sel.Name}, true
 	}
 	var failed error
+	unknowable := func(pos token.Pos, t typeName) {
+		failed = fmt.Errorf("%s: assert the type of a CDK object at the call that returns it, as in f().(%s): "+
+			"elsewhere the recording cannot know it", files.Position(pos), t.name)
+	}
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.Ident:
@@ -122,12 +126,19 @@ func (u *uses) file(name, actual string, a *api) error {
 			}
 			call, ok := n.X.(*ast.CallExpr)
 			if !ok {
-				failed = fmt.Errorf("%s: assert the type of a CDK object at the call that returns it: "+
-					"f().(%s), or the recording cannot know it", files.Position(n.Pos()), t.name)
-				return false
+				unknowable(n.Pos(), t)
+				break
 			}
 			// The position that the runtime reports for a call in a chain is that of its opening parenthesis.
 			u.asserted[fmt.Sprintf("%s:%d", name, files.Position(call.Lparen).Line)] = t
+		case *ast.TypeSwitchStmt:
+			for _, clause := range n.Body.List {
+				for _, e := range clause.(*ast.CaseClause).List {
+					if t, ok := apiType(e); ok {
+						unknowable(e.Pos(), t)
+					}
+				}
+			}
 		}
 		return true
 	})
