@@ -39,13 +39,13 @@ func placeOf(nameOrARN string, home place) place {
 // lastPart is the name at the end of an ARN, or the bare name.
 func lastPart(nameOrARN string) string { return nameOrARN[strings.LastIndexByte(nameOrARN, '/')+1:] }
 
-// width is how much a statement on services covers. A role has room for 10,240 characters of policies, which is some 80 ARNs.
+// width is how much a statement on services covers. A role has room for 10,240 characters of policies, which is some 90 ARNs.
 type width int
 
 const (
 	exact      width = iota // Each service by itself.
 	perCluster              // service/CLUSTER/* for each cluster of sluice.yaml.
-	everything              // service/*: what is left with hundreds of clusters.
+	everything              // service/*: what is left with dozens of clusters.
 )
 
 // fleetARNs are the ARNs that statements on ECS need.
