@@ -97,15 +97,17 @@ func actionAllowed(st statement, action string) bool {
 	if st.of != "AWS::KMS::Key" {
 		return false
 	}
-	root := regexp.MustCompile(`^arn:[^:]+:iam::[^:]*(AWS::AccountId\})?:root$`)
 	switch action {
 	case "kms:*":
-		return len(st.principals) == 1 && len(st.principals["AWS"]) == 1 && root.MatchString(st.principals["AWS"][0])
+		return len(st.principals) == 1 && len(st.principals["AWS"]) == 1 && accountRoot.MatchString(st.principals["AWS"][0])
 	case "kms:GenerateDataKey*":
 		return len(st.principals) == 1 && len(st.principals["Service"]) > 0
 	}
 	return false
 }
+
+// accountRoot is how a policy names an account as a whole.
+var accountRoot = regexp.MustCompile(`^arn:(aws[a-z-]*|\$\{AWS::Partition\}):iam::(\d{12}|\$\{AWS::AccountId\}):root$`)
 
 // wildcard is one that a role's policy may have.
 type wildcard struct {
