@@ -41,7 +41,7 @@ function text(s) {
     return value;
   });
   if (filled.includes('Token[Twin.')) {
-    throw new ReplayError(`a piece of a string or list that is known only at synthesis: ${s}; use Fn_Select, Fn_Split or Fn_Join`);
+    throw new ReplayError(`a piece of what is known only at synthesis: ${s}; use Fn_Select, Fn_Split or Fn_Join`);
   }
   return filled;
 }
@@ -64,7 +64,7 @@ function decode(value) {
 function receiver(op) {
   const on = op.type ? byName(op.type) : result(op.on);
   if (on === undefined || on === null) {
-    throw new ReplayError(op.type ? `aws-cdk-lib has no ${op.type}` : `nothing is there to ${op.op} ${op.member} of: the value is ${on}`);
+    throw new ReplayError(op.type ? `the library has no ${op.type}` : `the value that it is called on is ${on}`);
   }
   return on;
 }
@@ -108,8 +108,10 @@ function isA(value, name) {
 
 // where adds to a message of the CDK where the Go code made the constructs that it names.
 function where(message) {
-  const named = [...madeAt].filter(([construct]) => construct && message.includes(construct)).sort(([a], [b]) => b.length - a.length);
-  return named.length ? `\n    ${named[0][0]} is made at ${named[0][1]}` : '';
+  const named = [...madeAt.keys()].filter((construct) => construct && message.includes(construct));
+  if (!named.length) return '';
+  const longest = named.reduce((a, b) => (b.length > a.length ? b : a));
+  return `\n    ${longest} is made at ${madeAt.get(longest)}`;
 }
 
 const [file] = process.argv.slice(2);

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 )
@@ -20,21 +21,21 @@ func main() {
 	}
 }
 
-const usage = "usage: synth types [-overlay FILE] | synth app [-way auto|cdk|replay] [-config FILE] [-lambdas DIR] [-out DIR] [-overlay FILE]"
+const usage = "usage: synth types | synth app [-way auto|cdk|replay] [-config FILE] [-lambdas DIR] [-out DIR] [-overlay FILE]"
 
 func run(args []string) error {
 	if len(args) == 0 {
 		return errors.New(usage)
 	}
 	flags := flag.NewFlagSet("synth "+args[0], flag.ContinueOnError)
-	overlay := flags.String("overlay", "", "a file for `go build -overlay`: other content for files of the app")
-	s := synth{log: os.Stdout}
+	s := synth{log: log.New(os.Stdout, "synth: ", 0)}
 	switch args[0] {
 	case "types":
 	case "app":
 		flags.StringVar(&s.way, "way", "auto", "cdk: the CDK's Go modules; replay: without them; auto: cdk if they can be had")
 		flags.StringVar(&s.config, "config", "", "the configuration (default sluice.yaml in the project's root)")
 		flags.StringVar(&s.lambdas, "lambdas", "", "the folder of the functions' bootstraps (default build/lambda)")
+		flags.StringVar(&s.overlay, "overlay", "", "a `FILE` for go build -overlay, with other content for files of the app")
 		flags.StringVar(&s.out, "out", "", "the folder for the templates and assets (default build/infra/cdk.out)")
 	default:
 		return errors.New(usage)
@@ -47,7 +48,7 @@ func run(args []string) error {
 		return err
 	}
 	s.root, s.dir, s.build = root, filepath.Join(root, "infra"), filepath.Join(root, "build", "infra")
-	for _, path := range []*string{overlay, &s.config, &s.lambdas, &s.out} {
+	for _, path := range []*string{&s.overlay, &s.config, &s.lambdas, &s.out} {
 		if *path == "" {
 			continue
 		}
@@ -55,12 +56,11 @@ func run(args []string) error {
 			return err
 		}
 	}
-	s.overlay = *overlay
 	if s.out == "" {
 		s.out = filepath.Join(s.build, "cdk.out")
 	}
 	if args[0] == "types" {
-		return s.types(s.work())
+		return s.types(s.build)
 	}
 	return s.app()
 }

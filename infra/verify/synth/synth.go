@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,18 +24,10 @@ type synth struct {
 	lambdas string
 	out     string
 	overlay string
-	log     io.Writer
+	log     *log.Logger
 }
 
 func (s *synth) nodeModules() string { return filepath.Join(s.root, "infra", "node_modules") }
-
-// work is the folder for the twins. An overlay may name other things of the API than the app, so it gets one of its own.
-func (s *synth) work() string {
-	if s.overlay != "" {
-		return s.out + ".work"
-	}
-	return s.build
-}
 
 // types writes the twins and a go.work that puts them in the place of the CDK's modules.
 func (s *synth) types(work string) error {
@@ -143,28 +135,25 @@ func (s *synth) modulesServed() bool {
 }
 
 func (s *synth) cdk() error {
-	fmt.Fprintln(s.log, "synth: by the CDK's Go modules, as cdk.json has it")
-	return s.cli(nil)
+	s.log.Print("by the CDK's Go modules, as cdk.json has it")
+	return s.cli()
 }
 
-func (s *synth) replay() error {
-	fmt.Fprintln(s.log, "synth: without the CDK's Go modules: recorded from the app, replayed on aws-cdk-lib (infra/verify/README.md)")
-	work := s.work()
-	if err := s.types(work); err != nil {
-		return err
-	}
-	if s.overlay != "" {
-		defer os.RemoveAll(work)
-	}
-	run := s.out + ".run"
+func (s *synth) replay() (err error) {
+	s.log.Print("without the CDK's Go modules: recorded from the app, replayed on aws-cdk-lib (infra/verify/README.md)")
+	run := s.out + ".work"
+	defer func() { err = errors.Join(err, os.RemoveAll(run)) }()
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return err
 	}
-	defer os.RemoveAll(run)
-	app, record := filepath.Join(run, "app"), filepath.Join(run, "record.jsonl")
+	app, record, work := filepath.Join(run, "app"), filepath.Join(run, "record.jsonl"), s.build
 	build := []string{"build", "-trimpath", "-o", app}
 	if s.overlay != "" {
-		build = append(build, "-overlay", s.overlay)
+		// It may name other things of the API than the app does, so it gets twins of its own.
+		work, build = run, append(build, "-overlay", s.overlay)
+	}
+	if err := s.types(work); err != nil {
+		return err
 	}
 	if err := s.command([]string{"GOWORK=" + filepath.Join(work, "go.work")}, "go", append(build, ".")...); err != nil {
 		return fmt.Errorf("compile the app: %w", err)
@@ -172,28 +161,41 @@ func (s *synth) replay() error {
 	if err := s.command([]string{"SLUICE_TWINS_RECORD=" + record}, app); err != nil {
 		return fmt.Errorf("run the app: %w", err)
 	}
-	if err := os.RemoveAll(s.out); err != nil {
-		return err
-	}
 	replayer, err := filepath.Rel(s.dir, filepath.Join(s.root, "infra", "verify", "replay", "replay.js"))
 	if err != nil {
 		return err
 	}
-	return s.cli([]string{"--app", fmt.Sprintf("node %q %q", replayer, record)})
+	return s.cli("--app", fmt.Sprintf("node %q %q", replayer, record))
 }
 
 // cli runs the CDK's command line. What it can find fault with is an error.
-func (s *synth) cli(app []string) error {
-	cdk := filepath.Join(s.nodeModules(), ".bin", "cdk")
+func (s *synth) cli(app ...string) error {
+	if err := s.clear(); err != nil {
+		return err
+	}
 	args := append([]string{
 		"synth", "--quiet", "--strict", "--lookups=false", "--no-notices", "--output", s.out,
 		"--context", "@aws-cdk/core:validateAgainstDefaultRules=true",
 	}, app...)
-	if err := s.command(nil, cdk, args...); err != nil {
+	if err := s.command(nil, filepath.Join(s.nodeModules(), ".bin", "cdk"), args...); err != nil {
 		return fmt.Errorf("cdk synth: %w", err)
 	}
-	fmt.Fprintln(s.log, "synth: wrote", s.out)
+	s.log.Print("wrote ", s.out)
 	return nil
+}
+
+// clear removes what an earlier synthesis has left, and nothing else.
+func (s *synth) clear() error {
+	entries, err := os.ReadDir(s.out)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(s.out, "cdk.out")); err != nil {
+		return fmt.Errorf("-out %s: it has files which are not of the CDK: name a new or empty folder", s.out)
+	}
+	return os.RemoveAll(s.out)
 }
 
 // command runs a program in the app's folder, with its output on ours.
@@ -208,6 +210,6 @@ func (s *synth) command(env []string, name string, args ...string) error {
 	if s.lambdas != "" {
 		cmd.Env = append(cmd.Env, "SLUICE_LAMBDAS="+s.lambdas)
 	}
-	cmd.Stdout, cmd.Stderr = s.log, s.log
+	cmd.Stdout, cmd.Stderr = s.log.Writer(), s.log.Writer()
 	return cmd.Run()
 }

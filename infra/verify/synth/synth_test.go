@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"log"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,8 +24,9 @@ func fixture(t *testing.T) (*synth, *bytes.Buffer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &bytes.Buffer{}
-	return &synth{root: root, dir: dir, build: build, way: "replay", out: filepath.Join(t.TempDir(), "cdk.out"), log: log}, log
+	said := &bytes.Buffer{}
+	out := filepath.Join(t.TempDir(), "cdk.out")
+	return &synth{root: root, dir: dir, build: build, way: "replay", out: out, log: log.New(said, "synth: ", 0)}, said
 }
 
 var build string // One for all tests: it has the cache.
@@ -50,9 +52,9 @@ type resource struct {
 
 // What the app says in Go is what the template has.
 func TestTemplate(t *testing.T) {
-	s, log := fixture(t)
+	s, said := fixture(t)
 	if err := s.app(); err != nil {
-		t.Fatalf("%v\n%s", err, log)
+		t.Fatalf("%v\n%s", err, said)
 	}
 	content, err := os.ReadFile(filepath.Join(s.out, "Fixture.template.json"))
 	if err != nil {
@@ -82,8 +84,13 @@ func TestTemplate(t *testing.T) {
 	_, rule := one("AWS::Events::Rule")
 	_, machine := one("AWS::StepFunctions::StateMachine")
 	_, service := one("AWS::ECS::Service")
+	target := rule.Properties["Targets"].([]any)[0].(map[string]any)
+	subnets := template.Outputs["PartSubnets0AE86E44"].Value.(map[string]any)["Fn::Join"].([]any)[1].([]any)
 	ref := func(id string) any { return map[string]any{"Ref": id} }
 	att := func(id, name string) any { return map[string]any{"Fn::GetAtt": []any{id, name}} }
+	environment := map[string]any{"Variables": map[string]any{"NAME": "orders", "URL": ref(queue)}}
+	pattern := map[string]any{"detail": map[string]any{"kind": []any{"new"}}, "source": []any{"orders"}}
+	inside := map[string]any{"Fn::Join": []any{"", []any{"name=", att(queue, "QueueName"), ";region=", ref("AWS::Region")}}}
 	tags := []any{map[string]any{"Key": "team", "Value": "a"}}
 	for name, c := range map[string]struct{ got, want any }{
 		"a field of an embedded struct":   {template.Description, "a fixture"},
@@ -93,14 +100,14 @@ func TestTemplate(t *testing.T) {
 		"what any takes":                  {queued.Metadata["note"], map[string]any{"a": 1.0, "b": []any{"c"}}},
 		"a static property":               {run.Properties["Runtime"], "provided.al2023"},
 		"an enum that is not its name":    {run.Properties["TracingConfig"], map[string]any{"Mode": "Active"}},
-		"a token alone":                   {run.Properties["Environment"], map[string]any{"Variables": map[string]any{"NAME": "orders", "URL": ref(queue)}}},
+		"a token alone":                   {run.Properties["Environment"], environment},
 		"an override after an assertion":  {run.Properties["LoggingConfig"], map[string]any{"LogFormat": "JSON"}},
-		"a class of the infra's own":      {service.Properties["DesiredCount"], nil},
-		"a list of the app in a map":      {rule.Properties["EventPattern"], map[string]any{"detail": map[string]any{"kind": []any{"new"}}, "source": []any{"orders"}}},
+		"what is not set":                 {service.Properties["DesiredCount"], nil},
+		"a list of the app in a map":      {rule.Properties["EventPattern"], pattern},
 		"a token in a map":                {machine.Properties["DefinitionSubstitutions"], map[string]any{"Function": att(function, "Arn")}},
-		"an object as an interface":       {rule.Properties["Targets"].([]any)[0].(map[string]any)["DeadLetterConfig"], map[string]any{"Arn": att(queue, "Arn")}},
-		"tokens inside a string":          {template.Outputs["QueueName"].Value, map[string]any{"Fn::Join": []any{"", []any{"name=", att(queue, "QueueName"), ";region=", ref("AWS::Region")}}}},
-		"a list of strings from a struct": {len(template.Outputs["PartSubnets0AE86E44"].Value.(map[string]any)["Fn::Join"].([]any)[1].([]any)), 2},
+		"an object as an interface":       {target["DeadLetterConfig"], map[string]any{"Arn": att(queue, "Arn")}},
+		"tokens inside a string":          {template.Outputs["QueueName"].Value, inside},
+		"a list of strings from a struct": {len(subnets), 2},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -112,6 +119,22 @@ func TestTemplate(t *testing.T) {
 	}
 	if strings.Contains(string(content), "Twin.") {
 		t.Error("a token of the recording is left in the template")
+	}
+}
+
+// A folder that has other files is not emptied for the template.
+func TestOutOfOthers(t *testing.T) {
+	s, _ := fixture(t)
+	s.out = t.TempDir()
+	precious := filepath.Join(s.out, "thesis.txt")
+	if err := os.WriteFile(precious, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cli(); err == nil || !strings.Contains(err.Error(), "name a new or empty folder") {
+		t.Errorf("cli: %v, want an error that asks for another folder", err)
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -150,7 +173,7 @@ func TestFaultsNameTheLine(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, log := fixture(t)
+			s, output := fixture(t)
 			file := filepath.Join(s.dir, "part", "part.go")
 			content, err := os.ReadFile(file)
 			if err != nil {
@@ -167,9 +190,9 @@ func TestFaultsNameTheLine(t *testing.T) {
 			s.overlay = overlay(t, file, text)
 			err = s.app()
 			if err == nil {
-				t.Fatalf("no error:\n%s", log)
+				t.Fatalf("no error:\n%s", output)
 			}
-			said := log.String() + err.Error()
+			said := output.String() + err.Error()
 			for _, want := range c.want {
 				if want = strings.ReplaceAll(want, "LINE", line); !strings.Contains(said, want) {
 					t.Errorf("not a word of %q in:\n%s", want, said)

@@ -1,6 +1,7 @@
 package twins
 
 import (
+	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/gob"
@@ -119,13 +120,10 @@ func readAssembly(file, cache string) (*assembly, error) {
 	}
 	cached := filepath.Join(cache, fmt.Sprintf("api-%x.gob", sha256.Sum256(append(content, schema...))))
 	asm := &assembly{}
-	if f, err := os.Open(cached); err == nil {
-		defer f.Close()
-		if gob.NewDecoder(f).Decode(asm) == nil {
-			return asm, nil
-		}
+	if content, err := os.ReadFile(cached); err == nil && gob.NewDecoder(bytes.NewReader(content)).Decode(asm) == nil {
+		return asm, nil
 	}
-	var r io.Reader = strings.NewReader(string(content))
+	var r io.Reader = bytes.NewReader(content)
 	if strings.HasSuffix(file, ".gz") {
 		if r, err = gzip.NewReader(r); err != nil {
 			return nil, fmt.Errorf("read %s: %w", file, err)

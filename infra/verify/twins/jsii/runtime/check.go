@@ -38,7 +38,8 @@ func OneOf(alternatives ...Alternative) Check {
 			}
 			names = append(names, a.typ.String())
 		}
-		panic(fmt.Sprintf("%s: %s must be one of the allowed types: %s; it is a %s", caller(), name, strings.Join(names, ", "), v.Type()))
+		panic(fmt.Sprintf("%s: %s must be one of the allowed types: %s; it is a %s",
+			caller(), name, strings.Join(names, ", "), v.Type()))
 	}
 }
 
