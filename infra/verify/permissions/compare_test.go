@@ -155,6 +155,11 @@ func TestCompare(t *testing.T) {
 			name: "everything but", old: `"Action": "ecs:ListTasks"`, new: `"NotAction": "iam:PassRole"`,
 			want: []string{"scaleout: a statement has NotAction: ", "scaleout: ecs:ListTasks: is missing, though needed: "},
 		},
+		{name: "a policy of its own", old: `"ScaleOutPolicy": {"Type": "AWS::IAM::Policy"`, new: `"ScaleOutPolicy": {"Type": "AWS::IAM::ManagedPolicy"`},
+		{
+			name: "another way to write a text", old: `{"Fn::GetAtt": ["ScaleOutLogs", "Arn"]}`,
+			new: `{"Fn::Sub": ["${Log}", {"Log": {"Fn::GetAtt": ["ScaleOutLogs", "Arn"]}}]}`,
+		},
 		{name: "what is denied", old: `"Statement": [`, new: `"Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"},`},
 		{
 			name: "more than fits", old: `"Statement": [`,
@@ -182,5 +187,25 @@ func TestCompare(t *testing.T) {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestRoles has templates in which the roles cannot be found, or have nothing to be judged by.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	right, _ := fixture(t)
+	for _, row := range []struct{ name, old, new, want string }{
+		{"no JSON", `{"Resources"`, `"Resources"`, "read the template: "},
+		{"no such function", `"Value": "scalein"`, `"Value": "scaling"`, "no function has the tag sluice:function=scalein"},
+		{"two of them", `"Value": "scalein"`, `"Value": "check"`, "two functions have the tag sluice:function=check"},
+	} {
+		if _, err := roles([]byte(strings.Replace(right, row.old, row.new, 1))); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: error %v", row.name, err)
+		}
+	}
+	const other = "arn:aws:iam::123456789012:role/other"
+	found, err := roles([]byte(strings.Replace(right, `{"Fn::GetAtt": ["CheckRole", "Arn"]}`, `"`+other+`"`, 1)))
+	if err != nil || len(found[Check].grants) > 0 || len(found[Check].strange) != 1 || !strings.Contains(found[Check].strange[0], other) {
+		t.Errorf("a role that is not in the template: %v, %+v", err, found[Check])
 	}
 }
