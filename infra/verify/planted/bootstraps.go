@@ -16,6 +16,9 @@ var functions = []string{"scaleout", "check", "scalein"}
 // of the template, and they would be copied some hundred times.
 func (l *lab) bootstrapsDir() string { return filepath.Join(l.dir, "bootstraps") }
 
+// shippedDir is the folder of the programs that ship.
+func (l *lab) shippedDir() string { return filepath.Join(l.root, "build", "lambda") }
+
 func (l *lab) buildBootstraps(ctx context.Context) error {
 	for _, name := range functions {
 		if err := l.buildBootstrap(ctx, filepath.Join(l.bootstrapsDir(), name), name, "arm64"); err != nil {

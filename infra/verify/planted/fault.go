@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -167,7 +168,8 @@ func (l *lab) plant(ctx context.Context, f fault) (deployment, error) {
 	if err != nil {
 		return d, err
 	}
-	d.name, d.lint, d.twice = f.Name, f.By == "cfn-lint", f.By == twice
+	// What takes long looks only where it has to find something.
+	d.name, d.rules, d.lint, d.twice = f.Name, f.By == "cdk synth", f.By == "cfn-lint", f.By == twice
 	changed := map[string]string{configFile: d.config}
 	for _, h := range f.Hunks {
 		text, ok := changed[h.File]
@@ -224,16 +226,22 @@ func (l *lab) overlay(name string, changed map[string]string) (string, error) {
 
 // sound is a variant as a deployment.
 func (l *lab) sound(name string) (deployment, error) {
-	if name == "" {
-		name = basic
+	name = cmp.Or(name, basic)
+	i := slices.IndexFunc(variants(), func(v variant) bool { return v.name == name })
+	if i < 0 {
+		return deployment{}, fmt.Errorf("there is no variant %q", name)
 	}
-	for _, v := range variants() {
-		if v.name == name {
-			return deployment{
-				name: v.name, config: v.config, files: v.files, urls: v.urls, secrets: v.secrets,
-				bootstraps: l.bootstrapsDir(), definition: stepfunctions.ScaleIn, lint: true, twice: v.twice,
-			}, nil
+	v := variants()[i]
+	d := deployment{
+		name: v.name, config: v.config, files: v.files, urls: v.urls, secrets: v.secrets,
+		bootstraps: l.bootstrapsDir(), definition: stepfunctions.ScaleIn, rules: true, lint: true, twice: v.twice,
+	}
+	if v.ships {
+		shop, err := os.ReadFile(filepath.Join(l.root, "examples", "shop", "sluice.yaml"))
+		if err != nil {
+			return d, err
 		}
+		d.config, d.bootstraps = string(shop), l.shippedDir()
 	}
-	return deployment{}, fmt.Errorf("there is no variant %q", name)
+	return d, nil
 }

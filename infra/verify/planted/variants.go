@@ -17,6 +17,7 @@ type variant struct {
 	urls    map[string]string // The environment of the deployment.
 	secrets []string          // Texts of the configuration that may be nowhere in what is synthesized.
 	twice   bool              // Whether it is synthesized twice, to the same.
+	ships   bool              // Whether it is the shop's own file, with the programs that ship.
 }
 
 // basic is the variant that most faults are planted in.
@@ -109,6 +110,7 @@ deploy:
 `},
 		{name: "in China", config: version + oneBroker + targets(2, 1, nil) + "deploy: {account: \"123456789012\", region: cn-north-1}\n"},
 		{name: "example", twice: true, config: example + "deploy: {example: {image: \"shop:1.0\"}}\n"},
+		{name: "the shop as it ships", ships: true},
 		{name: "example with Redis", config: example + "deploy:\n" + home + "  example: {image: \"123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/shop:1.0\", redis: redis, api: false}\n"},
 		{name: "example with Upstash", config: example + "deploy: {log_retention: 7, example: {image: \"shop:1.0\", redis: external}}\n"},
 	}

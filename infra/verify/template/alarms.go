@@ -157,8 +157,7 @@ func (d *Deployment) checkWorkerAlarms(f *findings, alarms []alarm) {
 	for _, metric := range []string{"CPUUtilization", "MemoryUtilization"} {
 		for _, t := range d.Config.Targets {
 			watched := slices.ContainsFunc(alarms, func(a alarm) bool {
-				hot := a.goesOffAt(80) && time.Duration(a.periods)*a.period == 5*time.Minute
-				return hot && (a.watchesService(metric, t) || slices.ContainsFunc(a.expressions, func(e string) bool { return queries(e, metric, t) }))
+				return a.goesOffAt(80) && time.Duration(a.periods)*a.period == 5*time.Minute && a.watchesService(metric, t)
 			})
 			if watched != d.Config.Deploy.Alarms.Workers {
 				f.addAt("the stack "+d.Sluice.Name, "follow deploy.alarms.workers",
@@ -169,10 +168,13 @@ func (d *Deployment) checkWorkerAlarms(f *findings, alarms []alarm) {
 }
 
 func (a alarm) watchesService(name string, t config.Target) bool {
-	return slices.ContainsFunc(a.metrics, func(m metric) bool {
-		return m.namespace == "AWS/ECS" && m.name == name &&
-			m.dimensions["ClusterName"] == lastPart(t.Cluster) && m.dimensions["ServiceName"] == lastPart(t.Service)
-	})
+	return slices.ContainsFunc(a.metrics, func(m metric) bool { return m.namespace == "AWS/ECS" && m.name == name && m.isOf(t) }) ||
+		slices.ContainsFunc(a.expressions, func(e string) bool { return queries(e, name, t) })
+}
+
+// isOf says whether a metric of ECS is of the target's service.
+func (m metric) isOf(t config.Target) bool {
+	return m.dimensions["ClusterName"] == lastPart(t.Cluster) && m.dimensions["ServiceName"] == lastPart(t.Service)
 }
 
 // queries says whether a Metrics Insights query covers the target's service: it groups by service, and if it names clusters, then this
@@ -202,7 +204,8 @@ func (d *Deployment) checkTold(f *findings) {
 		want = []string{email}
 	}
 	if !slices.Equal(addresses, want) {
-		f.addAt("the stack "+d.Sluice.Name, "follow deploy.alarms.email", "mails to %s, and deploy.alarms.email is %q", quoted(addresses), email)
+		f.addAt("the stack "+d.Sluice.Name, "follow deploy.alarms.email", "mails to %s, and deploy.alarms.email is %q",
+			quoted(addresses), email)
 	}
 }
 
@@ -258,12 +261,21 @@ var known = map[string]struct {
 	resource  string
 	names     []string
 }{
-	"AWS/SQS":       {"QueueName", "AWS::SQS::Queue", []string{"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}},
-	"AWS/Lambda":    {"FunctionName", "AWS::Lambda::Function", []string{"Errors", "Throttles", "Invocations", "Duration", "AsyncEventAge", "AsyncEventsDropped", "DeadLetterErrors", "ConcurrentExecutions"}},
-	"AWS/States":    {"StateMachineArn", "AWS::StepFunctions::StateMachine", []string{"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "ExecutionThrottled", "ExecutionTime"}},
-	"AWS/Scheduler": {"ScheduleGroup", "AWS::Scheduler::ScheduleGroup", []string{"InvocationAttemptCount", "TargetErrorCount", "TargetErrorThrottledCount", "InvocationThrottleCount", "InvocationDroppedCount"}},
-	"AWS/Events":    {"RuleName", "AWS::Events::Rule", []string{"Invocations", "FailedInvocations", "ThrottledRules", "MatchedEvents", "InvocationsSentToDLQ", "IngestiontoInvocationStartLatency"}},
-	"AWS/Logs":      {"LogGroupName", "AWS::Logs::LogGroup", []string{"IncomingBytes", "IncomingLogEvents"}},
+	"AWS/SQS": {"QueueName", "AWS::SQS::Queue", []string{"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}},
+	"AWS/Lambda": {"FunctionName", "AWS::Lambda::Function", []string{
+		"Errors", "Throttles", "Invocations", "Duration", "AsyncEventAge", "AsyncEventsDropped", "DeadLetterErrors", "ConcurrentExecutions",
+	}},
+	"AWS/States": {"StateMachineArn", "AWS::StepFunctions::StateMachine", []string{
+		"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "ExecutionThrottled",
+		"ExecutionTime",
+	}},
+	"AWS/Scheduler": {"ScheduleGroup", "AWS::Scheduler::ScheduleGroup", []string{
+		"InvocationAttemptCount", "TargetErrorCount", "TargetErrorThrottledCount", "InvocationThrottleCount", "InvocationDroppedCount",
+	}},
+	"AWS/Events": {"RuleName", "AWS::Events::Rule", []string{
+		"Invocations", "FailedInvocations", "ThrottledRules", "MatchedEvents", "InvocationsSentToDLQ", "IngestiontoInvocationStartLatency",
+	}},
+	"AWS/Logs": {"LogGroupName", "AWS::Logs::LogGroup", []string{"IncomingBytes", "IncomingLogEvents"}},
 }
 
 // missing says why a metric cannot be: empty if it can.
@@ -272,9 +284,7 @@ func (d *Deployment) missing(s *Stack, m metric) string {
 		if !slices.Contains([]string{"CPUUtilization", "MemoryUtilization"}, m.name) {
 			return "ECS has no such metric"
 		}
-		if !slices.ContainsFunc(d.Config.Targets, func(t config.Target) bool {
-			return m.dimensions["ClusterName"] == lastPart(t.Cluster) && m.dimensions["ServiceName"] == lastPart(t.Service)
-		}) {
+		if !slices.ContainsFunc(d.Config.Targets, m.isOf) {
 			return fmt.Sprintf("%v is no target's service", m.dimensions)
 		}
 		return ""

@@ -90,13 +90,13 @@ type Check struct {
 // Checks are all checks, in the order of the documentation.
 var Checks = []Check{
 	{"functions", "three functions and no others: provided.al2023, arm64, zip, handler bootstrap, memory set", checkFunctions},
-	{"assets", "each function's code is its bootstrap (ELF arm64, static, executable), sluice.yaml and the CA files, and no more", checkAssets},
+	{"assets", "each function's code is its bootstrap (static ELF for arm64), sluice.yaml and the CA files, and no more", checkAssets},
 	{"environment", "the functions' environment is SLUICE_CONFIG and the url_env variables, and no more", checkEnvironment},
 	{"concurrency", "ScaleOut runs once at a time, and nothing else is reserved", checkConcurrency},
 	{"tracing", "functions and state machine are traced", checkTracing},
 	{"time-outs", "functions end before the states that call them, and these before the machine", checkTimeouts},
 	{"retries", "what is asynchronous is tried again as often and as long as is meant, and no more", checkRetries},
-	{"dead letters", "each function, the rule and the schedules have dead-letter queues that they may write to and share with nobody", checkDeadLetters},
+	{"dead letters", "functions, rule and schedules have dead-letter queues that they may write to and share with nobody", checkDeadLetters},
 	{"logs", "all logs have a log group of the template that expires as configured; functions log JSON", checkLogs},
 	{"encryption", "queues and topics are encrypted, refuse plain HTTP, and let in who has to write to them", checkEncryption},
 	{"actions", "no policy allows a wildcard of actions", checkActions},
@@ -110,7 +110,7 @@ var Checks = []Check{
 	{"dashboard", "the dashboard is JSON and shows what exists", checkDashboard},
 	{"network", "the functions run where they are configured to", checkNetwork},
 	{"desired counts", "no service sets DesiredCount, which Sluice changes", checkDesiredCounts},
-	{"example", "the example's tasks are private, small and stop slowly; its Redis is encrypted, in two zones and asks for a password", checkExample},
+	{"example", "the example's tasks are private, small, and stop slowly; its Redis is encrypted, in two zones, asks for a password", checkExample},
 	{"secrets", "nothing that is uploaded holds a secret in plain text", checkSecrets},
 	{"limits", "everything is within CloudFormation's and IAM's limits", checkLimits},
 }

@@ -44,7 +44,8 @@ func checkRule(d *Deployment, f *findings) {
 			f.add(p, "let in the rule alone", "lets %s invoke a function, for %q", p.text("Principal"), p.text("SourceArn"))
 			return
 		}
-		permitted = permitted || p.text("Action") == "lambda:InvokeFunction" && d.Sluice.target(p.text("FunctionName"), function.Type) == function
+		invokes := d.Sluice.target(p.text("FunctionName"), function.Type) == function
+		permitted = permitted || invokes && p.text("Action") == "lambda:InvokeFunction"
 	}, "AWS::Lambda::Permission")
 	if !permitted {
 		f.add(r, "add an AWS::Lambda::Permission for it", "may not invoke ScaleOut")

@@ -12,7 +12,8 @@ var seconds = map[string]int{scaleOut: 30, check: 60, scaleIn: 120}
 func checkFunctions(d *Deployment, f *findings) {
 	d.each(func(_ *Stack, r *Resource) {
 		if r.tag(functionTag) == "" {
-			f.add(r, "find out which construct makes it, such as one with autoDeleteObjects, and do without", "is a function that nobody asked for")
+			f.add(r, "find out which construct makes it, such as one with autoDeleteObjects, and do without it",
+				"is a function that nobody asked for")
 			return
 		}
 		f.want(r, "provided.al2023", "Runtime")
@@ -22,7 +23,8 @@ func checkFunctions(d *Deployment, f *findings) {
 			f.add(r, "use Code_FromAsset", "PackageType is %s", kind)
 		}
 		if memory, ok := r.number("MemorySize"); !ok || memory < 128 || memory > 1769 {
-			f.add(r, "choose it: 128 MB, which is the default, are slow, and 1,769 are a whole processor", "MemorySize is %v", r.at("MemorySize"))
+			f.add(r, "choose it: 128 MB, which is the default, are slow, and 1,769 are a whole processor",
+				"MemorySize is %v", r.at("MemorySize"))
 		}
 		if r.text("Description") == "" {
 			f.add(r, "say what it is for", "has no Description")

@@ -32,8 +32,10 @@ func (s *Stack) statements() (all []statement) {
 	add := func(r *Resource, document any, roles []string) {
 		for _, v := range list(at(document, "Statement")) {
 			st := statement{
-				in: r, of: r.Type, roles: roles, effect: text(at(v, "Effect")), actions: texts(at(v, "Action")), resources: texts(at(v, "Resource")),
-				conditions: at(v, "Condition"), inverse: at(v, "NotAction") != nil || at(v, "NotResource") != nil || at(v, "NotPrincipal") != nil,
+				in: r, of: r.Type, roles: roles,
+				effect: text(at(v, "Effect")), actions: texts(at(v, "Action")), resources: texts(at(v, "Resource")),
+				conditions: at(v, "Condition"),
+				inverse:    at(v, "NotAction") != nil || at(v, "NotResource") != nil || at(v, "NotPrincipal") != nil,
 			}
 			switch p := at(v, "Principal").(type) {
 			case string:
@@ -68,7 +70,8 @@ func (s *Stack) statements() (all []statement) {
 func (s *Stack) allows(roleARN, action, resource string) bool {
 	role := s.target(roleARN, "AWS::IAM::Role")
 	return role != nil && slices.ContainsFunc(s.statements(), func(st statement) bool {
-		return st.effect == "Allow" && slices.Contains(st.roles, role.ID) && slices.Contains(st.actions, action) && slices.Contains(st.resources, resource)
+		return st.effect == "Allow" && slices.Contains(st.roles, role.ID) &&
+			slices.Contains(st.actions, action) && slices.Contains(st.resources, resource)
 	})
 }
 
@@ -121,15 +124,17 @@ type wildcard struct {
 // a list of services may become a wildcard.
 var wildcards = []wildcard{
 	{`\*`, []string{"ecs:ListTasks"}, "ecs:cluster", "ListTasks takes no service as its resource; the condition names the clusters"},
-	{`.*:task/[^/*]+/\*`, []string{"ecs:DescribeTasks", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"}, "", "tasks have no names before they run"},
+	{`.*:task/[^/*]+/\*`, seeAndProtect, "", "tasks have no names before they run"},
 	{`.*:task/[^/*]+/\*`, []string{"ecs:TagResource"}, "aws:TagKeys", "tasks have no names before they run; the condition names the tag"},
-	{`.*:service/([^/*]+/)?\*`, []string{"ecs:DescribeServices", "ecs:UpdateService"}, "", "too many services for IAM's sizes are named by their cluster"},
+	{`.*:service/([^/*]+/)?\*`, []string{"ecs:DescribeServices", "ecs:UpdateService"}, "", "too many services for IAM's sizes"},
 	{`.*:service/([^/*]+/)?\*`, []string{"ecs:TagResource"}, "aws:TagKeys", "the same; the condition names the tag"},
-	{`.*:task/\*`, []string{"ecs:DescribeTasks", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"}, "", "too many clusters for IAM's sizes"},
+	{`.*:task/\*`, seeAndProtect, "", "too many clusters for IAM's sizes"},
 	{`.*:task/\*`, []string{"ecs:TagResource"}, "aws:TagKeys", "the same; the condition names the tag"},
 	{`.*:secret:.+-\?{6}`, []string{"secretsmanager:GetSecretValue"}, "", "Secrets Manager appends six characters to a name"},
 	{`.*:secret:.+-\?{6}`, []string{"secretsmanager:DescribeSecret"}, "", "the same; CDK's grant for ECS has both"},
-	{`\*`, []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"}, "", "X-Ray knows no resources"},
+	{`\*`, []string{
+		"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
+	}, "", "X-Ray knows no resources"},
 	{`\*`, []string{
 		"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:ListLogDeliveries",
 		"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
@@ -140,6 +145,8 @@ var wildcards = []wildcard{
 	}, "", "what Lambda does in a function's name to bind it to a VPC"},
 	{`\*`, []string{"ecr:GetAuthorizationToken"}, "", "with which ECS pulls an image, knows no resources"},
 }
+
+var seeAndProtect = []string{"ecs:DescribeTasks", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"}
 
 // checkResources: every wildcard of a role has its reason in the list above.
 func checkResources(d *Deployment, f *findings) {
@@ -154,7 +161,8 @@ func checkResources(d *Deployment, f *findings) {
 				}
 				for _, a := range st.actions {
 					if !slices.ContainsFunc(wildcards, func(w wildcard) bool { return w.covers(st, a, r) }) {
-						f.add(st.in, "name the resource, or give the reason in the list of wildcards (infra/verify/template/iam.go)", "allows %s on %s", a, r)
+						f.add(st.in, "name the resource, or give the reason among the wildcards in infra/verify/template/iam.go",
+							"allows %s on %s", a, r)
 					}
 				}
 			}
@@ -218,7 +226,8 @@ func checkTrust(d *Deployment, f *findings) {
 				continue
 			}
 			principal, _ := at(trusted[0], "Principal").(map[string]any)
-			if len(principal) != 1 || !slices.Equal(texts(principal["Service"]), used) || !slices.Equal(texts(at(trusted[0], "Action")), []string{"sts:AssumeRole"}) {
+			actions := texts(at(trusted[0], "Action"))
+			if len(principal) != 1 || !slices.Equal(texts(principal["Service"]), used) || !slices.Equal(actions, []string{"sts:AssumeRole"}) {
 				f.add(role, "trust "+used[0]+" with sts:AssumeRole", "trusts %v with %v", principal, at(trusted[0], "Action"))
 			}
 		}

@@ -23,13 +23,15 @@ func checkDeadLetters(d *Deployment, f *findings) {
 		}
 		owner[q.ID] = whose
 		if retention, _ := q.number("MessageRetentionPeriod"); retention != fourteenDays {
-			f.add(q, "set it to 1209600: the default is four days, a long weekend", "MessageRetentionPeriod is %v", q.at("MessageRetentionPeriod"))
+			f.add(q, "set it to 1209600: the default is four days, a long weekend",
+				"MessageRetentionPeriod is %v", q.at("MessageRetentionPeriod"))
 		}
 		return q
 	}
 	for _, name := range d.functionNames() {
 		r := d.Functions[name]
-		if q := deadLetters(r, r.text("DeadLetterConfig", "TargetArn"), r.ID); q != nil && !d.Sluice.allows(r.text("Role"), "sqs:SendMessage", arnOf(q)) {
+		q := deadLetters(r, r.text("DeadLetterConfig", "TargetArn"), r.ID)
+		if q != nil && !d.Sluice.allows(r.text("Role"), "sqs:SendMessage", arnOf(q)) {
 			f.add(r, "allow its role sqs:SendMessage on it", "may not write to its dead-letter queue %s", q.ID)
 		}
 	}
@@ -63,8 +65,8 @@ func (s *Stack) letsIn(q *Resource, service string, from *Resource) bool {
 	return false
 }
 
-// checkEncryption: AWS's own key is enough for queues. A topic need not have a key: what alarms say goes out by plain mail anyhow. If it has
-// one, the key has to let CloudWatch in, or alarms fail in silence; AWS's own for SNS (alias/aws/sns) does not.
+// checkEncryption: AWS's own key is enough for queues. A topic need not have a key: what alarms say goes out by plain mail anyhow.
+// If it has one, the key has to let CloudWatch in, or alarms fail in silence; AWS's own for SNS (alias/aws/sns) does not.
 func checkEncryption(d *Deployment, f *findings) {
 	d.each(func(s *Stack, r *Resource) {
 		if r.text("SqsManagedSseEnabled") != "true" && r.text("KmsMasterKeyId") == "" {

@@ -20,9 +20,9 @@ func checkNetwork(d *Deployment, f *findings) {
 		case len(subnets) == 0 || len(groups) == 0:
 			f.add(r, "give it subnets and security groups", "runs outside the VPC (VpcConfig %v)", r.at("VpcConfig"))
 		case vpc == nil: // The example's.
-		case !slices.Equal(slices.Sorted(slices.Values(subnets)), slices.Sorted(slices.Values(vpc.Subnets))):
+		case !sameSet(subnets, vpc.Subnets):
 			f.add(r, "use deploy.vpc.subnets", "SubnetIds are %s", quoted(subnets))
-		case len(vpc.SecurityGroups) > 0 && !slices.Equal(slices.Sorted(slices.Values(groups)), slices.Sorted(slices.Values(vpc.SecurityGroups))):
+		case len(vpc.SecurityGroups) > 0 && !sameSet(groups, vpc.SecurityGroups):
 			f.add(r, "use deploy.vpc.security_groups", "SecurityGroupIds are %s", quoted(groups))
 		case len(vpc.SecurityGroups) == 0 && d.Sluice.madeGroup(groups) == nil:
 			f.add(r, "make one", "has the security groups %s, and deploy.vpc names none", quoted(groups))
@@ -60,6 +60,10 @@ func (d *Deployment) checkEndpoints(f *findings, wanted bool) {
 			f.addAt("the stack "+d.Sluice.Name, "make it", "has no endpoint for %s, and deploy.vpc.endpoints is true", service)
 		}
 	}
+}
+
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // madeGroup is the one security group of the template that these are; nil if it is not one, or not of the template.

@@ -15,7 +15,7 @@ var (
 	accessKey     = regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`)
 	privateKey    = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 	// secretName is what properties and variables that hold a secret are called.
-	secretName = regexp.MustCompile(`(?i)(^|_|[a-z])(password|passwords|passwd|secretstring|authtoken|auth_token|secret_key|secretkey|api_?key|credentials?)$`)
+	secretName = regexp.MustCompile(`(?i)(passwords?|passwd|secret_?string|auth_?token|secret_?key|api_?key|credentials?)$`)
 )
 
 // dynamic says whether a value is a reference that CloudFormation resolves: to a secret, or to something else of the template.

@@ -129,7 +129,8 @@ func checkSchedules(d *Deployment, f *findings) {
 	perSchedule, targets := d.Config.Deploy.TargetsPerSchedule, len(d.Config.Targets)
 	wanted := (targets + perSchedule - 1) / perSchedule
 	if len(schedules) != wanted {
-		f.addAt("the stack "+d.Sluice.Name, fmt.Sprintf("make %d", wanted), "has %d schedules for %d targets, %d each", len(schedules), targets, perSchedule)
+		f.addAt("the stack "+d.Sluice.Name, fmt.Sprintf("make %d", wanted), "has %d schedules for %d targets, %d each",
+			len(schedules), targets, perSchedule)
 	}
 	machines := d.Sluice.of("AWS::StepFunctions::StateMachine")
 	covered := map[int]*Resource{}
@@ -170,7 +171,8 @@ func (d *Deployment) cover(f *findings, r *Resource, schedules int, covered map[
 	}
 	switch {
 	case input.Shard == nil || input.Shards == nil || *input.Shards != schedules || *input.Shard < 0 || *input.Shard >= schedules:
-		f.add(r, fmt.Sprintf("give it shards: %d, and a shard below", schedules), "its input is %s, and there are %d schedules", in, schedules)
+		f.add(r, fmt.Sprintf("give it shards: %d, and a shard below", schedules),
+			"its input is %s, and there are %d schedules", in, schedules)
 	case covered[*input.Shard] != nil:
 		f.add(r, "give each its own shard", "sweeps shard %d, as %s does", *input.Shard, covered[*input.Shard].ID)
 	default:
