@@ -62,7 +62,7 @@ func (b builder) plant(m mutant) (overlay string, err error) {
 		if err != nil {
 			return "", err
 		}
-		changed, err := h.apply(string(text))
+		changed, err := h.Apply(string(text))
 		if err != nil {
 			return "", err
 		}

@@ -29,7 +29,7 @@ import (
 )
 
 //go:embed planted/*.diff
-var planted embed.FS
+var faults embed.FS
 
 // clean is the least number of seeds over which the code as it is has to break nothing.
 const clean = 2000
@@ -56,7 +56,7 @@ func run(ctx context.Context, w io.Writer, simulator, only string, jobs int, sto
 	if err != nil {
 		return err
 	}
-	dir, err := fs.Sub(planted, "planted")
+	dir, err := fs.Sub(faults, "planted")
 	if err != nil {
 		return err
 	}

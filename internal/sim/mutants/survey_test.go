@@ -7,19 +7,19 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/planted"
 )
 
 // The fake simulator in testdata has one invariant and one rule that it rests on, so that each way in which a fault can turn
 // out is one line here.
 func TestSurvey(t *testing.T) {
 	fault := func(name string, seeds int, file string, lines ...string) mutant {
-		h := hunk{File: file}
-		for _, line := range lines {
-			if err := h.add(0, line); err != nil {
-				t.Fatal(err)
-			}
+		f, err := planted.Parse("--- " + file + "\n@@\n" + strings.Join(lines, "\n"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return mutant{Name: name, Breaks: "something", Invariant: "bounded", Seeds: seeds, Hunks: []hunk{h}}
+		return mutant{Name: name, Breaks: "something", Invariant: "bounded", Seeds: seeds, Hunks: f.Hunks}
 	}
 	const rules = "rules/rules.go"
 	tests := []struct {
@@ -106,7 +106,7 @@ func TestSurveyOfBrokenCode(t *testing.T) {
 	var out strings.Builder
 	fake := t.TempDir()
 	copyFake(t, fake, "rules/extra.txt", "11\n")
-	more := mutant{Name: "more", Breaks: "something", Invariant: "bounded", Seeds: 5000, Hunks: []hunk{{File: "rules/extra.txt", Old: []string{"11"}, New: []string{"12"}}}}
+	more := mutant{Name: "more", Breaks: "something", Invariant: "bounded", Seeds: 5000, Hunks: []planted.Hunk{{File: "rules/extra.txt", Old: []string{"11"}, New: []string{"12"}}}}
 	if survey(context.Background(), &out, builder{root: fake, sim: ".", dir: t.TempDir()}, []mutant{more}, 2, true) {
 		t.Error("all is said to be fine")
 	}
