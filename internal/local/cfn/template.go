@@ -180,7 +180,8 @@ func (r *reader) choose() error {
 		r.names[schedules[i].id] = name
 		queue(schedules[i], local.Sweep, "Target", "DeadLetterConfig", "Arn")
 	}
-	for kind, name := range map[string]string{"AWS::Events::Rule": local.RuleName, "AWS::StepFunctions::StateMachine": local.StateMachine} {
+	for _, only := range [][2]string{{"AWS::Events::Rule", local.RuleName}, {"AWS::StepFunctions::StateMachine", local.StateMachine}} {
+		kind, name := only[0], only[1]
 		list := r.of(kind)
 		if len(list) != 1 {
 			return fmt.Errorf("it has %d resources of the type %s: the local cloud runs just one", len(list), kind)
@@ -262,53 +263,4 @@ func (r *reader) decode(res resource, into any) error {
 		return res.errorf("%w", err)
 	}
 	return nil
-}
-
-// codeOf is the folder of a function's code: an asset of the CDK, beside the template. It has to hold the configuration, or one
-// that means the same at run time.
-func (r *reader) codeOf(key string) (string, error) {
-	dir, err := filepath.Abs(filepath.Join(r.dir, "asset."+strings.TrimSuffix(key, ".zip")))
-	if err != nil {
-		return "", err
-	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return "", fmt.Errorf("its code, the folder %s, is not beside the template: synthesize it anew", filepath.Base(dir))
-	}
-	deployed, err := config.Load(filepath.Join(dir, "sluice.yaml"))
-	if err != nil {
-		return "", fmt.Errorf("its code: %w", err)
-	}
-	if !reflect.DeepEqual(runtime(deployed), runtime(r.config)) {
-		return "", fmt.Errorf("its code was synthesized with another configuration than the one of %s: synthesize it anew", r.config.Dir)
-	}
-	return dir, nil
-}
-
-// runtime is what of a configuration the functions go by.
-func runtime(c *config.Config) config.Config {
-	short := *c
-	short.Deploy, short.Local, short.Dir = config.Deploy{}, config.Local{}, ""
-	return short
-}
-
-// Describe says in a few lines what is run of the template and what is not.
-func (t *Template) Describe() []string {
-	d := t.Deployment
-	var others []string
-	for _, kind := range slices.Sorted(maps.Keys(t.NotRun)) {
-		others = append(others, fmt.Sprintf("%d %s", t.NotRun[kind], kind))
-	}
-	lines := []string{
-		fmt.Sprintf("from the template %s: %d functions with their environment and time-outs, the rule, the state machine, "+
-			"schedules: %d, dead-letter queues: %d, and who may do what", t.Path, len(d.Functions), len(d.Schedules), len(d.Queues())),
-		"the functions run as built for this machine, in place of the template's for arm64, with the sluice.yaml of the template",
-	}
-	if every := t.sweepEvery; every > 0 {
-		lines = append(lines, fmt.Sprintf("a sweep each %v, as local.sweep_every has it, in place of each %v; waits before retries are shorter, too",
-			config.Duration(every), config.Duration(d.Schedules[0].Timing.Every)))
-	}
-	if len(others) > 0 {
-		lines = append(lines, "not run here: "+strings.Join(others, ", "))
-	}
-	return lines
 }

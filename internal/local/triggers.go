@@ -1,0 +1,90 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"sluice/internal/local/delivery"
+	"sluice/internal/local/events"
+	"sluice/internal/local/scheduler"
+)
+
+// startRule makes the rule that sends the configured events to ScaleOut, which takes them from its own queue.
+func (c *Cloud) startRule() error {
+	d, rule := c.deployment, c.deployment.Rule
+	c.events = events.New(events.Options{
+		Region: d.Region, Account: d.Account, Buses: []string{rule.Bus}, OnDelivery: c.feed.delivery,
+	})
+	c.onClose(func() { _ = c.events.Close() })
+	pattern, err := events.ParsePattern([]byte(rule.Pattern))
+	if err != nil {
+		return fmt.Errorf("make rule %s: %w", rule.Name, err)
+	}
+	return c.events.AddRule(events.Rule{
+		Name: rule.Name, Bus: rule.Bus, Pattern: pattern, Retry: rule.Retry,
+		Target: func(_ context.Context, event []byte) error {
+			if err := d.authorize(d.ruleCaller(), "lambda:InvokeFunction", nil, d.functionARN(rule.Target)); err != nil {
+				return &delivery.Error{Code: "NO_PERMISSIONS", Message: err.Error(), Permanent: true}
+			}
+			_, err := c.functions.InvokeAsync(rule.Target, event)
+			return err
+		},
+		GiveUp: func(event []byte, why *delivery.GaveUp) {
+			c.giveUp(d.ruleCaller(), rule.DeadLetters, event, why, map[string]string{
+				"RULE_ARN": d.ruleARN(), "TARGET_ARN": d.functionARN(rule.Target),
+			})
+		},
+	})
+}
+
+// startSchedules starts the sweeps: each as deployed, unless `local.sweep_every` says otherwise.
+func (c *Cloud) startSchedules() {
+	d := c.deployment
+	for _, s := range d.Schedules {
+		schedule := scheduler.Start(scheduler.Options{
+			Timing: c.localTiming(s.Timing), Retry: s.Retry,
+			Target: func(context.Context) error {
+				if err := d.authorize(d.scheduleCaller(s), "states:StartExecution", nil, d.machineARN()); err != nil {
+					return &delivery.Error{Code: "AccessDeniedException", Message: err.Error()}
+				}
+				_, err := c.executions.start("", json.RawMessage(s.Input))
+				return err
+			},
+			GiveUp: func(why *delivery.GaveUp) {
+				c.giveUp(d.scheduleCaller(s), s.DeadLetters, []byte(s.Input), why, map[string]string{
+					"SCHEDULE_ARN": d.scheduleARN(s), "TARGET_ARN": d.machineARN(),
+				})
+			},
+		})
+		c.onClose(func() { _ = schedule.Close() })
+	}
+}
+
+// localTiming is the timing with the time between sweeps of `local.sweep_every`, if there is one. Several schedules stay apart by
+// the same part of it.
+func (c *Cloud) localTiming(t scheduler.Timing) scheduler.Timing {
+	every := c.opts.Config.Local.SweepEvery.Std()
+	if every == 0 {
+		return t
+	}
+	return scheduler.Timing{Every: every, Offset: time.Duration(float64(t.Offset) / float64(t.Every) * float64(every))}
+}
+
+// giveUp puts what could not be delivered into the dead-letter queue, and tells of it.
+func (c *Cloud) giveUp(who caller, queue string, payload []byte, why *delivery.GaveUp, attributes map[string]string) {
+	attributes["ERROR_CODE"], attributes["ERROR_MESSAGE"] = why.Code, why.Error()
+	attributes["RETRY_ATTEMPTS"] = strconv.Itoa(why.Retries)
+	if why.Exhausted != "" {
+		attributes["EXHAUSTED_RETRY_CONDITION"] = why.Exhausted
+	}
+	u := Undelivered{From: who.name, Payload: payload, Why: why}
+	if queue == "" {
+		u.Lost = "there is no dead-letter queue"
+	} else if err := c.send(who, queue, message{Body: string(payload), Attributes: attributes}); err != nil {
+		u.Lost = err.Error()
+	}
+	c.feed.undelivered(u)
+}
