@@ -143,10 +143,10 @@ func (s *synth) replay() (err error) {
 	s.log.Print("without the CDK's Go modules: recorded from the app, replayed on aws-cdk-lib (infra/verify/README.md)")
 	run := s.out + ".work"
 	defer func() { err = errors.Join(err, os.RemoveAll(run)) }()
-	if err := os.MkdirAll(run, 0o755); err != nil {
+	app, record, assets, work := filepath.Join(run, "app"), filepath.Join(run, "record.jsonl"), filepath.Join(run, "assets"), s.build
+	if err := os.MkdirAll(assets, 0o755); err != nil {
 		return err
 	}
-	app, record, work := filepath.Join(run, "app"), filepath.Join(run, "record.jsonl"), s.build
 	build := []string{"build", "-trimpath", "-o", app}
 	if s.overlay != "" {
 		// It may name other things of the API than the app does, so it gets twins of its own.
@@ -158,7 +158,8 @@ func (s *synth) replay() (err error) {
 	if err := s.command([]string{"GOWORK=" + filepath.Join(work, "go.work")}, "go", append(build, ".")...); err != nil {
 		return fmt.Errorf("compile the app: %w", err)
 	}
-	if err := s.command([]string{"SLUICE_TWINS_RECORD=" + record}, app); err != nil {
+	// The CDK's command line would tell the app its output folder, too: it may put there what it makes for assets.
+	if err := s.command([]string{"SLUICE_TWINS_RECORD=" + record, "CDK_OUTDIR=" + assets}, app); err != nil {
 		return fmt.Errorf("run the app: %w", err)
 	}
 	replayer, err := filepath.Rel(s.dir, filepath.Join(s.root, "infra", "verify", "replay", "replay.js"))

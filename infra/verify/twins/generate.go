@@ -360,9 +360,8 @@ func (g *generator) structType(e *emitted, t *typeSpec) {
 		if p.Optional {
 			presence = "optional"
 		}
-		fieldType := g.topProperty(p).Type
-		fmt.Fprintf(&e.types, "%s %s `field:%q json:%q`\n", field, g.goType(e, fieldType), presence, p.Name)
-		if check := g.check(e, fieldType); check != "" {
+		fmt.Fprintf(&e.types, "%s %s `field:%q json:%q`\n", field, g.goType(e, p.Type), presence, p.Name)
+		if check := g.check(e, p.Type); check != "" {
 			fmt.Fprintf(&checks, "%q: %s,\n", field, check)
 		}
 	}
@@ -411,11 +410,11 @@ func (g *generator) object(e *emitted, t *typeSpec) {
 		if m.Static || !g.uses.names[pascal(m.Name)] {
 			continue
 		}
-		signature := pascal(m.Name) + g.signature(e, g.topMethod(m))
+		signature := pascal(m.Name) + g.signature(e, m)
 		if own(m.Overrides) {
 			e.types.WriteString(signature + "\n")
 		}
-		fmt.Fprintf(&body, "func (t *%s) %s {\n%s}\n", twin, signature, g.call(e, g.topMethod(m), "Invoke", "t"))
+		fmt.Fprintf(&body, "func (t *%s) %s {\n%s}\n", twin, signature, g.call(e, m, "Invoke", "t"))
 	}
 	for _, p := range g.properties(t) {
 		if p.Static {
@@ -423,7 +422,7 @@ func (g *generator) object(e *emitted, t *typeSpec) {
 		}
 		goType := ""
 		if g.uses.names[pascal(p.Name)] {
-			goType = g.goType(e, g.topProperty(p).Type)
+			goType = g.goType(e, p.Type)
 			fmt.Fprintf(&body, "func (t *%s) %s() %s { return runtime.Get[%s](t, %q) }\n",
 				twin, pascal(p.Name), goType, goType, p.Name)
 			if own(p.Overrides) {
@@ -431,7 +430,7 @@ func (g *generator) object(e *emitted, t *typeSpec) {
 			}
 		}
 		if setter := "Set" + pascal(p.Name); !p.Immutable && g.uses.names[setter] {
-			goType = g.goType(e, g.topProperty(p).Type)
+			goType = g.goType(e, p.Type)
 			fmt.Fprintf(&body, "func (t *%s) %s(val %s) { runtime.Set(t, %q, val) }\n", twin, setter, goType, p.Name)
 			if own(p.Overrides) {
 				fmt.Fprintf(&e.types, "%s(val %s)\n", setter, goType)
@@ -576,27 +575,4 @@ func inherited[M any](g *generator, t *typeSpec, own func(*typeSpec) []M, name f
 		list = append(list, members[n])
 	}
 	return list
-}
-
-// topMethod is the first declaration of a method: Go gives every override its signature, because it has no covariance.
-func (g *generator) topMethod(m *method) *method {
-	for g.types[m.Overrides] != nil {
-		over := slices.IndexFunc(g.types[m.Overrides].Methods, func(o *method) bool { return o.Name == m.Name })
-		if over < 0 {
-			break
-		}
-		m = g.types[m.Overrides].Methods[over]
-	}
-	return m
-}
-
-func (g *generator) topProperty(p *property) *property {
-	for g.types[p.Overrides] != nil {
-		over := slices.IndexFunc(g.types[p.Overrides].Properties, func(o *property) bool { return o.Name == p.Name })
-		if over < 0 {
-			break
-		}
-		p = g.types[p.Overrides].Properties[over]
-	}
-	return p
 }

@@ -62,7 +62,7 @@ func TestWhatCompiles(t *testing.T) {
 		"an inherited static method":               {`var _ *bool = awssqs.Queue_IsConstruct(q)`, ""},
 		"an inherited field":                       {`_ = awsecs.FargateServiceProps{Cluster: nil, DesiredCount: jsii.Number(1)}`, ""},
 		"a variadic method":                        {`q.Grant(f, jsii.String("a"), jsii.String("b"))`, ""},
-		"the first declaration's type of a result": {`var _ awscloudwatch.Metric = f.MetricErrors(nil)`, ""},
+		"a method of an interface":                 {`var i awslambda.IFunction = f; var _ awscloudwatch.Metric = i.MetricErrors(nil)`, ""},
 		"a map of lists":                           {`_ = awsiam.PolicyStatementProps{Conditions: &map[string]interface{}{}}`, ""},
 
 		"an unknown function":               {`awssqs.NewQueu(scope, nil, nil)`, "undefined: awssqs.NewQueu"},
