@@ -14,8 +14,9 @@ CONFIG ?= sluice.yaml
 SYNTH_CONFIG = $(if $(wildcard $(CONFIG)),$(CONFIG),examples/shop/sluice.yaml)
 # The twins stand in for the CDK's Go modules, so that infra/ can be checked where these are not to be had (infra/verify).
 INFRA_WORK := GOWORK=$(abspath build/infra/go.work)
-# Stripped, without the RPC mode that Lambda no longer uses: a smaller bootstrap starts sooner.
-LAMBDA_BUILD := CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w"
+# Stripped, without the RPC mode that Lambda no longer uses: a smaller bootstrap starts sooner. Without the commit: the same
+# code is the same asset, and is not deployed again.
+LAMBDA_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w"
 GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
 TOOLS := build/tools/staticcheck build/tools/errcheck
 LINT := $(abspath build/tools/staticcheck) ./... && $(abspath build/tools/errcheck) ./...
@@ -23,7 +24,7 @@ LINT := $(abspath build/tools/staticcheck) ./... && $(abspath build/tools/errche
 SOURCES := go.mod go.sum $(shell find cmd internal lambdas stepfunctions trigger -name node_modules -prune -o \
 	\( -name '*.go' -o -name '*.asl.json' -o -name '*.lua' \) ! -name '*_test.go' -print)
 
-INFRA_SOURCES := stepfunctions/scalein.asl.json $(shell find infra -name node_modules -prune -o \
+INFRA_SOURCES := stepfunctions/scalein.asl.json $(shell find infra \( -name node_modules -o -name cdk.out \) -prune -o \
 	\( -name '*.go' -o -name '*.js' -o -name '*.json' -o -name go.mod \) ! -name '*_test.go' ! -path '*/testdata/*' -print)
 
 ##@ Use
@@ -59,9 +60,13 @@ diff: cdk-diff ## What a deployment would change.
 destroy: cdk-destroy ## Remove what was deployed. The ECS services stay as they are.
 
 .PHONY: cdk-deploy cdk-diff cdk-destroy
+# The sums of the CDK's Go modules are added to a copy of go.mod, so that the checkout stays as it is. GOWORK=off: Go refuses
+# to add them where a go.work in some folder above is in force.
 cdk-deploy cdk-diff cdk-destroy: cdk-%: lambdas infra/node_modules
 	@test -f "$(CONFIG)" || { echo "$(CONFIG) is missing: write one (README.md), or say which: make $* CONFIG=FILE"; exit 1; }
-	cd infra && SLUICE_CONFIG="$(abspath $(CONFIG))" npx cdk $* --all $(CDKFLAGS)
+	@mkdir -p build/infra && cp infra/go.mod build/infra/deploy.mod && cat infra/go.sum >> build/infra/deploy.sum
+	cd infra && GOWORK=off GOFLAGS="$$GOFLAGS -modfile=$(abspath build/infra/deploy.mod)" SLUICE_CONFIG="$(abspath $(CONFIG))" \
+		npx cdk $* --all --output "$(abspath build/infra/deploy.out)" $(CDKFLAGS)
 
 ##@ Test
 
@@ -74,10 +79,11 @@ test: build test-deps ## All tests, with the newest Celery, a real Redis and the
 	$(MAKE) test-infra
 
 .PHONY: test-infra
-test-infra: lambdas infra/node_modules stepfunctions/node_modules build/venv-infra ## The deployment, down to the template; and faults planted in it that have to be found.
+test-infra: lambdas infra/node_modules stepfunctions/node_modules build/venv-infra build/infra/shop build/infra/spread ## The deployment, down to the template; and faults planted in it that have to be found.
 	cd infra/verify && go run ./synth types
 	cd infra && $(INFRA_WORK) go test -count=1 ./...
 	cd infra/verify && go test -count=1 -timeout 30m ./...
+	go test -count=1 ./internal/local/cfn -synthesized $(abspath build/infra)
 	cd infra/verify && go run ./planted
 
 .PHONY: test-race
@@ -161,9 +167,11 @@ stepfunctions/node_modules infra/node_modules: %/node_modules: %/package-lock.js
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
-# The shop's template, which the demo runs from.
-build/infra/shop: examples/shop/sluice.yaml $(FUNCTIONS:%=build/lambda/%/bootstrap) infra/node_modules $(INFRA_SOURCES)
-	cd infra/verify && go run ./synth app -config $(abspath $<) -out $(abspath $@)
+# Templates that the local cloud runs: the shop's, which is the demo's, and one with everything that the shop has not.
+build/infra/shop: examples/shop/sluice.yaml
+build/infra/spread: internal/local/cfn/cfntest/testdata/spread.yaml
+build/infra/shop build/infra/spread: $(FUNCTIONS:%=build/lambda/%/bootstrap) infra/node_modules $(INFRA_SOURCES)
+	cd infra/verify && go run ./synth app -config $(abspath $(filter %.yaml,$^)) -out $(abspath $@)
 	@touch $@
 
 .PHONY: redis-server
