@@ -217,10 +217,9 @@ func TestDeploymentsThatCannotRun(t *testing.T) {
 	}
 }
 
-// The built-in deployment is in the account and Region that are asked for.
+// The built-in deployment is where the configuration says that it is deployed.
 func TestBuiltInARNs(t *testing.T) {
-	d := builtIn(t, settings(t, "events: {bus: mine}", "true"))
-	d.Region, d.Account = "eu-west-1", "123456789012"
+	d := builtIn(t, settings(t, "events: {bus: mine}\ndeploy: {account: \"123456789012\", region: eu-west-1}", "true"))
 	got := []string{d.functionARN(Check), d.queueARN(d.Rule.DeadLetters), d.ruleARN(), d.machineARN(), d.scheduleARN(d.Schedules[0])}
 	want := []string{
 		"arn:aws:lambda:eu-west-1:123456789012:function:check", "arn:aws:sqs:eu-west-1:123456789012:scale-out-dead-letters",
