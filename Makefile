@@ -65,7 +65,7 @@ destroy: cdk-destroy ## Remove what was deployed. The ECS services stay as they 
 cdk-deploy cdk-diff cdk-destroy: cdk-%: lambdas infra/node_modules
 	@test -f "$(CONFIG)" || { echo "$(CONFIG) is missing: write one (README.md), or say which: make $* CONFIG=FILE"; exit 1; }
 	@mkdir -p build/infra && cp infra/go.mod build/infra/deploy.mod && cat infra/go.sum >> build/infra/deploy.sum
-	cd infra && GOWORK=off GOFLAGS="$$GOFLAGS -modfile=$(abspath build/infra/deploy.mod)" SLUICE_CONFIG="$(abspath $(CONFIG))" \
+	cd infra && GOWORK=off GOFLAGS="$${GOFLAGS:-} -modfile=$(abspath build/infra/deploy.mod)" SLUICE_CONFIG="$(abspath $(CONFIG))" \
 		npx cdk $* --all --output "$(abspath build/infra/deploy.out)" $(CDKFLAGS)
 
 ##@ Test
