@@ -38,8 +38,9 @@ type SluiceProps struct {
 
 // Sluice is one Sluice with all that belongs to it.
 type Sluice interface {
-	constructs.Construct
-
+	// Construct holds everything, for whatever takes a construct: tags, aspects, dependencies. Sluice is none itself, since the CDK
+	// takes a Go struct that embeds one for something new, and what is done to that has no effect on the template.
+	Construct() constructs.Construct
 	// ScaleOut, Check and ScaleIn are the three functions.
 	ScaleOut() awslambda.Function
 	Check() awslambda.Function
@@ -57,11 +58,9 @@ type Sluice interface {
 	Dashboard() awscloudwatch.Dashboard
 }
 
-type sluice struct {
-	constructs.Construct
-	r *resources
-}
+type sluice struct{ r *resources }
 
+func (s sluice) Construct() constructs.Construct             { return s.r.scope }
 func (s sluice) ScaleOut() awslambda.Function                { return s.r.scaleOut.lambda }
 func (s sluice) Check() awslambda.Function                   { return s.r.check.lambda }
 func (s sluice) ScaleIn() awslambda.Function                 { return s.r.scaleIn.lambda }
@@ -93,5 +92,5 @@ func NewSluice(scope constructs.Construct, id *string, props *SluiceProps) Sluic
 	r.metrics()
 	r.alarms()
 	r.dashboard()
-	return sluice{r.scope, r}
+	return sluice{r}
 }
