@@ -19,6 +19,7 @@ INFRA_WORK := GOWORK=$(abspath build/infra/go.work)
 LAMBDA_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w"
 GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
 TOOLS := build/tools/staticcheck build/tools/errcheck
+IMPORTS := go list -f '{{$$p := .ImportPath}}{{range .Imports}}{{$$p}} {{.}}{{"\n"}}{{end}}' ./... | awk -f $(abspath .ci/imports.awk)
 LINT := $(abspath build/tools/staticcheck) ./... && $(abspath build/tools/errcheck) ./...
 
 SOURCES := go.mod go.sum $(shell find cmd internal lambdas stepfunctions trigger -name node_modules -prune -o \
@@ -119,11 +120,11 @@ check: infra/node_modules $(TOOLS) ## Format, vet, static analysis, import direc
 	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted (run make fmt)"; exit 1; }
 	go vet ./...
 	$(LINT)
-	go list -f '{{$$p := .ImportPath}}{{range .Imports}}{{$$p}} {{.}}{{"\n"}}{{end}}' ./... | awk -f .ci/imports.awk
+	$(IMPORTS)
 	go mod tidy -diff
 	go test -run 'Current' ./internal/config/...
 	cd infra/verify && go vet ./... && $(LINT) && go mod tidy -diff && go run ./synth types
-	cd infra && export $(INFRA_WORK) && go vet ./... && $(LINT)
+	cd infra && export $(INFRA_WORK) && go vet ./... && $(LINT) && $(IMPORTS)
 
 .PHONY: fmt
 fmt: ## Format all Go code.
