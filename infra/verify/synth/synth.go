@@ -169,8 +169,8 @@ func (s *synth) replay() (err error) {
 	return s.cli("--app", fmt.Sprintf("node %s %q %q", fast, replayer, record))
 }
 
-// CloudFormation's rules are a WebAssembly program that V8 would optimize for seconds, to run it once. Not to do so saves two thirds
-// of the time that a synthesis takes.
+// CloudFormation's rules are a WebAssembly program that V8 would optimize for seconds, to run it once. Not to do so saves two
+// thirds of the time that a synthesis takes.
 const fast = "--single-threaded --liftoff-only"
 
 // cli runs the CDK's command line. What it can find fault with is an error.

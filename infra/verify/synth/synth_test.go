@@ -122,6 +122,40 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
+// A message says what is wrong and what to do.
+func TestRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*synth)
+		want   string
+	}{
+		"an unknown way":              {func(s *synth) { s.way = "terraform" }, "-way terraform: it is auto, cdk or replay"},
+		"nothing installed":           {func(s *synth) { s.root = t.TempDir() }, "run `npm ci --prefix infra` first"},
+		"another version than go.mod": {func(s *synth) { s.dir = otherVersion(t, s.dir) }, "pin the same version in both"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := fixture(t)
+			c.change(s)
+			if err := s.app(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("app: %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func otherVersion(t *testing.T, dir string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := t.TempDir()
+	changed := strings.Replace(string(content), "awscdk/v2 v2.", "awscdk/v2 v2.1", 1)
+	if err := os.WriteFile(filepath.Join(other, "go.mod"), []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
 // A folder that has other files is not emptied for the template.
 func TestOutOfOthers(t *testing.T) {
 	s, _ := fixture(t)

@@ -64,6 +64,26 @@ func Time(v time.Time) *time.Time { return &v }
 // Times returns a pointer to a slice of pointers to the values.
 func Times(values ...time.Time) *[]*time.Time { return PtrSlice(values...) }
 
+// AnyStrings returns a pointer to a slice of any of the strings.
+func AnyStrings(values ...string) *[]any { return AnySlice(PtrSlice(values...)) }
+
+// AnyNumbers returns a pointer to a slice of any of the numbers.
+func AnyNumbers[T number](values ...T) *[]any { return AnySlice(Numbers(values...)) }
+
+// AnySlice turns a pointer to a slice of pointers into one to a slice of any.
+func AnySlice[T any](values *[]*T) *[]any {
+	if values == nil {
+		return nil
+	}
+	slice := make([]any, len(*values))
+	for i, v := range *values {
+		if v != nil {
+			slice[i] = *v
+		}
+	}
+	return &slice
+}
+
 // Close ends the record. The real one stops the Node process.
 func Close() { runtime.Close() }
 

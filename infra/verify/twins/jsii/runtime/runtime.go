@@ -308,11 +308,9 @@ func encode(v reflect.Value, name string) any {
 	if !v.IsValid() {
 		return nil
 	}
-	switch v.Kind() {
-	case reflect.Interface, reflect.Pointer, reflect.Map, reflect.Slice:
-		if v.IsNil() {
-			return nil
-		}
+	// Only these can be nothing: a nil slice or map is an empty one to jsii.
+	if (v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer) && v.IsNil() {
+		return nil
 	}
 	if v.CanInterface() {
 		if t, ok := v.Interface().(Twin); ok {
