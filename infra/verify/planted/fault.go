@@ -169,7 +169,7 @@ func (l *lab) plant(ctx context.Context, f fault) (deployment, error) {
 		return d, err
 	}
 	// What takes long looks only where it has to find something.
-	d.name, d.rules, d.lint, d.twice = f.Name, f.By == "cdk synth", f.By == "cfn-lint", f.By == twice
+	d.name, d.rules, d.lint, d.twice = f.Name, f.By == "default rules", f.By == "cfn-lint", f.By == twice
 	changed := map[string]string{configFile: d.config}
 	for _, h := range f.Hunks {
 		text, ok := changed[h.File]

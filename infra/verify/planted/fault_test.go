@@ -23,7 +23,7 @@ func TestFaultsCanBePlanted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checks := []string{"compiler", "construct", "cdk synth", "cdk-nag", "permissions", "state language", "cfn-lint", twice}
+	checks := []string{"compiler", "app", "cdk synth", "default rules", "cdk-nag", "permissions", "state language", "cfn-lint", twice}
 	for _, c := range template.Checks {
 		checks = append(checks, c.Name)
 	}
@@ -98,12 +98,12 @@ func TestApply(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	found := []caught{{"logs", "logs: no retention"}, {"rule", "rule: no target"}}
 	for want, r := range map[string]result{
-		"clean":           {},
-		"NOT CLEAN":       {found: found},
-		"found":           {by: "rule", says: "no target", found: found},
-		"FOUND OTHERWISE": {by: "rule", says: "no retention", found: found},
-		"NOT FOUND":       {by: "rule", says: "no target"},
-		"FAILED":          {by: "rule", says: "no target", found: found, err: context.Canceled},
+		"clean":     {},
+		"NOT CLEAN": {found: found},
+		"found":     {by: "rule", says: "no target", found: found},
+		"OTHERWISE": {by: "rule", says: "no retention", found: found},
+		"NOT FOUND": {by: "rule", says: "no target"},
+		"FAILED":    {by: "rule", says: "no target", found: found, err: context.Canceled},
 	} {
 		if got := r.verdict(); got != want {
 			t.Errorf("verdict of %+v is %s, want %s", r, got, want)

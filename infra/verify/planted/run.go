@@ -167,15 +167,17 @@ func (l *lab) synthesize(ctx context.Context, d deployment) (text string, err er
 	return string(output), err
 }
 
-// stage says which part of the synthesis refused, by what the tool prints at the end.
+// stage says which part of the synthesis refused, by what the tool printed.
 func stage(output string) string {
 	switch {
-	case strings.Contains(output, "compile the app"), strings.Contains(output, "synth: resolve"), !strings.Contains(output, "run the app") && !strings.Contains(output, "cdk synth:"):
+	case strings.Contains(output, "synth: run the app:"):
+		return "app"
+	case !strings.Contains(output, "synth: cdk synth:"):
 		return "compiler"
-	case strings.Contains(output, "run the app"):
-		return "construct"
 	case strings.Contains(output, "AwsSolutions-"):
 		return "cdk-nag"
+	case strings.Contains(output, "(CloudFormation Validate)"):
+		return "default rules"
 	}
 	return "cdk synth"
 }

@@ -39,7 +39,7 @@ func (r result) verdict() string {
 	case r.fine():
 		return "found"
 	case len(r.found) > 0:
-		return "FOUND OTHERWISE"
+		return "OTHERWISE"
 	}
 	return "NOT FOUND"
 }

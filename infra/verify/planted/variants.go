@@ -102,11 +102,15 @@ deploy:
 		{name: "one sweep a day", config: version + oneBroker + targets(2, 1, nil) + "sweep: {every: 24h}\n"},
 		{name: "a sweep a minute", config: version + oneBroker + targets(2, 1, nil) + "sweep: {every: 1m}\ndeploy: {targets_per_schedule: 1}\n"},
 		{name: "in a VPC", config: version + oneBroker + targets(2, 1, nil) + `deploy:
-  vpc: {id: vpc-0abc, subnets: [subnet-1, subnet-2]}
+  vpc: {id: vpc-0123456789abcdef0, subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]}
 `},
 		{name: "in a VPC without a NAT", config: version + `brokers: [{name: main, url_secret: prod/redis}, {name: other, url_parameter: prod/other}]
 ` + targets(2, 1, func(i int, t *target) { t.broker = []string{"main", "other"}[i] }) + `deploy:
-  vpc: {id: vpc-0abc, subnets: [subnet-1, subnet-2], security_groups: [sg-1, sg-2], endpoints: true}
+  vpc:
+    id: vpc-0123456789abcdef0
+    subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]
+    security_groups: [sg-0123456789abcdef0, sg-0123456789abcdef1]
+    endpoints: true
 `},
 		{name: "in China", config: version + oneBroker + targets(2, 1, nil) + "deploy: {account: \"123456789012\", region: cn-north-1}\n"},
 		{name: "example", twice: true, config: example + "deploy: {example: {image: \"shop:1.0\"}}\n"},

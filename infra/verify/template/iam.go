@@ -174,8 +174,11 @@ func (w wildcard) covers(st statement, action, resource string) bool {
 	if !slices.Contains(w.actions, action) || !regexp.MustCompile("^(?:"+w.resource+")$").MatchString(resource) {
 		return false
 	}
+	operators, _ := st.conditions.(map[string]any)
 	found := w.condition == ""
-	walk(st.conditions, "", func(_, t string) { found = found || t == w.condition })
+	for _, keys := range operators {
+		found = found || at(keys, w.condition) != nil
+	}
 	return found
 }
 

@@ -32,7 +32,7 @@ func checkSecrets(d *Deployment, f *findings) {
 				if cut := strings.IndexByte(name, '['); cut >= 0 {
 					name = name[:cut]
 				}
-				if secretName.MatchString(name) && t != name && !dynamic(t) {
+				if secretName.MatchString(name) && !dynamic(t) {
 					f.add(r, remedy, "%s is a plain text", path)
 				}
 				if what := secretIn(t); what != "" {

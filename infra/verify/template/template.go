@@ -345,7 +345,7 @@ func (s *Stack) target(t string, types ...string) *Resource {
 	return nil
 }
 
-// walk calls f with every text in v and the path to it, in a fixed order. Keys are texts as well.
+// walk calls f with every text in v and the path to it, in a fixed order.
 func walk(v any, path string, f func(path, text string)) {
 	switch v := v.(type) {
 	case string:
@@ -356,7 +356,6 @@ func walk(v any, path string, f func(path, text string)) {
 		}
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			f(path, key)
 			walk(v[key], strings.TrimPrefix(path+"."+key, "."), f)
 		}
 	}
