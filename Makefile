@@ -9,9 +9,10 @@ SHELL := /bin/bash
 FUNCTIONS := scaleout check scalein
 COMPAT := 5.2 5.3 5.4 5.5 5.6
 PYTHON ?= python3
-# What is deployed. A clean checkout has no sluice.yaml: there the shop's stands in for what does no harm.
+# What is deployed. A clean checkout has no sluice.yaml: there the shop's stands in for what does no harm, but never for a file
+# that somebody has named.
 CONFIG ?= sluice.yaml
-SYNTH_CONFIG = $(if $(wildcard $(CONFIG)),$(CONFIG),examples/shop/sluice.yaml)
+SYNTH_CONFIG = $(if $(wildcard $(CONFIG))$(filter-out file,$(origin CONFIG)),$(CONFIG),examples/shop/sluice.yaml)
 # The twins stand in for the CDK's Go modules, so that infra/ can be checked where these are not to be had (infra/verify).
 INFRA_WORK := GOWORK=$(abspath build/infra/go.work)
 # Stripped, without the RPC mode that Lambda no longer uses: a smaller bootstrap starts sooner. Without the commit: the same
@@ -67,7 +68,7 @@ cdk-deploy cdk-diff cdk-destroy: cdk-%: lambdas infra/node_modules
 	@test -f "$(CONFIG)" || { echo "$(CONFIG) is missing: write one (README.md), or say which: make $* CONFIG=FILE"; exit 1; }
 	@mkdir -p build/infra && cp infra/go.mod build/infra/deploy.mod && cat infra/go.sum >> build/infra/deploy.sum
 	cd infra && GOWORK=off GOFLAGS="$${GOFLAGS:-} -modfile=$(abspath build/infra/deploy.mod)" SLUICE_CONFIG="$(abspath $(CONFIG))" \
-		npx cdk $* --all --output "$(abspath build/infra/deploy.out)" $(CDKFLAGS)
+		npx cdk $* $(if $(filter-out diff,$*),--all) --output "$(abspath build/infra/deploy.out)" $(CDKFLAGS)
 
 ##@ Test
 
