@@ -147,8 +147,25 @@ func checkSchedules(d *Deployment, f *findings) {
 		if state := r.text("State"); state != "ENABLED" && state != "" {
 			f.add(r, "enable it", "State is %s", state)
 		}
+		d.checkGroup(f, r)
 		d.cover(f, r, len(schedules), covered)
 	}
+}
+
+// checkGroup: the CDK writes the name of a schedule's group, and no reference to it, so that CloudFormation may make the schedule first, which
+// fails, unless something else keeps them in order.
+func (d *Deployment) checkGroup(f *findings, r *Resource) {
+	name := r.text("GroupName")
+	for _, g := range d.Sluice.of("AWS::Scheduler::ScheduleGroup") {
+		if name != g.text("Name") && d.Sluice.target(name, g.Type) != g {
+			continue
+		}
+		if !d.Sluice.after(r, g) {
+			f.add(r, "let it depend on the group", "may be made before its group %s", g.ID)
+		}
+		return
+	}
+	f.add(r, "give it a group of the template, whose metrics are then its own", "is in the group %q, which is not of the template", name)
 }
 
 // cover notes which shard of the targets a schedule sees to. Check divides the targets by number, each into one shard, so that

@@ -41,7 +41,8 @@ type Resource struct {
 	ID         string
 	Type       string
 	Properties map[string]any
-	Path       string // Its path in the construct tree, as CDK notes it; empty if it does not.
+	DependsOn  []string // The ids that it says to be made after, beside those that it refers to.
+	Path       string   // Its path in the construct tree, as CDK notes it; empty if it does not.
 }
 
 // Asset is something that is uploaded before the deployment.
@@ -131,7 +132,10 @@ func (s *Stack) parse() error {
 	s.Resources = make(map[string]*Resource, len(resources))
 	for id, v := range resources {
 		properties, _ := at(v, "Properties").(map[string]any)
-		s.Resources[id] = &Resource{ID: id, Type: text(at(v, "Type")), Properties: properties, Path: text(at(v, "Metadata", "aws:cdk:path"))}
+		s.Resources[id] = &Resource{
+			ID: id, Type: text(at(v, "Type")), Properties: properties,
+			DependsOn: texts(at(v, "DependsOn")), Path: text(at(v, "Metadata", "aws:cdk:path")),
+		}
 	}
 	return nil
 }
@@ -331,6 +335,21 @@ func (s *Stack) refer(v any) (found []*Resource) {
 		}
 	}
 	return found
+}
+
+// after says whether a resource is made only after another one: it refers to it, or to something that does.
+func (s *Stack) after(r, other *Resource) bool {
+	seen := map[*Resource]bool{}
+	var leads func(*Resource) bool
+	leads = func(r *Resource) bool {
+		if r == nil || seen[r] {
+			return false
+		}
+		seen[r] = true
+		return r == other || slices.ContainsFunc(s.refer(r.Properties), leads) ||
+			slices.ContainsFunc(r.DependsOn, func(id string) bool { return leads(s.Resources[id]) })
+	}
+	return leads(r)
 }
 
 // target is the one resource of a type that a text is the Ref or an attribute of; nil if it is none.

@@ -74,6 +74,21 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+func TestAfter(t *testing.T) {
+	s := stackOf(t, `{
+		"Group": {"Type": "AWS::Scheduler::ScheduleGroup"},
+		"Role": {"Type": "AWS::IAM::Role", "Properties": {"X": {"Fn::GetAtt": ["Group", "Arn"]}}},
+		"Referring": {"Type": "AWS::Scheduler::Schedule", "Properties": {"Target": {"RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}}}},
+		"Depending": {"Type": "AWS::Scheduler::Schedule", "DependsOn": ["Role"]},
+		"Naming": {"Type": "AWS::Scheduler::Schedule", "Properties": {"GroupName": "Group"}, "DependsOn": "Round"},
+		"Round": {"Type": "AWS::SQS::Queue", "Properties": {"X": {"Ref": "Naming"}}}}`)
+	for id, want := range map[string]bool{"Role": true, "Referring": true, "Depending": true, "Naming": false} {
+		if got := s.after(s.Resources[id], s.Resources["Group"]); got != want {
+			t.Errorf("%s is made after the group: %t, want %t", id, got, want)
+		}
+	}
+}
+
 func TestWildcards(t *testing.T) {
 	tests := []struct {
 		action, resource, conditions string
