@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // functions are the folders of the functions' bootstraps.
@@ -37,7 +36,8 @@ func (l *lab) buildBootstrap(ctx context.Context, dir, name, arch string) error 
 	if err := os.WriteFile(source, []byte("package main\n\nfunc main() { println(\""+name+"\") }\n"), 0o644); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -buildid=", "-o", filepath.Join(dir, "bootstrap"), source)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -buildid=",
+		"-o", filepath.Join(dir, "bootstrap"), source)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build a bootstrap: %w\n%s", err, out)
@@ -66,7 +66,7 @@ func (l *lab) spoil(ctx context.Context, dir, way string) error {
 	case "script":
 		return os.WriteFile(bootstrap, []byte("#!/bin/sh\necho Hello\n"), 0o755)
 	}
-	return fmt.Errorf("bootstraps: %q is none of %s", way, strings.Join([]string{"x86", "missing", "empty folder", "empty file", "script"}, ", "))
+	return fmt.Errorf("bootstraps: %q is none of x86, missing, empty folder, empty file and script", way)
 }
 
 func copyFile(from, to string) error {

@@ -66,9 +66,9 @@ func load(dir fs.FS) ([]fault, error) {
 	return all, errors.Join(errs...)
 }
 
-// parse reads one fault: lines "breaks: TEXT", "by: CHECK", "says: TEXT" and, where they are needed, "variant: NAME" and "bootstraps:
-// WAY"; and then, as in a unified diff without its numbers, for each file a line "--- PATH" and for each change in it a line "@@" and the
-// lines as they are (" "), were ("-") and will be ("+").
+// parse reads one fault: lines "breaks: TEXT", "by: CHECK", "says: TEXT" and, where they are needed, "variant: NAME" and
+// "bootstraps: WAY"; and then, as in a unified diff without its numbers, for each file a line "--- PATH" and for each change in
+// it a line "@@" and the lines as they are (" "), were ("-") and will be ("+").
 func parse(text string) (fault, error) {
 	var f fault
 	file, inside, blank := "", false, 0

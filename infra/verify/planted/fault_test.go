@@ -27,7 +27,7 @@ func TestFaultsCanBePlanted(t *testing.T) {
 	for _, c := range template.Checks {
 		checks = append(checks, c.Name)
 	}
-	root, err := projectRoot(t.Context())
+	root, err := projectRoot()
 	if err != nil {
 		t.Fatal(err)
 	}

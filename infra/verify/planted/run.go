@@ -32,7 +32,7 @@ type lab struct {
 
 // newLab builds what the cases share. The command that gets what is missing stands in the error.
 func newLab(ctx context.Context, dir string) (*lab, error) {
-	root, err := projectRoot(ctx)
+	root, err := projectRoot()
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +62,19 @@ func newLab(ctx context.Context, dir string) (*lab, error) {
 	return l, err
 }
 
-func projectRoot(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
-	if err != nil {
-		return "", fmt.Errorf("find the module: %w", err)
+// projectRoot is the folder that infra/ is in, looked for from here upwards.
+func projectRoot() (string, error) {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "infra", "cdk.json")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("no folder here or above has an infra/cdk.json: run it in the project")
+		}
+		dir = filepath.Dir(dir)
 	}
-	return filepath.Join(string(bytes.TrimSpace(out)), "..", ".."), nil
+	return "", err
 }
 
 // deployment is one to synthesize and to check.

@@ -66,8 +66,8 @@ func (r result) catchers() string {
 	return strings.Join(out, ", ")
 }
 
-// survey tries the variants, and then the faults, and prints a row for each as soon as it is there, and then what was not as it has to be. It
-// says whether all was.
+// survey tries the variants, and then the faults, and prints a row for each as soon as it is there, and then what was not as it
+// has to be. It says whether all was.
 func (l *lab) survey(ctx context.Context, w io.Writer, sound []variant, faults []fault, jobs int, verbose bool) bool {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Nobody would hear of an error.
 	width, try := len("fault"), []func(context.Context) result{}

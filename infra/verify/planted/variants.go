@@ -38,6 +38,7 @@ func variants() []variant {
 		example = version + oneBroker + "targets: [{name: worker, cluster: shop, service: workers, queues: [orders, reports], max: 3}]\n"
 		onTopic = "  alarms: {topic: \"arn:aws:sns:eu-central-1:123456789012:oncall\", workers: false}\n"
 	)
+	perSchedule := func(n int) string { return fmt.Sprintf("deploy: {targets_per_schedule: %d}\n", n) }
 	long := func(s string, n int) string { return s + strings.Repeat("x", n-len(s)) }
 	local := `local:
   services:
@@ -62,16 +63,18 @@ deploy:
 		{name: "100 targets", config: version + oneBroker + targets(100, 2, nil) + email},
 		{name: "1,000 targets", config: version + oneBroker + targets(1000, 1, nil) + email, twice: true},
 		{name: "1,000 targets, 400 clusters", config: version + oneBroker + targets(1000, 400, nil) + email},
-		{name: "1,000 targets, 250 a schedule", config: version + oneBroker + targets(1000, 10, nil) + "deploy: {targets_per_schedule: 250}\n"},
-		{name: "1,000 targets, 10 a schedule", config: version + oneBroker + targets(1000, 10, nil) + "deploy: {targets_per_schedule: 10}\n"},
-		{name: "2,000 targets", config: version + oneBroker + targets(2000, 20, nil) + "deploy: {targets_per_schedule: 2000}\n"},
+		{name: "1,000 targets, 250 a schedule", config: version + oneBroker + targets(1000, 10, nil) + perSchedule(250)},
+		{name: "1,000 targets, 10 a schedule", config: version + oneBroker + targets(1000, 10, nil) + perSchedule(10)},
+		{name: "2,000 targets", config: version + oneBroker + targets(2000, 20, nil) + perSchedule(2000)},
 		{name: "100 targets, long names", config: version + oneBroker + targets(100, 100, func(i int, t *target) {
 			t.name, t.cluster, t.service = long(fmt.Sprint("t", i), 63), long(fmt.Sprint("c", i), 255), long(fmt.Sprint("s", i), 255)
 		}) + "deploy: {stack: " + long("sluice", 100) + "}\n"},
 		{name: "kinds of targets", config: version + oneBroker + targets(6, 3, func(i int, t *target) {
 			t.more = []string{"", "activity: {source: counter, key: busy}", "activity: {source: none}", "shield: true"}[i%4]
 		})},
-		{name: "no asking of workers", config: version + oneBroker + targets(2, 2, func(_ int, t *target) { t.more = "activity: {source: none}" })},
+		{name: "no asking of workers", config: version + oneBroker + targets(2, 2, func(_ int, t *target) {
+			t.more = "activity: {source: none}"
+		})},
 		{
 			name: "kinds of brokers", urls: map[string]string{"CACHE_URL": "rediss://cache.example.com:6379/0"},
 			files: map[string]string{"tls/ca.pem": authority}, config: version + `brokers:
@@ -98,13 +101,15 @@ sweep: {every: 1h}
 deploy:
   log_retention: 365
 ` + home + onTopic},
-		{name: "bus by name", config: version + oneBroker + targets(3, 1, nil) + "events: {bus: shop}\nsweep: {every: 7m}\ndeploy: {targets_per_schedule: 1}\n"},
+		{name: "bus by name", config: version + oneBroker + targets(3, 1, nil) + "events: {bus: shop}\nsweep: {every: 7m}\n" + perSchedule(1)},
 		{name: "one sweep a day", config: version + oneBroker + targets(2, 1, nil) + "sweep: {every: 24h}\n"},
-		{name: "a sweep a minute", config: version + oneBroker + targets(2, 1, nil) + "sweep: {every: 1m}\ndeploy: {targets_per_schedule: 1}\n"},
+		{name: "a sweep a minute", config: version + oneBroker + targets(2, 1, nil) + "sweep: {every: 1m}\n" + perSchedule(1)},
 		{name: "in a VPC", config: version + oneBroker + targets(2, 1, nil) + `deploy:
   vpc: {id: vpc-0123456789abcdef0, subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]}
 `},
-		{name: "in a VPC without a NAT", config: version + `brokers: [{name: main, url_secret: prod/redis}, {name: other, url_parameter: prod/other}]
+		{name: "in a VPC without a NAT", config: version + `brokers:
+  - {name: main, url_secret: prod/redis}
+  - {name: other, url_parameter: prod/other}
 ` + targets(2, 1, func(i int, t *target) { t.broker = []string{"main", "other"}[i] }) + `deploy:
   vpc:
     id: vpc-0123456789abcdef0
@@ -115,7 +120,11 @@ deploy:
 		{name: "in China", config: version + oneBroker + targets(2, 1, nil) + "deploy: {account: \"123456789012\", region: cn-north-1}\n"},
 		{name: "example", twice: true, config: example + "deploy: {example: {image: \"shop:1.0\"}}\n"},
 		{name: "the shop as it ships", ships: true},
-		{name: "example with Redis", config: example + "deploy:\n" + home + "  example: {image: \"123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/shop:1.0\", redis: redis, api: false}\n"},
+		{name: "example with Redis", config: example + "deploy:\n" + home + `  example:
+    image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/shop:1.0
+    redis: redis
+    api: false
+`},
 		{name: "example with Upstash", config: example + "deploy: {log_retention: 7, example: {image: \"shop:1.0\", redis: external}}\n"},
 	}
 }
@@ -127,12 +136,13 @@ type target struct{ name, cluster, service, broker, more string }
 func targets(n, clusters int, change func(i int, t *target)) string {
 	return "targets:\n" + lines(n, func(i int) string {
 		t := target{
-			name: fmt.Sprintf("target-%d", i), cluster: fmt.Sprintf("cluster-%d", i%clusters), service: fmt.Sprintf("service-%d", i), broker: "main",
+			name: fmt.Sprint("target-", i), cluster: fmt.Sprint("cluster-", i%clusters), service: fmt.Sprint("service-", i), broker: "main",
 		}
 		if change != nil {
 			change(i, &t)
 		}
-		line := fmt.Sprintf("  - {name: %s, cluster: %s, service: %s, broker: %s, queues: [queue-%d], max: 5", t.name, t.cluster, t.service, t.broker, i)
+		line := fmt.Sprintf("  - {name: %s, cluster: %s, service: %s, broker: %s, queues: [queue-%d], max: 5",
+			t.name, t.cluster, t.service, t.broker, i)
 		if t.more != "" {
 			line += ", " + t.more
 		}

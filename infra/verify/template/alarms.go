@@ -177,8 +177,8 @@ func (m metric) isOf(t config.Target) bool {
 	return m.dimensions["ClusterName"] == lastPart(t.Cluster) && m.dimensions["ServiceName"] == lastPart(t.Service)
 }
 
-// queries says whether a Metrics Insights query covers the target's service: it groups by service, and if it names clusters, then this
-// one, too.
+// queries says whether a Metrics Insights query covers the target's service: it groups by service, and if it names clusters,
+// then this one, too.
 func queries(e, metric string, t config.Target) bool {
 	return regexp.MustCompile(`^SELECT (AVG|MAX)\(`+metric+`\) FROM SCHEMA\("AWS/ECS", ClusterName, ServiceName\)`).MatchString(e) &&
 		strings.Contains(e, "GROUP BY ClusterName, ServiceName") &&

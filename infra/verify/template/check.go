@@ -96,7 +96,7 @@ var Checks = []Check{
 	{"tracing", "functions and state machine are traced", checkTracing},
 	{"time-outs", "functions end before the states that call them, and these before the machine", checkTimeouts},
 	{"retries", "what is asynchronous is tried again as often and as long as is meant, and no more", checkRetries},
-	{"dead letters", "functions, rule and schedules have dead-letter queues that they may write to and share with nobody", checkDeadLetters},
+	{"dead letters", "functions, rule and schedules have dead-letter queues of their own that they may write to", checkDeadLetters},
 	{"logs", "all logs have a log group of the template that expires as configured; functions log JSON", checkLogs},
 	{"encryption", "queues and topics are encrypted, refuse plain HTTP, and let in who has to write to them", checkEncryption},
 	{"actions", "no policy allows a wildcard of actions", checkActions},
@@ -110,7 +110,7 @@ var Checks = []Check{
 	{"dashboard", "the dashboard is JSON and shows what exists", checkDashboard},
 	{"network", "the functions run where they are configured to", checkNetwork},
 	{"desired counts", "no service sets DesiredCount, which Sluice changes", checkDesiredCounts},
-	{"example", "the example's tasks are private, small, and stop slowly; its Redis is encrypted, in two zones, asks for a password", checkExample},
+	{"example", "the example's tasks are private, small, stop slowly; its Redis is encrypted, in two zones, with a password", checkExample},
 	{"secrets", "nothing that is uploaded holds a secret in plain text", checkSecrets},
 	{"limits", "everything is within CloudFormation's and IAM's limits", checkLimits},
 }

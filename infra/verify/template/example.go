@@ -57,7 +57,9 @@ func checkExample(d *Deployment, f *findings) {
 		f.addAt("the stacks", "make one", "have no task definition whose command is celery")
 	}
 	d.each(func(_ *Stack, r *Resource) {
-		for _, property := range []string{"TransitEncryptionEnabled", "AtRestEncryptionEnabled", "MultiAZEnabled", "AutomaticFailoverEnabled"} {
+		for _, property := range []string{
+			"TransitEncryptionEnabled", "AtRestEncryptionEnabled", "MultiAZEnabled", "AutomaticFailoverEnabled",
+		} {
 			f.want(r, true, property)
 		}
 		if r.text("AuthToken") == "" && r.at("UserGroupIds") == nil {

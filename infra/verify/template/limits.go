@@ -143,7 +143,8 @@ func (s *Stack) checkPolicySizes(f *findings) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(sizes)) {
 		if sizes[id] > maxInline {
-			f.add(s.Resources[id], "name clusters, not each service", "its policies may have %d characters, more than %d", sizes[id], maxInline)
+			f.add(s.Resources[id], "name clusters, not each service", "its policies may have %d characters, more than %d",
+				sizes[id], maxInline)
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// checkNetwork holds the functions to deploy.vpc. With the example they run in its VPC instead, by references that are its own matter.
+// checkNetwork holds the functions to deploy.vpc. With the example they run in its VPC instead, which they know by references.
 func checkNetwork(d *Deployment, f *findings) {
 	vpc := d.Config.Deploy.VPC
 	withRedis := d.Config.Deploy.Example != nil && d.Config.Deploy.Example.Redis != "external"

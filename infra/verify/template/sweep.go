@@ -152,8 +152,8 @@ func checkSchedules(d *Deployment, f *findings) {
 	}
 }
 
-// checkGroup: the CDK writes the name of a schedule's group, and no reference to it, so that CloudFormation may make the schedule first, which
-// fails, unless something else keeps them in order.
+// checkGroup: the CDK writes the name of a schedule's group, and no reference to it, so that CloudFormation may make the schedule
+// first, which fails, unless something else keeps them in order.
 func (d *Deployment) checkGroup(f *findings, r *Resource) {
 	name := r.text("GroupName")
 	for _, g := range d.Sluice.of("AWS::Scheduler::ScheduleGroup") {
