@@ -109,7 +109,5 @@ func makeOutputs(stack awscdk.Stack, s sluicecdk.Sluice) {
 	for i, g := range s.SecurityGroups() {
 		output(fmt.Sprintf("SecurityGroup%d", i+1), "A security group of the functions: let it into Redis", g.SecurityGroupId())
 	}
-	if topic := s.AlarmTopic(); topic != nil {
-		output("AlarmTopic", "Is told of every alarm: subscribe to it", topic.TopicArn())
-	}
+	output("AlarmTopic", "Is told of every alarm: subscribe to it", s.AlarmTopic().TopicArn())
 }

@@ -34,7 +34,7 @@ type resources struct {
 	scheduleDeadLetters awssqs.Queue               // Sweeps that EventBridge Scheduler could not start.
 
 	// Made by alarms and dashboard.
-	topic awssns.ITopic           // Where alarms go. Nil if nobody is to be told.
+	topic awssns.ITopic           // Where alarms go. Never nil in the end.
 	board awscloudwatch.Dashboard // Never nil in the end.
 
 	alarmList []awscloudwatch.Alarm // In the order of the dashboard.

@@ -52,7 +52,7 @@ type Sluice interface {
 	DeadLetterQueues() map[string]awssqs.Queue
 	// SecurityGroups are those of the functions: what they connect to, such as Redis, has to let them in. Empty outside a VPC.
 	SecurityGroups() []awsec2.ISecurityGroup
-	// AlarmTopic is told of every alarm. Nil if nobody is to be told.
+	// AlarmTopic is told of every alarm: the one that was given, or one that was made.
 	AlarmTopic() awssns.ITopic
 	// Dashboard shows how the targets and Sluice itself are doing.
 	Dashboard() awscloudwatch.Dashboard
