@@ -32,8 +32,12 @@ const (
 func (r *resources) metrics() {
 	for _, m := range []sweepMetric{unknownTargets, strandedTargets} {
 		awslogs.NewMetricFilter(r.scope, jsii.String(m.name), &awslogs.MetricFilterProps{
-			LogGroup:        r.check.logs,
-			FilterPattern:   awslogs.FilterPattern_StringValue(jsii.String("$.message"), jsii.String("="), jsii.String(sweepMessage)),
+			LogGroup: r.check.logs,
+			// The value comes from a field that the pattern names, too, as CloudWatch wants it. A comparison, since FilterPattern_Exists
+			// compares with a text, and these are numbers.
+			FilterPattern: awslogs.FilterPattern_All(
+				awslogs.FilterPattern_StringValue(jsii.String("$.message"), jsii.String("="), jsii.String(sweepMessage)),
+				awslogs.FilterPattern_NumberValue(jsii.String("$."+m.field), jsii.String(">="), jsii.Number(0))),
 			MetricNamespace: r.namespace(),
 			MetricName:      jsii.String(m.name),
 			MetricValue:     jsii.String("$." + m.field),
