@@ -135,7 +135,7 @@ func (d *Deployment) counts(a alarm, field string) bool {
 			return false
 		}
 		// lambdacontext.NewLogger calls the message so, whatever slog calls it.
-		return strings.Join(strings.Fields(filter.text("FilterPattern")), "") == `{$.message="sweep"}` &&
+		return strings.Join(strings.Fields(filter.text("FilterPattern")), "") == `{($.message="sweep")&&($.`+field+`>=0)}` &&
 			filter.text("LogGroupName") == d.Functions[check].text("LoggingConfig", "LogGroup")
 	})
 }
