@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -172,6 +173,25 @@ func TestTriggerWithoutARegion(t *testing.T) {
 	status, _, errs := execute(t, "trigger")
 	if status != 1 || !strings.Contains(errs, "set AWS_REGION") {
 		t.Errorf("exit status %d: %s", status, errs)
+	}
+}
+
+// TestTriggerGoesWhereSluiceIs reads the Region out of the signature.
+func TestTriggerGoesWhereSluiceIs(t *testing.T) {
+	deployed := write(t, valid+"\ndeploy: {account: \"123456789012\", region: eu-central-1}\n")
+	t.Chdir(t.TempDir())
+	signed := make(chan string, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case signed <- r.Header.Get("Authorization"):
+		default:
+		}
+	}))
+	defer srv.Close()
+	client(t, srv.URL)
+	execute(t, "trigger", "--config", deployed)
+	if got := <-signed; !strings.Contains(got, "/eu-central-1/events/") {
+		t.Errorf("signed for %s", got)
 	}
 }
 

@@ -59,7 +59,8 @@ func sendTrigger(cmd *cobra.Command, f triggerFlags, args []string) error {
 		event.ScaleTo = &f.scaleTo
 	}
 	options := trigger.Options{Source: f.source, DetailType: f.detailType, Bus: f.bus, Window: -1}
-	if err := fromConfig(cmd, f, event, &options); err != nil {
+	region, err := fromConfig(cmd, f, event, &options)
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), sendLimit)
@@ -68,8 +69,11 @@ func sendTrigger(cmd *cobra.Command, f triggerFlags, args []string) error {
 	if err != nil {
 		return fmt.Errorf("load AWS settings: %w", err)
 	}
+	if region != "" { // Wherever the environment points: only there is someone who listens.
+		sdk.Region = region
+	}
 	if sdk.Region == "" {
-		return errors.New("load AWS settings: there is no Region: set AWS_REGION")
+		return errors.New("load AWS settings: there is no Region: set AWS_REGION, or deploy.region in sluice.yaml")
 	}
 	if err := trigger.New(eventbridge.NewFromConfig(sdk), options).Trigger(ctx, event); err != nil {
 		return err
@@ -78,14 +82,15 @@ func sendTrigger(cmd *cobra.Command, f triggerFlags, args []string) error {
 	return err
 }
 
-// fromConfig takes from sluice.yaml what no flag says. A file that was not asked for may be missing.
-func fromConfig(cmd *cobra.Command, f triggerFlags, e trigger.Event, o *trigger.Options) error {
+// fromConfig takes from sluice.yaml what no flag says, and returns the Region that Sluice is deployed to, if the file has it. A file
+// that was not asked for may be missing.
+func fromConfig(cmd *cobra.Command, f triggerFlags, e trigger.Event, o *trigger.Options) (region string, err error) {
 	c, err := config.Load(f.config)
 	if errors.Is(err, fs.ErrNotExist) && !cmd.Flags().Changed("config") {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	if o.Source == "" {
 		o.Source = c.Events.Source
@@ -96,7 +101,7 @@ func fromConfig(cmd *cobra.Command, f triggerFlags, e trigger.Event, o *trigger.
 	if o.Bus == "" {
 		o.Bus = c.Events.Bus
 	}
-	return known(c, f.config, e)
+	return c.Deploy.Region, known(c, f.config, e)
 }
 
 // known refuses an event that ScaleOut would refuse, with the names that there are.
