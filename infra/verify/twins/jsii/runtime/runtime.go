@@ -23,7 +23,7 @@ import (
 // Object is what every twin embeds: the number of the recorded operation whose result it is.
 type Object struct{ id int }
 
-// TwinID is found by a type assertion, so that a struct of the app that embeds a construct counts as that construct.
+// TwinID is how Twin is told from everything else.
 func (o *Object) TwinID() int { return o.id }
 
 // Twin is anything that stands for an object of the CDK.
@@ -147,6 +147,10 @@ func Close() {
 }
 
 func object(t Twin) int {
+	// jsii knows the pointers that it has made itself: what embeds one of them is another object to it, or a panic.
+	if v := reflect.ValueOf(t); v.Kind() != reflect.Pointer || v.Elem().NumField() != 1 || v.Elem().Type().Field(0).Type != reflect.TypeFor[*Object]() {
+		panic(fmt.Sprintf("%s: %T embeds an object of the CDK and is none: pass on what it embeds", caller(), t))
+	}
 	id := t.TwinID()
 	if id == element {
 		panic(caller() + ": the items of a list that the CDK returns are known only at synthesis: pass the list on whole")

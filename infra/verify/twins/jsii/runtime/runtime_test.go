@@ -71,7 +71,6 @@ func ptr[T any](v T) *T { return &v }
 
 func TestArguments(t *testing.T) {
 	parent := &thing{&Object{7}}
-	type embeds struct{ IThing }
 	for name, c := range map[string]struct {
 		arg  any
 		want string // the argument in the record
@@ -84,7 +83,6 @@ func TestArguments(t *testing.T) {
 		"an empty list":            {&Props{Name: ptr("a"), Sizes: &[]*float64{}}, `{"name":"a","sizes":[]}`},
 		"a list that is nil":       {&Props{Name: ptr("a"), Sizes: ptr([]*float64(nil))}, `{"name":"a","sizes":[]}`},
 		"an object":                {&Props{Name: ptr("a"), Parent: parent}, `{"name":"a","parent":{"$ref":7}}`},
-		"a struct that embeds one": {&Props{Name: ptr("a"), Parent: &embeds{parent}}, `{"name":"a","parent":{"$ref":7}}`},
 		"a nested struct":          {&Props{Name: ptr("a"), More: &Props{Name: ptr("b")}}, `{"more":{"name":"b"},"name":"a"}`},
 		"a map":                    {&Props{Name: ptr("a"), Table: &map[string]*string{"$ref": ptr("x")}}, `{"name":"a","table":{"$map":{"$ref":"x"}}}`},
 		"one of a union":           {&Props{Name: ptr("a"), Of: parent}, `{"name":"a","of":{"$ref":7}}`},
@@ -153,6 +151,7 @@ func TestStructResult(t *testing.T) {
 func TestFaults(t *testing.T) {
 	on := &thing{&Object{7}}
 	do := func(arg any) func() { return func() { InvokeVoid(on, "do", "arg", arg) } }
+	type embeds struct{ IThing }
 	for name, c := range map[string]struct {
 		call func()
 		want string
@@ -164,6 +163,8 @@ func TestFaults(t *testing.T) {
 		"none of the union":           {do(&Props{Name: ptr("a"), Of: true}), "arg.Of must be one of the allowed types"},
 		"none of the union in a list": {do(&Props{Name: ptr("a"), Ofs: &[]any{1, []string{}}}), "arg.Ofs[1] must be one of the allowed types"},
 		"a struct of the app's own":   {do(struct{ A int }{1}), "arg: a struct { A int } cannot be passed"},
+		"a pointer that embeds one":   {do(&Props{Name: ptr("a"), Parent: &embeds{on}}), "embeds an object of the CDK and is none"},
+		"a value that embeds one":     {do(&Props{Name: ptr("a"), Parent: embeds{on}}), "embeds an object of the CDK and is none"},
 		"a bool that is not known":    {func() { Get[*bool](on, "open") }, "the result is a *bool, which is known only at synthesis"},
 		"an enum that is not known":   {func() { Get[Colour](on, "colour") }, "the result is a runtime.Colour, which is known only at synthesis"},
 		"arithmetic":                  {func() { do(ptr(*Get[*float64](on, "size") / 2))() }, "computed from one that is known only at synthesis"},
