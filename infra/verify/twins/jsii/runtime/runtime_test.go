@@ -75,21 +75,21 @@ func TestArguments(t *testing.T) {
 		arg  any
 		want string // the argument in the record
 	}{
-		"nothing":                  {(*Props)(nil), `null`},
-		"an enum that is not set":  {&Props{Name: ptr("a")}, `{"name":"a"}`},
-		"an enum":                  {&Props{Name: ptr("a"), Colour: "BLUE"}, `{"colour":{"$enum":"lib.Colour.BLUE"},"name":"a"}`},
-		"false is not nothing":     {&Props{Name: ptr(""), Open: ptr(false)}, `{"name":"","open":false}`},
-		"numbers":                  {&Props{Name: ptr("a"), Sizes: &[]*float64{ptr(1.5), ptr(0.0)}}, `{"name":"a","sizes":[1.5,0]}`},
-		"an empty list":            {&Props{Name: ptr("a"), Sizes: &[]*float64{}}, `{"name":"a","sizes":[]}`},
-		"a list that is nil":       {&Props{Name: ptr("a"), Sizes: ptr([]*float64(nil))}, `{"name":"a","sizes":[]}`},
-		"an object":                {&Props{Name: ptr("a"), Parent: parent}, `{"name":"a","parent":{"$ref":7}}`},
-		"a nested struct":          {&Props{Name: ptr("a"), More: &Props{Name: ptr("b")}}, `{"more":{"name":"b"},"name":"a"}`},
-		"a map":                    {&Props{Name: ptr("a"), Table: &map[string]*string{"$ref": ptr("x")}}, `{"name":"a","table":{"$map":{"$ref":"x"}}}`},
-		"one of a union":           {&Props{Name: ptr("a"), Of: parent}, `{"name":"a","of":{"$ref":7}}`},
-		"a value for its pointer":  {&Props{Name: ptr("a"), Of: "b"}, `{"name":"a","of":"b"}`},
-		"an int for a number":      {&Props{Name: ptr("a"), Of: 3}, `{"name":"a","of":3}`},
-		"a time":                   {ptr(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), `{"$date":"2026-01-02T03:04:05Z"}`},
-		"any of Go's own types":    {map[string]any{"a": []string{"b"}, "c": []any{1, true, nil}}, `{"$map":{"a":["b"],"c":[1,true,null]}}`},
+		"nothing":                 {(*Props)(nil), `null`},
+		"an enum that is not set": {&Props{Name: ptr("a")}, `{"name":"a"}`},
+		"an enum":                 {&Props{Name: ptr("a"), Colour: "BLUE"}, `{"colour":{"$enum":"lib.Colour.BLUE"},"name":"a"}`},
+		"false is not nothing":    {&Props{Name: ptr(""), Open: ptr(false)}, `{"name":"","open":false}`},
+		"numbers":                 {&Props{Name: ptr("a"), Sizes: &[]*float64{ptr(1.5), ptr(0.0)}}, `{"name":"a","sizes":[1.5,0]}`},
+		"an empty list":           {&Props{Name: ptr("a"), Sizes: &[]*float64{}}, `{"name":"a","sizes":[]}`},
+		"a list that is nil":      {&Props{Name: ptr("a"), Sizes: ptr([]*float64(nil))}, `{"name":"a","sizes":[]}`},
+		"an object":               {&Props{Name: ptr("a"), Parent: parent}, `{"name":"a","parent":{"$ref":7}}`},
+		"a nested struct":         {&Props{Name: ptr("a"), More: &Props{Name: ptr("b")}}, `{"more":{"name":"b"},"name":"a"}`},
+		"a map":                   {&Props{Name: ptr("a"), Table: &map[string]*string{"$ref": ptr("x")}}, `{"name":"a","table":{"$map":{"$ref":"x"}}}`},
+		"one of a union":          {&Props{Name: ptr("a"), Of: parent}, `{"name":"a","of":{"$ref":7}}`},
+		"a value for its pointer": {&Props{Name: ptr("a"), Of: "b"}, `{"name":"a","of":"b"}`},
+		"an int for a number":     {&Props{Name: ptr("a"), Of: 3}, `{"name":"a","of":3}`},
+		"a time":                  {ptr(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), `{"$date":"2026-01-02T03:04:05Z"}`},
+		"any of Go's own types":   {map[string]any{"a": []string{"b"}, "c": []any{1, true, nil}}, `{"$map":{"a":["b"],"c":[1,true,null]}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lines, panicked := recorded(t, func() { InvokeVoid(parent, "do", "arg?", c.arg) })
