@@ -110,7 +110,7 @@ var Checks = []Check{
 	{"dashboard", "the dashboard is JSON and shows what exists", checkDashboard},
 	{"network", "the functions run where they are configured to", checkNetwork},
 	{"desired counts", "no service sets DesiredCount, which Sluice changes", checkDesiredCounts},
-	{"example", "the example's tasks are private, small, stop slowly; its Redis is encrypted, in two zones, with a password", checkExample},
+	{"example", "the example's tasks are private, small, stop slowly; its Redis is encrypted, has two zones and a password", checkExample},
 	{"secrets", "nothing that is uploaded holds a secret in plain text", checkSecrets},
 	{"limits", "everything is within CloudFormation's and IAM's limits", checkLimits},
 }
