@@ -134,7 +134,7 @@ func TestConfigIsAConfig(t *testing.T) {
 		"with a byte order mark": "\ufeff" + strings.ReplaceAll(valid, "\n", "\r\n"),
 		"with a CA as text":      strings.Replace(valid, "url_env: REDIS_URL", "url_env: X, tls: {ca_pem: "+strconv.Quote(string(ca))+"}", 1),
 		"with an odd CA":         strings.Replace(valid, "url_env: REDIS_URL", "url_env: X, tls: {ca_pem: "+strconv.Quote("\n\n"+string(ca)+"\n\n\tend")+"}", 1),
-		"with empty lists":       valid + "local: {services: []}\ndeploy: {keys: [], vpc: {id: vpc-1, subnets: [subnet-1], security_groups: []}}\n",
+		"with empty lists":       valid + "local: {services: []}\ndeploy: {keys: [], vpc: {id: vpc-00000001, subnets: [subnet-00000001], security_groups: []}}\n",
 		"with an empty mapping":  valid + "local: {services: [{cluster: c, service: s, command: [x], env: {}}]}\n",
 		"with all in JSON":       `{"version": 1, "brokers": [{"name": "b", "url_env": "X"}], "targets": [{"name": "t", "cluster": "c", "service": "s", "queues": ["q"], "max": 1}]}`,
 	} {
@@ -296,7 +296,7 @@ func drawFile(t *rapid.T) string {
 		"deploy": mapped(func(t *rapid.T) string {
 			return fields("", optional{
 				"stack": rapid.Just("s"), "log_retention": rapid.Just("365"), "targets_per_schedule": count,
-				"vpc":    rapid.Just("{id: vpc-1, subnets: [subnet-1, subnet-2], security_groups: [sg-1]}"),
+				"vpc":    rapid.Just("{id: vpc-00000001, subnets: [subnet-00000001, subnet-00000002], security_groups: [sg-00000001]}"),
 				"keys":   list(quoted(rapid.StringMatching(`arn:aws:kms:eu-central-1:[0-9]{12}:key/[A-Za-z0-9-]{1,9}`)), 0),
 				"alarms": rapid.SampledFrom([]string{"{email: a@b.c}", "{workers: false}", `{topic: "arn:aws:sns:eu-central-1:123456789012:t"}`}),
 				"example": mapped(func(t *rapid.T) string {
