@@ -26,7 +26,7 @@ import (
 )
 
 //go:embed faults/*.diff
-var planted embed.FS
+var files embed.FS
 
 func main() {
 	only := flag.String("only", "", "only the variants and faults whose names match `REGEXP`")
@@ -48,7 +48,7 @@ func run(ctx context.Context, w io.Writer, only string, jobs int, verbose bool) 
 	if err != nil {
 		return err
 	}
-	dir, err := fs.Sub(planted, "faults")
+	dir, err := fs.Sub(files, "faults")
 	if err != nil {
 		return err
 	}
