@@ -24,10 +24,10 @@ func TestQuietSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := m.Run(t.Context(), json.RawMessage(`{"from": "the scheduler"}`), asl.Env{
+	x := m.Run(t.Context(), json.RawMessage(`{"shard": 1, "shards": 2}`), asl.Env{
 		Clock: asl.NewVirtualClock(time.Unix(0, 0)),
 		Invoke: func(_ context.Context, _ string, input json.RawMessage) (json.RawMessage, error) {
-			if string(input) != "{}" {
+			if string(input) != `{"sweep":{"shard":1,"shards":2}}` {
 				t.Errorf("Check got %s", input)
 			}
 			return json.RawMessage(`{"checked": 3, "targets": []}`), nil
