@@ -20,7 +20,7 @@ func newStack(scope constructs.Construct, id string, props *stackProps) awscdk.S
 	}
 	stack := awscdk.NewStack(scope, &id, &cdkProps)
 	p := part.New(stack, "Part", &part.Props{Name: jsii.String(props.name)})
-	awscdk.Tags_Of(p).Add(jsii.String("team"), jsii.String("a"), nil)
+	awscdk.Tags_Of(p.Construct()).Add(jsii.String("team"), jsii.String("a"), nil)
 	awscdk.NewCfnOutput(stack, jsii.String("QueueName"), &awscdk.CfnOutputProps{
 		Value: jsii.Sprintf("name=%s;region=%s", *p.Queue().QueueName(), *awscdk.Aws_REGION()),
 	})

@@ -24,28 +24,29 @@ type Props struct {
 
 // Part is a construct with a queue.
 type Part interface {
-	constructs.Construct
+	Construct() constructs.Construct
 	Queue() awssqs.IQueue
 }
 
 type part struct {
-	constructs.Construct
-	queue awssqs.Queue
+	construct constructs.Construct
+	queue     awssqs.Queue
 }
 
-func (p *part) Queue() awssqs.IQueue { return p.queue }
+func (p *part) Construct() constructs.Construct { return p.construct }
+func (p *part) Queue() awssqs.IQueue            { return p.queue }
 
 // New makes a part.
 func New(scope constructs.Construct, id string, props *Props) Part {
-	p := &part{Construct: constructs.NewConstruct(scope, &id)}
-	// The part itself is the scope, as an embedded construct allows.
-	p.queue = awssqs.NewQueue(p, jsii.String("Queue"), &awssqs.QueueProps{
+	p := &part{construct: constructs.NewConstruct(scope, &id)}
+	here := p.construct // jsii knows what it has made itself, and no struct around it.
+	p.queue = awssqs.NewQueue(here, jsii.String("Queue"), &awssqs.QueueProps{
 		Encryption:      awssqs.QueueEncryption_SQS_MANAGED,
 		EnforceSSL:      jsii.Bool(true),
 		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)),
 	})
 	acknowledge(p.queue, "AwsSolutions-SQS3", "it is a dead-letter queue")
-	fn := awslambda.NewFunction(p, jsii.String("Function"), &awslambda.FunctionProps{
+	fn := awslambda.NewFunction(here, jsii.String("Function"), &awslambda.FunctionProps{
 		Architecture: awslambda.Architecture_ARM_64(),
 		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
 		Handler:      jsii.String("bootstrap"),
@@ -64,14 +65,14 @@ func New(scope constructs.Construct, id string, props *Props) Part {
 		Node().
 		DefaultChild().(awscdk.CfnResource).AddMetadata(jsii.String("note"), map[string]interface{}{"a": 1, "b": []string{"c"}})
 
-	rule := awsevents.NewRule(p, jsii.String("Rule"), &awsevents.RuleProps{
+	rule := awsevents.NewRule(here, jsii.String("Rule"), &awsevents.RuleProps{
 		EventPattern: &awsevents.EventPattern{Source: jsii.Strings("orders"), Detail: &map[string]interface{}{"kind": []string{"new"}}},
 	})
 	rule.AddTarget(awseventstargets.NewLambdaFunction(fn, &awseventstargets.LambdaFunctionProps{
 		DeadLetterQueue: p.queue, RetryAttempts: jsii.Number(2),
 	}))
-	logs := awslogs.NewLogGroup(p, jsii.String("Logs"), &awslogs.LogGroupProps{Retention: awslogs.RetentionDays_ONE_MONTH})
-	machine := awsstepfunctions.NewStateMachine(p, jsii.String("Machine"), &awsstepfunctions.StateMachineProps{
+	logs := awslogs.NewLogGroup(here, jsii.String("Logs"), &awslogs.LogGroupProps{Retention: awslogs.RetentionDays_ONE_MONTH})
+	machine := awsstepfunctions.NewStateMachine(here, jsii.String("Machine"), &awsstepfunctions.StateMachineProps{
 		DefinitionBody:          awsstepfunctions.DefinitionBody_FromString(jsii.String(definition)),
 		DefinitionSubstitutions: &map[string]*string{"Function": fn.FunctionArn()},
 		TracingEnabled:          jsii.Bool(true),
@@ -81,12 +82,12 @@ func New(scope constructs.Construct, id string, props *Props) Part {
 	acknowledge(machine, "AwsSolutions-IAM5[Resource::<PartFunctionD8295C44.Arn>:*]", "any version of it")
 	fn.GrantInvoke(machine)
 
-	errors := awscloudwatch.NewAlarm(p, jsii.String("Errors"), &awscloudwatch.AlarmProps{
+	errors := awscloudwatch.NewAlarm(here, jsii.String("Errors"), &awscloudwatch.AlarmProps{
 		Metric:            fn.MetricErrors(&awscloudwatch.MetricOptions{Period: awscdk.Duration_Minutes(jsii.Number(5))}),
 		EvaluationPeriods: jsii.Number(1),
 		Threshold:         jsii.Number(1),
 	})
-	board := awscloudwatch.NewDashboard(p, jsii.String("Dashboard"), nil)
+	board := awscloudwatch.NewDashboard(here, jsii.String("Dashboard"), nil)
 	board.AddWidgets(
 		awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
 			Title: jsii.String("Errors"),
@@ -95,17 +96,17 @@ func New(scope constructs.Construct, id string, props *Props) Part {
 		awscloudwatch.NewTextWidget(&awscloudwatch.TextWidgetProps{Markdown: jsii.String("of " + *fn.FunctionName())}),
 	)
 	p.network()
-	awscdk.Annotations_Of(p).AddInfo(jsii.String("made"))
+	awscdk.Annotations_Of(here).AddInfo(jsii.String("made"))
 	return p
 }
 
 func (p *part) network() {
-	vpc := awsec2.NewVpc(p, jsii.String("Vpc"), &awsec2.VpcProps{MaxAzs: jsii.Number(2), NatGateways: jsii.Number(0)})
+	vpc := awsec2.NewVpc(p.construct, jsii.String("Vpc"), &awsec2.VpcProps{MaxAzs: jsii.Number(2), NatGateways: jsii.Number(0)})
 	acknowledge(vpc, "AwsSolutions-VPC7", "a fixture")
-	cluster := awsecs.NewCluster(p, jsii.String("Cluster"), &awsecs.ClusterProps{
+	cluster := awsecs.NewCluster(p.construct, jsii.String("Cluster"), &awsecs.ClusterProps{
 		Vpc: vpc, ContainerInsightsV2: awsecs.ContainerInsights_ENABLED,
 	})
-	task := awsecs.NewFargateTaskDefinition(p, jsii.String("Task"), &awsecs.FargateTaskDefinitionProps{
+	task := awsecs.NewFargateTaskDefinition(p.construct, jsii.String("Task"), &awsecs.FargateTaskDefinitionProps{
 		Cpu: jsii.Number(256), MemoryLimitMiB: jsii.Number(512),
 	})
 	task.AddContainer(jsii.String("worker"), &awsecs.ContainerDefinitionOptions{
@@ -113,13 +114,13 @@ func (p *part) network() {
 		StopTimeout: awscdk.Duration_Seconds(jsii.Number(120)),
 		Logging:     awsecs.LogDrivers_AwsLogs(&awsecs.AwsLogDriverProps{StreamPrefix: jsii.String("worker")}),
 	})
-	awsecs.NewFargateService(p, jsii.String("Service"), &awsecs.FargateServiceProps{
+	awsecs.NewFargateService(p.construct, jsii.String("Service"), &awsecs.FargateServiceProps{
 		Cluster: cluster, TaskDefinition: task, MinHealthyPercent: jsii.Number(0),
 		CircuitBreaker: &awsecs.DeploymentCircuitBreaker{},
 		VpcSubnets:     &awsec2.SubnetSelection{Subnets: vpc.IsolatedSubnets()},
 	})
 	subnets := vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_ISOLATED})
-	awscdk.NewCfnOutput(p, jsii.String("Subnets"), &awscdk.CfnOutputProps{
+	awscdk.NewCfnOutput(p.construct, jsii.String("Subnets"), &awscdk.CfnOutputProps{
 		Value: awscdk.Fn_Join(jsii.String(","), subnets.SubnetIds),
 	})
 }
