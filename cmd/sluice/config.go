@@ -3,11 +3,8 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"sluice/internal/config"
 )
 
 // outputFormat is the value of the flag --output.
@@ -42,16 +39,7 @@ func configCommand() *cobra.Command {
 			"`sluice validate` does, on standard error.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := defaultConfig
-			if len(args) > 0 {
-				path = args[0]
-			}
-			f, err := config.Open(path)
-			var problems config.Problems
-			if errors.As(err, &problems) {
-				_, _ = fmt.Fprintln(cmd.ErrOrStderr(), problems)
-				return errReported
-			}
+			_, f, err := open(args, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +12,21 @@ import (
 
 // defaultConfig is the file that commands read if none is named.
 const defaultConfig = "sluice.yaml"
+
+// open opens the file that is named, or sluice.yaml. The problems of one that is not valid are printed, one a line.
+func open(args []string, problems io.Writer) (path string, f *config.File, err error) {
+	path = defaultConfig
+	if len(args) > 0 {
+		path = args[0]
+	}
+	f, err = config.Open(path)
+	var all config.Problems
+	if errors.As(err, &all) {
+		_, _ = fmt.Fprintln(problems, all)
+		err = errReported
+	}
+	return path, f, err
+}
 
 func validateCommand() *cobra.Command {
 	return &cobra.Command{
@@ -21,18 +37,7 @@ func validateCommand() *cobra.Command {
 			"If the file has a section `deploy`, hints tell what works locally and not once it is deployed. They are no problems.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := defaultConfig
-			if len(args) > 0 {
-				path = args[0]
-			}
-			f, err := config.Open(path)
-			var problems config.Problems
-			if errors.As(err, &problems) {
-				for _, p := range problems {
-					_, _ = fmt.Fprintln(cmd.OutOrStdout(), p)
-				}
-				return errReported
-			}
+			path, f, err := open(args, cmd.OutOrStdout())
 			if err != nil {
 				return err
 			}

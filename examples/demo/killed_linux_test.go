@@ -20,9 +20,6 @@ import (
 // TestAKilledWorkerIsSeen plays a short story on all the real parts, as the template of the shop deploys them, kills a worker that
 // executes long tasks, and wants the demo to say so: a demo that cannot fail would prove nothing.
 func TestAKilledWorkerIsSeen(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes half a minute of waiting")
-	}
 	testenv.Python(t)
 	lambdas := t.TempDir()
 	if err := testenv.BuildFunctions(lambdas); err != nil {
