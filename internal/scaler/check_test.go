@@ -489,6 +489,19 @@ func TestASweepIsLogged(t *testing.T) {
 	}
 }
 
+// TestAShardMayBeEmpty: the state machine takes an answer without a list for the answer of another version.
+func TestAShardMayBeEmpty(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	raw, err := json.Marshal(w.CheckAll(t.Context(), Shard{Shard: 0, Shards: 5}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"checked":0,"held":0,"failed":0,"deferred":0,"targets":[]}`; string(raw) != want || w.broker.looks != 0 {
+		t.Errorf("answer %s after %d looks at the broker, want %s and none", raw, w.broker.looks, want)
+	}
+}
+
 // TestStranded is the alarm's: no workers though there is work, unless somebody wants it so.
 func TestStranded(t *testing.T) {
 	t.Parallel()
