@@ -10,6 +10,7 @@ package twins
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"go/format"
 	"io"
@@ -92,7 +93,10 @@ func runtimeFiles(files map[string]string) error {
 	return nil
 }
 
-// writeFiles writes the files that should be in a folder, and removes what should not.
+// unfinished is how the name of a file begins that somebody is writing.
+const unfinished = ".new-"
+
+// writeFiles writes the files that should be in a folder, and removes what should not, but for what another one is writing.
 func writeFiles(dir string, files map[string]string) error {
 	for name, content := range files {
 		if err := WriteFile(filepath.Join(dir, filepath.FromSlash(name)), content); err != nil {
@@ -100,7 +104,7 @@ func writeFiles(dir string, files map[string]string) error {
 		}
 	}
 	return filepath.WalkDir(dir, func(file string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), unfinished) {
 			return err
 		}
 		name, err := filepath.Rel(dir, file)
@@ -129,7 +133,7 @@ func write(file string, content func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	f, err := os.CreateTemp(filepath.Dir(file), unfinished+"*")
 	if err != nil {
 		return err
 	}
@@ -143,7 +147,10 @@ func write(file string, content func(io.Writer) error) error {
 	if err == nil {
 		err = os.Rename(f.Name(), file)
 	}
-	return err
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 // need is what the code needs of a type beyond its being there.
@@ -168,11 +175,12 @@ type emitted struct {
 	init    bytes.Buffer
 }
 
-// roots marks the types behind the names that the code takes from the packages.
+// roots marks the types behind the names that the code takes from the packages. The order is always the same, and so are the
+// twins: who synthesizes at the same time finds them as they should be, and writes none.
 func (g *generator) roots() {
-	for p, names := range g.uses.packages {
+	for _, p := range slices.Sorted(maps.Keys(g.uses.packages)) {
 		types := g.api.packages[p].types
-		for name := range names {
+		for _, name := range slices.Sorted(maps.Keys(g.uses.packages[p])) {
 			if t, ok := types[name]; ok {
 				g.need(t.FQN)
 			}
@@ -186,7 +194,8 @@ func (g *generator) roots() {
 			}
 		}
 	}
-	for _, t := range g.uses.asserted {
+	for _, at := range slices.Sorted(maps.Keys(g.uses.asserted)) {
+		t := g.uses.asserted[at]
 		if t := g.api.packages[t.path].types[t.name]; t != nil {
 			g.need(t.FQN)
 		}
@@ -269,7 +278,8 @@ func (e *emitted) source() []byte {
 func (e *emitted) use(p string) { e.imports[p] = true }
 
 func (g *generator) assertions() {
-	for at, t := range g.uses.asserted {
+	for _, at := range slices.Sorted(maps.Keys(g.uses.asserted)) {
+		t := g.uses.asserted[at]
 		asserted := g.api.packages[t.path].types[t.name]
 		if asserted == nil || asserted.Kind == "enum" || asserted.Datatype {
 			continue

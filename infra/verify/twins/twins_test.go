@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const nodeModules = "../../node_modules"
@@ -178,5 +179,43 @@ func TestAssertionsThatCannotBeKnown(t *testing.T) {
 		if _, err := scan(dir, nil, a); err == nil || !strings.Contains(err.Error(), at+": assert the type") {
 			t.Errorf("scan of %s: %v, want an error that names %s", code, err, at)
 		}
+	}
+}
+
+// Several syntheses at once share the folder of the twins: each has to find there what it would have written, and may not take
+// away what another one is writing.
+func TestGenerateTwice(t *testing.T) {
+	o := Options{App: filepath.Join("..", ".."), NodeModules: nodeModules, Cache: cache, Out: t.TempDir()}
+	times := map[string]time.Time{}
+	const others = ".new-1"
+	for i := range 3 {
+		if _, err := Generate(o); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if err := os.WriteFile(filepath.Join(o.Out, others), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := filepath.WalkDir(o.Out, func(file string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			if before, ok := times[file]; ok && !info.ModTime().Equal(before) {
+				t.Errorf("%s was written again", file)
+			}
+			times[file] = info.ModTime()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(o.Out, others)); err != nil {
+		t.Errorf("what another one is writing: %v", err)
 	}
 }
