@@ -26,12 +26,23 @@ func awsSettings() (aws.Config, error) {
 		Region: region,
 		Credentials: credentials.NewStaticCredentialsProvider(
 			os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
-		HTTPClient: wholeRequests{awshttp.NewBuildableClient()},
 	}
 	if url := os.Getenv("AWS_ENDPOINT_URL"); url != "" {
 		c.BaseEndpoint = &url
 	}
 	return c, nil
+}
+
+// whole are the settings with a client that sends each request in one piece.
+func whole(c aws.Config) aws.Config {
+	if _, ok := c.HTTPClient.(wholeRequests); ok {
+		return c
+	}
+	if c.HTTPClient == nil {
+		c.HTTPClient = awshttp.NewBuildableClient()
+	}
+	c.HTTPClient = wholeRequests{c.HTTPClient}
+	return c
 }
 
 // wholeRequests sends each request in one piece, from memory.

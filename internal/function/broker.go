@@ -139,13 +139,14 @@ func (b *lazyBroker) doubt(opened broker, err error) {
 	}
 }
 
-// openBroker finds out where the broker is and returns a client for it, which is not connected yet.
-func openBroker(ctx context.Context, sdk aws.Config, b config.Broker, now func() time.Time) (broker, error) {
-	url, err := brokerURL(ctx, sdk, b)
+// Broker finds out where the broker is and returns a client for it, which is not connected yet. Its errors are of kind
+// policy.InvalidConfig, or policy.BrokerUnavailable if AWS could not be asked for the URL.
+func Broker(ctx context.Context, sdk aws.Config, b config.Broker, now func() time.Time) (*celery.Broker, error) {
+	url, err := BrokerURL(ctx, sdk, b)
 	if err != nil {
 		return nil, err
 	}
-	e, err := b.Endpoint(strings.TrimSpace(url)) // A secret that was read from a file often ends in a newline.
+	e, err := b.Endpoint(url)
 	if err != nil {
 		return nil, &policy.Error{Kind: policy.InvalidConfig, Err: err}
 	}
@@ -165,20 +166,20 @@ func openBroker(ctx context.Context, sdk aws.Config, b config.Broker, now func()
 	return opened, nil
 }
 
-// brokerURL reads the broker's URL from where the configuration says that it is.
-func brokerURL(ctx context.Context, sdk aws.Config, b config.Broker) (string, error) {
+// BrokerURL reads the broker's URL from where the configuration says that it is: the environment, a secret, a parameter, or the
+// configuration itself. As a rule it holds a password: show none of it but what config.Broker.Endpoint makes of it.
+func BrokerURL(ctx context.Context, sdk aws.Config, b config.Broker) (string, error) {
+	url, err := b.URL.Reveal(), error(nil)
 	switch {
 	case b.URLEnv != "":
-		url, ok := os.LookupEnv(b.URLEnv)
-		if !ok || url == "" {
+		if url = os.Getenv(b.URLEnv); url == "" {
 			return "", &policy.Error{Kind: policy.InvalidConfig, Err: fmt.Errorf(
-				"read broker URL: the environment variable %s is not set: set it on the function", b.URLEnv)}
+				"read broker URL: the environment variable %s is not set: set it where this runs", b.URLEnv)}
 		}
-		return url, nil
 	case b.URLSecret != "":
-		return secret(ctx, sdk, b.URLSecret)
+		url, err = secret(ctx, whole(sdk), b.URLSecret)
 	case b.URLParameter != "":
-		return parameter(ctx, sdk, b.URLParameter)
+		url, err = parameter(ctx, whole(sdk), b.URLParameter)
 	}
-	return b.URL.Reveal(), nil
+	return strings.TrimSpace(url), err // A secret that was read from a file often ends in a newline.
 }

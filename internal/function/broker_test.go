@@ -276,7 +276,7 @@ func TestBrokerURL(t *testing.T) {
 				_, _ = fmt.Fprint(w, tt.answer)
 			}))
 			defer aws.Close()
-			got, err := brokerURL(t.Context(), sdkAt(aws.URL), tt.broker)
+			got, err := BrokerURL(t.Context(), sdkAt(aws.URL), tt.broker)
 			if got != tt.want {
 				t.Errorf("URL %q, want %q", got, tt.want)
 			}

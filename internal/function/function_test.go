@@ -6,16 +6,22 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 
+	"sluice/internal/config"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
 )
@@ -215,5 +221,33 @@ events: {source: my.app, detail_type: full, coalesce: 2s}
 	}
 	if s.EventSource != "my.app" || s.EventDetailType != "full" || s.Coalesce != 2e9 {
 		t.Errorf("events: %q %q %v", s.EventSource, s.EventDetailType, s.Coalesce)
+	}
+}
+
+// TestOutsideOfLambda holds that a scaler with AWS's settings from elsewhere calls AWS with them, and needs nothing of Lambda's
+// environment, nor a log or a clock.
+func TestOutsideOfLambda(t *testing.T) {
+	t.Setenv("AWS_REGION", "")
+	t.Setenv("TEST_REDIS_URL", "redis://127.0.0.1:1/0")
+	var called []string
+	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		called = append(called, r.Header.Get("X-Amz-Target")+" by "+strings.Split(r.Header.Get("Authorization"), "/")[2])
+		_, _ = io.WriteString(w, `{"services": [], "failures": [{"arn": "svc", "reason": "MISSING"}]}`)
+	}))
+	defer cloud.Close()
+	c, err := config.Load(writeConfig(t, oneTarget))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Scaler(Setup{Config: c, AWS: aws.Config{
+		Region: "eu-west-1", BaseEndpoint: &cloud.URL, Credentials: credentials.NewStaticCredentialsProvider("id", "key", ""),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := s.CheckAll(t.Context(), scaler.Shard{})
+	want := []string{"AmazonEC2ContainerServiceV20141113.DescribeServices by eu-west-1"}
+	if answer.Failed != 1 || !slices.Equal(called, want) {
+		t.Errorf("calls %q, want %q; answer %+v", called, want, answer)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 
 	"sluice/internal/config"
@@ -12,6 +13,15 @@ import (
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
 )
+
+// Setup is what a scaler is made of outside of Lambda: for the command line and the exporter, which find AWS's settings in their own
+// ways.
+type Setup struct {
+	Config *config.Config
+	AWS    aws.Config       // As the SDK's config package loads it.
+	Log    *slog.Logger     // Nil: nothing is logged.
+	Now    func() time.Time // Nil: time.Now.
+}
 
 // New returns the scaler for the configuration file at path. It reads files only: nothing is connected to yet.
 func New(path string, log *slog.Logger, now func() time.Time) (*scaler.Scaler, error) {
@@ -23,18 +33,31 @@ func New(path string, log *slog.Logger, now func() time.Time) (*scaler.Scaler, e
 	if err != nil {
 		return nil, err
 	}
+	return Scaler(Setup{Config: c, AWS: sdk, Log: log, Now: now})
+}
+
+// Scaler returns a scaler with a real broker and a real ECS. Nothing is connected to yet: secrets are read, and brokers connected to,
+// when they are first used.
+func Scaler(s Setup) (*scaler.Scaler, error) {
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	sdk, c := whole(s.AWS), s.Config
 	brokers := make(map[string]scaler.Broker, len(c.Brokers))
 	for _, b := range c.Brokers {
 		brokers[b.Name] = &lazyBroker{name: b.Name, open: func(ctx context.Context) (broker, error) {
-			return openBroker(ctx, sdk, b, now)
+			return Broker(ctx, sdk, b, s.Now)
 		}}
 	}
 	return scaler.New(scaler.Options{
 		Targets: targets(c),
 		Brokers: brokers,
 		Fleet:   fleet.New(ecs.NewFromConfig(sdk), fleet.Options{}),
-		Log:     log,
-		Now:     now,
+		Log:     s.Log,
+		Now:     s.Now,
 
 		EventSource:     c.Events.Source,
 		EventDetailType: c.Events.DetailType,
