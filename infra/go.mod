@@ -10,6 +10,8 @@ require (
 	sluice v0.0.0
 )
 
+require github.com/robfig/cron/v3 v3.0.1 // indirect
+
 replace sluice => ../
 
 ignore ./node_modules

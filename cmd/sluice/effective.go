@@ -108,7 +108,7 @@ func (e effect) value(f *config.Field, v reflect.Value, at []any) (value any, hi
 		shown := withoutPassword(text)
 		return shown, shown != text
 	}
-	return v.Interface(), false
+	return reflect.Indirect(v).Interface(), false
 }
 
 // redacted stands for what is not shown. It is a valid password of a URL.

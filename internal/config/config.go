@@ -17,6 +17,10 @@ type Config struct {
 	Events Events `yaml:"events"`
 	// The regular look at all targets.
 	Sweep Sweep `yaml:"sweep"`
+	// The CloudWatch metrics of Sluice's own.
+	Metrics Metrics `yaml:"metrics"`
+	// Where traces go, by OpenTelemetry. Without it none are sent.
+	Traces *Traces `yaml:"traces"`
 	// What `sluice local` runs in place of AWS. Ignored when deployed.
 	Local Local `yaml:"local"`
 	// What `make deploy` makes on AWS. Ignored by the functions.
@@ -45,6 +49,27 @@ type Events struct {
 type Sweep struct {
 	// The time between two sweeps, in whole minutes (EventBridge Scheduler knows no finer rate).
 	Every Duration `yaml:"every" default:"5m" min:"1m" max:"24h"`
+}
+
+// Metrics says which CloudWatch metrics the functions write, in the log's embedded metric format.
+type Metrics struct {
+	// `off` writes none; `totals` those of all targets together; `targets` also those of each. CloudWatch takes $0.30 a month for each metric: `sluice cost` says what a level comes to.
+	Level string `yaml:"level" default:"off" enum:"off,totals,targets"`
+}
+
+// The levels of metrics.
+const (
+	MetricsOff     = "off"
+	MetricsTotals  = "totals"
+	MetricsTargets = "targets"
+)
+
+// Traces says where the functions send their traces.
+type Traces struct {
+	// The collector's address for OTLP over HTTP. Where it has no path, that is /v1/traces.
+	Endpoint string `yaml:"endpoint" required:"true" pattern:"collector"`
+	// The share of traces that is sent, where the producer has not decided it.
+	Sample float64 `yaml:"sample" default:"1" min:"0" max:"1"`
 }
 
 // Target returns the target of that name.

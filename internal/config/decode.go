@@ -71,6 +71,8 @@ func (f *Field) example() string {
 		return "`" + f.Name + ":` with at least one entry"
 	case Count:
 		return "`" + f.Name + ":` with a number from " + f.Min + " to " + f.Max
+	case Span:
+		return "`" + f.Name + ":` with a time from " + f.Min + " to " + f.Max
 	}
 	return "`" + f.Name + ":`: " + f.Pattern.Says
 }
@@ -111,7 +113,9 @@ func (d *decoder) value(n ast.Node, p *path, f *Field, v reflect.Value) bool {
 	case Count:
 		i, ok := d.integer(n, p)
 		ok = ok && d.bounded(n, p, f, float64(i), strconv.Itoa(i))
-		if ok {
+		if ok && v.Kind() == reflect.Pointer {
+			v.Set(reflect.ValueOf(&i))
+		} else if ok {
 			v.SetInt(int64(i))
 		}
 		return ok

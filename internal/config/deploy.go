@@ -21,6 +21,8 @@ type Deploy struct {
 	LogRetention int `yaml:"log_retention" default:"30" enum:"1,3,5,7,14,30,60,90,120,150,180,365,400,545,731,1096,1827,2192,2557,2922,3288,3653"`
 	// Who is told when something is wrong.
 	Alarms DeployAlarms `yaml:"alarms"`
+	// Who is told in words what Sluice does. Without it nobody is.
+	Notify *DeployNotify `yaml:"notify"`
 	// How many targets one schedule looks at. More targets than that are spread over several schedules, at most 100.
 	TargetsPerSchedule int `yaml:"targets_per_schedule" default:"1000" min:"1" max:"2000"`
 	// A whole small system to try Sluice with, around the first target, in a stack of its own.
@@ -47,6 +49,16 @@ type DeployAlarms struct {
 	Topic string `yaml:"topic" pattern:"topic ARN"`
 	// Whether to alarm on the CPU and memory of the targets' services as well, at $0.10 a month for each alarm.
 	Workers bool `yaml:"workers" default:"true"`
+}
+
+// DeployNotify says who is told in words what Sluice does, and how often at most.
+type DeployNotify struct {
+	// The time between two messages, in whole minutes. Nothing is sent where nothing has happened.
+	Every Duration `yaml:"every" default:"15m" min:"1m" max:"24h"`
+	// An address to mail to. AWS first sends a link there to confirm it. Exclusive with `topic`.
+	Email string `yaml:"email" pattern:"e-mail address"`
+	// The ARN of an SNS topic of your own. Without it and `email`, messages go to the topic of the alarms.
+	Topic string `yaml:"topic" pattern:"topic ARN"`
 }
 
 // DeployExample is a whole small system to try Sluice with: VPC, ECS cluster, workers, Redis and an API.
@@ -87,6 +99,12 @@ func (d *decoder) validateDeploy(c *Config) {
 	}
 	if deploy.Alarms.Email != "" && deploy.Alarms.Topic != "" {
 		d.problemAt(p.field("alarms").field("topic"), "keep one of them; an address can subscribe to the topic by itself", "email and topic are given together")
+	}
+	if n := deploy.Notify; n != nil {
+		if n.Email != "" && n.Topic != "" {
+			d.problemAt(p.field("notify").field("topic"), "keep one of them; an address can subscribe to the topic by itself", "email and topic are given together")
+		}
+		d.wholeMinutes(p.field("notify").field("every"), n.Every, "15m")
 	}
 	if deploy.VPC != nil && deploy.Example != nil && deploy.Example.Redis != ExampleExternal && !d.faulty("deploy.example", "redis") {
 		d.problemAt(p.field("vpc"), "remove it, or use redis: external", "is given, but the example makes a VPC, in which its Redis is")
@@ -129,6 +147,9 @@ func (d *decoder) validateHome(c *Config) {
 		d.atHome(at("deploy", "keys").entry(i), key, c, false)
 	}
 	d.atHome(at("deploy", "alarms", "topic"), c.Deploy.Alarms.Topic, c, false)
+	if n := c.Deploy.Notify; n != nil {
+		d.atHome(at("deploy", "notify", "topic"), n.Topic, c, false)
+	}
 }
 
 // atHome refuses an ARN of another Region or, where that matters, of another account than the deployment's. Names are fine.

@@ -119,7 +119,7 @@ func kindOf(t reflect.Type) Kind {
 		return Text
 	case reflect.TypeFor[Secret]():
 		return SecretText
-	case reflect.TypeFor[int]():
+	case reflect.TypeFor[int](), reflect.TypeFor[*int](): // The latter where 0 is not the same as none.
 		return Count
 	case reflect.TypeFor[float64]():
 		return Number
@@ -174,6 +174,10 @@ func (f *Field) parseDefault(t reflect.Type) reflect.Value {
 		var n int
 		n, err = strconv.Atoi(f.Default)
 		v.SetInt(int64(n))
+	case Number:
+		var x float64
+		x, err = strconv.ParseFloat(f.Default, 64)
+		v.SetFloat(x)
 	case Span:
 		var d Duration
 		d, err = parseDuration(f.Default)

@@ -67,13 +67,20 @@ func (f *File) Has(steps ...any) bool {
 	return exact
 }
 
-// Hints returns what is right in itself, and works locally, but will not once it is deployed. Without a section `deploy` there is none:
-// nobody has said that the file is for deployment.
+// Hints returns what is right in itself, but hardly meant, or works locally and will not once it is deployed. Of the latter there is none
+// without a section `deploy`: nobody has said that the file is for deployment.
 func (f *File) Hints() Problems {
-	if !f.Has("deploy") {
-		return nil
-	}
 	d := &decoder{file: f.name, root: f.root}
+	for i := range f.Config.Targets {
+		d.hintWindows(&f.Config.Targets[i], targetPath(i), f.Config.Sweep.Every)
+	}
+	if f.Has("deploy") {
+		d.hintDeploy(f)
+	}
+	return d.problems.report()
+}
+
+func (d *decoder) hintDeploy(f *File) {
 	const remedy = "keep the URL in Secrets Manager (url_secret) or in a SecureString parameter (url_parameter)"
 	for i := range f.Config.Brokers {
 		b, p := &f.Config.Brokers[i], brokerPath(i)
@@ -101,5 +108,4 @@ func (f *File) Hints() Problems {
 			d.problemAt(at("deploy", "example"), "give the broker a url_secret", "the example takes the URL of its Redis from url_secret, which broker %s lacks", b.Name)
 		}
 	}
-	return d.problems.report()
 }

@@ -88,8 +88,9 @@ func TestDefaults(t *testing.T) {
 		Events: Events{
 			Source: "custom.celery.monitor", DetailType: "celery.task.queue_full", Bus: "default", Coalesce: minute / 60,
 		},
-		Sweep: Sweep{Every: 5 * minute},
-		Local: Local{Redis: RedisEmbedded},
+		Sweep:   Sweep{Every: 5 * minute},
+		Metrics: Metrics{Level: MetricsOff},
+		Local:   Local{Redis: RedisEmbedded},
 		Deploy: Deploy{
 			Stack: "sluice", LogRetention: 30, TargetsPerSchedule: 1000, Alarms: DeployAlarms{Workers: true},
 		},

@@ -38,6 +38,10 @@ type Target struct {
 	ScaleInStep int `yaml:"scale_in_step" default:"0" min:"0" max:"5000"`
 	// Whether each sweep also protects the tasks that have worked on one message for over a minute from what Sluice does not decide: deployments and the evening out of Availability Zones. Costs five calls to ECS for each sweep.
 	Shield bool `yaml:"shield" default:"false"`
+	// Whether decisions are only made and logged, and nothing is done: to watch Sluice before it is let at a service.
+	DryRun bool `yaml:"dry_run" default:"false"`
+	// The times that have bounds of their own.
+	Windows []Window `yaml:"windows" max:"50"`
 }
 
 // Activity says how to know which workers are busy.

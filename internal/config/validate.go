@@ -24,8 +24,13 @@ func (d *decoder) validate(c *Config) {
 	if strings.HasPrefix(c.Events.Source, "aws.") {
 		d.problemAt(at("events", "source"), "use a name of your own", "begins with aws., which EventBridge keeps for AWS")
 	}
-	if c.Sweep.Every.Std()%time.Minute != 0 {
-		d.problemAt(at("sweep", "every"), "use whole minutes, such as 5m", "%s is no whole number of minutes", c.Sweep.Every)
+	d.wholeMinutes(at("sweep", "every"), c.Sweep.Every, "5m")
+}
+
+// wholeMinutes refuses what EventBridge Scheduler cannot be told.
+func (d *decoder) wholeMinutes(p *path, every Duration, example string) {
+	if every.Std()%time.Minute != 0 {
+		d.problemAt(p, "use whole minutes, such as "+example, "%s is no whole number of minutes", every)
 	}
 }
 
@@ -162,6 +167,7 @@ func (d *decoder) validateTargets(c *Config) (used map[string]bool) {
 		used[t.Broker] = true
 		d.validateQueues(t, p, i, queues)
 		d.validateNumbers(t, p)
+		d.validateWindows(t, p)
 		t.size()
 	}
 	return used

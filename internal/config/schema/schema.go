@@ -66,7 +66,10 @@ func Generate(dir string) ([]byte, error) {
 	}
 	deploy := s.Definitions["Deploy"]
 	deploy.DependentRequired = map[string][]string{"account": {"region"}, "region": {"account"}}
-	s.Definitions["DeployAlarms"].Not = &jsonschema.Schema{Required: []string{"email", "topic"}}
+	for _, name := range []string{"DeployAlarms", "DeployNotify"} {
+		s.Definitions[name].Not = &jsonschema.Schema{Required: []string{"email", "topic"}}
+	}
+	s.Definitions["Window"].AnyOf = []*jsonschema.Schema{{Required: []string{"min"}}, {Required: []string{"max"}}}
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode schema: %w", err)
