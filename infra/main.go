@@ -11,9 +11,7 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
@@ -78,7 +76,7 @@ func makeStacks(app awscdk.App, c *config.Config, props *sluicecdk.SluiceProps) 
 	if around != nil {
 		stack.AddStackDependency(around.Stack, jsii.String("Sluice scales what the example makes."))
 	}
-	makeOutputs(stack, sluicecdk.NewSluice(stack, jsii.String("Sluice"), props))
+	sluicecdk.NewSluice(stack, jsii.String("Sluice"), props).MakeOutputs(stack)
 }
 
 // urlsFromEnvironment are the values of the variables that brokers name in url_env.
@@ -90,24 +88,4 @@ func urlsFromEnvironment(c *config.Config) *map[string]*string {
 		}
 	}
 	return &urls
-}
-
-// makeOutputs shows after a deployment, and in `aws cloudformation describe-stacks`, what people ask for.
-func makeOutputs(stack awscdk.Stack, s sluicecdk.Sluice) {
-	output := func(id, description string, value *string) {
-		awscdk.NewCfnOutput(stack, &id, &awscdk.CfnOutputProps{Description: &description, Value: value})
-	}
-	output("ScaleOutFunction", "Raises counts", s.ScaleOut().FunctionName())
-	output("CheckFunction", "Looks at targets and changes nothing: invoke it with {} or {\"target\": NAME}", s.Check().FunctionName())
-	output("ScaleInFunction", "Lets idle workers go", s.ScaleIn().FunctionName())
-	output("StateMachine", "A sweep over all targets: start it by hand with {}", s.StateMachine().StateMachineArn())
-	output("Dashboard", "In CloudWatch", s.Dashboard().DashboardName())
-	queues := s.DeadLetterQueues()
-	for _, whose := range slices.Sorted(maps.Keys(queues)) {
-		output(whose+"DeadLetters", "What failed for good: empty if all is well", queues[whose].QueueUrl())
-	}
-	for i, g := range s.SecurityGroups() {
-		output(fmt.Sprintf("SecurityGroup%d", i+1), "A security group of the functions: let it into Redis", g.SecurityGroupId())
-	}
-	output("AlarmTopic", "Is told of every alarm: subscribe to it", s.AlarmTopic().TopicArn())
 }

@@ -154,17 +154,12 @@ func (r *resources) latency() awscloudwatch.IWidget {
 			Statistic: awscloudwatch.Stats_Percentile(jsii.Number(99)), Period: period(5 * time.Minute), Label: jsii.String(label),
 		}
 	}
-	bus, rule := lastPart(r.config.Events.Bus), r.rule.RuleName()
-	if bus != "default" {
-		// CloudFormation's reference to a rule of another bus is BUS|RULE.
-		rule = awscdk.Fn_Select(jsii.Number(1), awscdk.Fn_Split(jsii.String("|"), rule, nil))
-	}
 	return graph("From event to count: p99 in ms", columns/3,
 		awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 			Namespace: jsii.String("AWS/Events"),
 			// So it is spelled in the list of metrics by rule; IngestionToInvocationStartLatency is the one of the whole account.
 			MetricName:    jsii.String("IngestiontoInvocationStartLatency"),
-			DimensionsMap: &map[string]*string{"EventBusName": jsii.String(bus), "RuleName": rule},
+			DimensionsMap: &map[string]*string{"EventBusName": jsii.String(lastPart(r.config.Events.Bus)), "RuleName": r.ruleName()},
 			Statistic:     awscloudwatch.Stats_Percentile(jsii.Number(99)),
 			Period:        period(5 * time.Minute),
 			Label:         jsii.String("EventBridge"),

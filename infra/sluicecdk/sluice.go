@@ -3,6 +3,7 @@ package sluicecdk
 import (
 	"fmt"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
@@ -56,6 +57,9 @@ type Sluice interface {
 	AlarmTopic() awssns.ITopic
 	// Dashboard shows how the targets and Sluice itself are doing.
 	Dashboard() awscloudwatch.Dashboard
+	// MakeOutputs has the stack tell where all this is, in outputs of fixed names. The commands (`sluice status`, `why`, `doctor` and
+	// others) look for them in the stack that `deploy.stack` names. Call it once at most for each stack.
+	MakeOutputs(stack awscdk.Stack)
 }
 
 type sluice struct{ r *resources }
@@ -69,6 +73,7 @@ func (s sluice) DeadLetterQueues() map[string]awssqs.Queue   { return s.r.deadLe
 func (s sluice) SecurityGroups() []awsec2.ISecurityGroup     { return s.r.network.securityGroups }
 func (s sluice) AlarmTopic() awssns.ITopic                   { return s.r.topic }
 func (s sluice) Dashboard() awscloudwatch.Dashboard          { return s.r.board }
+func (s sluice) MakeOutputs(stack awscdk.Stack)              { s.r.makeOutputs(stack) }
 
 // Refusal is what constructs panic with where the props, sluice.yaml or the functions cannot be deployed. Its text names every field
 // that is wrong, and what to do, for whoever wrote them: an app can show it without the stack trace of a defect.

@@ -108,6 +108,7 @@ var Checks = []Check{
 	{"machine", "the machine is the given one, each placeholder bound to its function, logged in full", checkMachine},
 	{"alarms", "each alarm is there, tells somebody, and watches what exists", checkAlarms},
 	{"dashboard", "the dashboard is JSON and shows what exists", checkDashboard},
+	{"outputs", "the outputs by which the command line finds everything are there, and tell of the right thing", checkOutputs},
 	{"network", "the functions run where they are configured to", checkNetwork},
 	{"desired counts", "no service sets DesiredCount, which Sluice changes", checkDesiredCounts},
 	{"example", "the example's tasks are private, small, stop slowly; its Redis is encrypted, has two zones and a password", checkExample},
