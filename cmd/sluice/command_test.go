@@ -72,7 +72,7 @@ func TestCommandLines(t *testing.T) {
 		{"valid with hints", "validate " + hinted, 0, []string{"is valid: 1 broker, 1 target\nhint: ", "sluice.yaml:2:34: brokers[0].url_env: "}, nil},
 		{"config", "config " + good, 0, []string{"detail_type: work\n", "settle: 1m # default\n"}, nil},
 		{"config as JSON", "config --output json " + good, 0, []string{`"detail_type": "work",`}, nil},
-		{"config in another format", "config -o xml " + good, 2, nil, []string{"use yaml or json", "Run 'sluice config --help'"}},
+		{"config in another format", "config -o xml " + good, 2, nil, []string{"use text, json or yaml", "Run 'sluice config --help'"}},
 		{"config of an invalid file", "config " + bad, 1, nil, []string{"color", "targets[1].max", "targets[1].name"}},
 		{"config of a missing file", "config", 1, nil, []string{"read config", "sluice.yaml"}},
 		{"missing file", "validate nowhere.yaml", 1, nil, []string{"read config", "nowhere.yaml"}},

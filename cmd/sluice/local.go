@@ -24,16 +24,17 @@ func localCommand() *cobra.Command {
 	var f localFlags
 	cmd := &cobra.Command{
 		Use:   "local",
-		Short: "Run the cloud on this machine: ECS, EventBridge, Lambda, Step Functions and Redis",
+		Short: "Run the cloud on this machine: ECS, Lambda, Redis and the rest",
 		Long: "Runs what `local:` in the configuration says, with the Lambda functions as they ship and the state machine as it is\n" +
 			"deployed, and prints on standard output the environment that AWS clients need to use it. It runs until Ctrl-C and\n" +
 			"leaves no process behind. REDIS_URL, if it is set, is used in place of an embedded Redis.\n\n" +
 			"With --template it runs what that synthesized CloudFormation template deploys, and holds everybody to the permissions in it.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runLocal(cmd, f) },
+		Example:     "  sluice local --config examples/shop/sluice.yaml",
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{oneForm: "the environment"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { f.config = configPath(cmd); return runLocal(cmd, f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.config, "config", defaultConfig, "the configuration `file`")
 	flags.StringVar(&f.lambdas, "lambdas", filepath.Join("build", "local"), "the `folder` with the built functions (make build)")
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "the loopback `address` to listen on; port 0 takes a free one")
 	flags.StringVar(&f.template, "template", "", "run what this synthesized CloudFormation `template` deploys (make synth)")

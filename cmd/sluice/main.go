@@ -1,4 +1,5 @@
-// Command sluice is for people: it checks a sluice.yaml, runs the cloud on a laptop, and asks for workers by hand.
+// Command sluice is for people: it shows what Sluice sees and why it decides as it does, stops and steers it, finds what is set
+// up wrongly, and runs the cloud on a laptop.
 //
 // Its exit status is 0 if all is well, 1 if it found a problem or could not do what was asked, and 2 if it was not asked
 // properly.
@@ -7,8 +8,12 @@ package main
 import (
 	"context"
 	"os"
+	"os/signal"
+	"syscall"
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // A second Ctrl-C ends the program at once.
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -27,14 +27,7 @@ func (m mapping) writeYAML(b *bytes.Buffer, indent string) {
 			continue
 		case []any:
 			if isFlat(v) {
-				b.WriteString(" [")
-				for i, item := range v {
-					if i > 0 {
-						b.WriteString(", ")
-					}
-					b.WriteString(yamlScalar(item))
-				}
-				b.WriteByte(']')
+				b.WriteString(" " + yamlScalar(v))
 				break
 			}
 			b.WriteByte('\n')
@@ -61,13 +54,14 @@ func (m mapping) writeYAML(b *bytes.Buffer, indent string) {
 	}
 }
 
-// isFlat says whether a list holds no mappings, so that it can stand on one line.
+// isFlat says whether a list stands on one line: it does unless it holds mappings, and no empty ones.
 func isFlat(list []any) bool {
-	if len(list) == 0 {
-		return true
+	for _, item := range list {
+		if m, ok := item.(mapping); !ok || len(m) == 0 {
+			return true
+		}
 	}
-	_, ok := list[0].(mapping)
-	return !ok
+	return len(list) == 0
 }
 
 // isBlock says whether a text of several lines can be written below `|`, as it is: a certificate, for one.
@@ -76,8 +70,23 @@ func isBlock(s string) bool { return strings.HasSuffix(s, "\n") && blockLines.Ma
 // blockLines are lines of which none is empty, and the first is not indented, so that nothing has to be said of either.
 var blockLines = regexp.MustCompile(`^([!-~]([ -~]*[!-~])?\n)+$`)
 
+// yamlScalar is a value as it stands on one line. What is nested there is written as in JSON, which is YAML, too.
 func yamlScalar(v any) string {
 	switch v := v.(type) {
+	case nil:
+		return "null"
+	case []any:
+		items := make([]string, len(v))
+		for i, item := range v {
+			items[i] = yamlScalar(item)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case mapping:
+		items := make([]string, len(v))
+		for i, e := range v {
+			items[i] = yamlText(e.name) + ": " + yamlScalar(e.value)
+		}
+		return "{" + strings.Join(items, ", ") + "}"
 	case string:
 		return yamlText(v)
 	case config.Duration:

@@ -19,36 +19,86 @@ const (
 // errReported says that the command has told its problems already.
 var errReported = errors.New("problems were reported")
 
-// run executes the command line and returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	began := false // Whether a command was reached: what goes wrong before is wrong usage.
+// usageError says that a command was not asked properly, where only the command itself can tell.
+type usageError struct{ error }
+
+// misused returns a usageError.
+func misused(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// The groups of commands in the help.
+const (
+	groupLook  = "look"
+	groupSteer = "steer"
+	groupSetUp = "setup"
+)
+
+// command returns the root command with all others.
+func command() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sluice",
-		Short:         "Scale queue workers on ECS Fargate: check the configuration, try it locally, ask for workers",
-		Long:          "Exit status: 0 all is well, 1 a problem was found or the command failed, 2 wrong usage.",
+		Use:   "sluice",
+		Short: "Scale queue workers on ECS Fargate: see what Sluice sees, ask it why, steer it, check it",
+		Long: "Sluice scales queue workers on ECS Fargate. This is its command line.\n\n" +
+			"Commands read " + defaultConfig + " here, or the file of --config, and take the names of targets from it; without a name they " +
+			"mean all of them. They use the AWS settings of your environment, as the AWS CLI does. Where a number is shown as `?` " +
+			"(`null` in JSON) nobody knows it: that is never zero.\n\n" +
+			"Exit status: 0 all is well, 1 a problem was found or the command failed, 2 wrong usage.",
+		Example:       "  sluice status --watch\n  sluice why worker --since 6h\n  sluice pause worker --for 2h",
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-
-		PersistentPreRun: func(*cobra.Command, []string) { began = true },
 	}
-	root.AddCommand(validateCommand(), configCommand(), localCommand(), triggerCommand(), schemaCommand(), versionCommand())
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddGroup(&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupSteer, Title: "Steer:"},
+		&cobra.Group{ID: groupSetUp, Title: "Set up:"})
+	root.SetCompletionCommandGroupID(groupSetUp)
+	root.SetHelpCommandGroupID(groupSetUp)
+	group(root, groupLook)
+	group(root, groupSteer, triggerCommand())
+	group(root, groupSetUp, validateCommand(), configCommand(), localCommand(), schemaCommand(), versionCommand())
+	addOutput(root)
+	addConfig(root)
+	readable(root)
+	return root
+}
+
+// group adds commands to a group of the help.
+func group(root *cobra.Command, id string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = id
+	}
+	root.AddCommand(commands...)
+}
+
+// run executes the command line and returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	began := false // Whether a command was reached: what goes wrong before is wrong usage.
+	root := command()
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups(), checkOutput(cmd))
+		began = err == nil
+		return err
+	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	var usage usageError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errReported):
 		return exitProblem
-	case !began:
-		_, _ = fmt.Fprintf(stderr, "sluice: %v\nRun '%s --help' for its usage.\n", err, cmd.CommandPath())
+	case !began || errors.As(err, &usage):
+		_, _ = fmt.Fprintf(stderr, "sluice: %s\nRun '%s --help' for its usage.\n", clean(err.Error()), cmd.CommandPath())
 		return exitUsage
-	default:
-		_, _ = fmt.Fprintf(stderr, "sluice: %v\n", err)
+	case ctx.Err() != nil: // Whatever the error is, this is why.
+		_, _ = fmt.Fprintln(stderr, "sluice: interrupted")
 		return exitProblem
 	}
+	_, _ = fmt.Fprintf(stderr, "sluice: %v\n", err)
+	if r := remedy(err); r != "" {
+		_, _ = fmt.Fprintln(stderr, r)
+	}
+	return exitProblem
 }

@@ -36,11 +36,12 @@ func triggerCommand() *cobra.Command {
 		Long: "Sends one event through EventBridge, with the AWS settings of the environment. TARGET may be left out where\n" +
 			"there is only one, or where --queue names it. Where sluice.yaml is at hand it says which source, detail type and\n" +
 			"bus to use, and unknown targets are refused before anything is sent.",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return sendTrigger(cmd, f, args) },
+		Example:           "  sluice trigger worker --scale-to 2 --hold 30m",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeTargets(1),
+		RunE:              func(cmd *cobra.Command, args []string) error { f.config = configPath(cmd); return sendTrigger(cmd, f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.config, "config", defaultConfig, "the configuration `file`")
 	flags.StringVar(&f.queue, "queue", "", "the `queue` whose target is meant")
 	flags.IntVar(&f.scaleTo, "scale-to", 0, "ask for at least `N` workers (default: what the queue needs)")
 	flags.DurationVar(&f.hold, "hold", 0, "keep them for this `time`, such as 30m")

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// helpWidth is how wide help is printed, whatever the terminal: it is prose.
+const helpWidth = 80
+
+// readable has help and usage wrapped, so that texts need not be written with their line breaks.
+func readable(root *cobra.Command) {
+	cobra.AddTemplateFunc("prose", func(s string) string { return prose(s, helpWidth) })
+	cobra.AddTemplateFunc("flags", func(f *pflag.FlagSet) string { return strings.TrimRight(f.FlagUsagesWrapped(helpWidth), " \n") })
+	root.SetHelpTemplate("{{with (or .Long .Short)}}{{prose .}}\n\n{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}")
+	usage := root.UsageTemplate()
+	for _, which := range []string{"LocalFlags", "InheritedFlags"} {
+		usage = strings.ReplaceAll(usage, "{{."+which+".FlagUsages | trimTrailingWhitespaces}}", "{{flags ."+which+"}}")
+	}
+	root.SetUsageTemplate(usage)
+	root.SetVersionTemplate("sluice {{.Version}}\n")
+}
+
+// prose wraps paragraphs, which empty lines part. Lines that begin with a space stay as they are.
+func prose(s string, width int) string {
+	var out []string
+	for paragraph := range strings.SplitSeq(strings.TrimSpace(s), "\n\n") {
+		if strings.HasPrefix(paragraph, " ") {
+			out = append(out, paragraph)
+			continue
+		}
+		out = append(out, ansi.Wordwrap(strings.ReplaceAll(paragraph, "\n", " "), width, ""))
+	}
+	return strings.Join(out, "\n\n")
+}
