@@ -39,7 +39,10 @@ func triggerCommand() *cobra.Command {
 		Example:           "  sluice trigger worker --scale-to 2 --hold 30m",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeTargets(1),
-		RunE:              func(cmd *cobra.Command, args []string) error { f.config = configPath(cmd); return sendTrigger(cmd, f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.config = configPath(cmd)
+			return sendTrigger(cmd, f, args)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.queue, "queue", "", "the `queue` whose target is meant")
