@@ -55,67 +55,82 @@ func TestWindowOpensAndCloses(t *testing.T) {
 
 		// The south: Sydney's summer ends on 5 April. Lord Howe's clocks go by half an hour; Cairo's skip midnight itself.
 		{
-			"Sydney's autumn", Window{Cron: "0 1 * * *", TimeZone: "Australia/Sydney", For: 4 * h},
+			"Sydney's autumn",
+			Window{Cron: "0 1 * * *", TimeZone: "Australia/Sydney", For: 4 * h},
 			"2026-04-04T12:00:00+11:00", false, "2026-04-05T01:00:00+11:00", "2026-04-05T04:00:00+10:00",
 		},
 		{
-			"half an hour is skipped", Window{Cron: "15 2 * * *", TimeZone: "Australia/Lord_Howe", For: h},
+			"half an hour is skipped",
+			Window{Cron: "15 2 * * *", TimeZone: "Australia/Lord_Howe", For: h},
 			"2026-10-03T12:00:00+10:30", false, "2026-10-04T02:30:00+11:00", "2026-10-04T03:30:00+11:00",
 		},
 		{
-			"a midnight that is skipped", Window{Cron: "0 0 * * fri", TimeZone: "Africa/Cairo", For: h},
+			"a midnight that is skipped",
+			Window{Cron: "0 0 * * fri", TimeZone: "Africa/Cairo", For: h},
 			"2026-04-23T12:00:00+02:00", false, "2026-04-24T01:00:00+03:00", "2026-04-24T02:00:00+03:00",
 		},
 		{
-			"a zone between the hours", Window{Cron: "0 9 * * *", TimeZone: "Asia/Kathmandu", For: h},
+			"a zone between the hours",
+			Window{Cron: "0 9 * * *", TimeZone: "Asia/Kathmandu", For: h},
 			"2026-11-22T00:00:00Z", false, "2026-11-22T09:00:00+05:45", "2026-11-22T10:00:00+05:45",
 		},
 
 		// Each hour that passes counts where the hour is `*`: two of them are called 02 in autumn.
 		{
-			"each hour, the first 02", Window{Cron: "0 * * * *", TimeZone: "Europe/Berlin", For: h / 4},
+			"each hour, the first 02",
+			Window{Cron: "0 * * * *", TimeZone: "Europe/Berlin", For: h / 4},
 			"2026-10-25T02:05:00+02:00", true, "2026-10-25T02:00:00+01:00", "2026-10-25T02:15:00+02:00",
 		},
 		{
-			"each hour, the second 02", Window{Cron: "0 * * * *", TimeZone: "Europe/Berlin", For: h / 4},
+			"each hour, the second 02",
+			Window{Cron: "0 * * * *", TimeZone: "Europe/Berlin", For: h / 4},
 			"2026-10-25T02:05:00+01:00", true, "2026-10-25T03:00:00+01:00", "2026-10-25T02:15:00+01:00",
 		},
 
 		{
-			"a leap day", Window{Cron: "0 0 29 2 *", TimeZone: "UTC", For: 24 * h},
+			"a leap day",
+			Window{Cron: "0 0 29 2 *", TimeZone: "UTC", For: 24 * h},
 			"2026-11-22T00:00:00Z", false, "2028-02-29T00:00:00Z", "2028-03-01T00:00:00Z",
 		},
 		{
-			"on the leap day", Window{Cron: "0 0 29 2 *", TimeZone: "UTC", For: 24 * h},
+			"on the leap day",
+			Window{Cron: "0 0 29 2 *", TimeZone: "UTC", For: 24 * h},
 			"2028-02-29T12:00:00Z", true, "2032-02-29T00:00:00Z", "2028-03-01T00:00:00Z",
 		},
 		{
-			"the 31st, in the months that have one", Window{Cron: "0 6 31 * *", TimeZone: "UTC", For: h},
+			"the 31st, in the months that have one",
+			Window{Cron: "0 6 31 * *", TimeZone: "UTC", For: h},
 			"2026-10-31T07:00:00Z", false, "2026-12-31T06:00:00Z", "2026-12-31T07:00:00Z",
 		},
 		{
-			"a day of the month or of the week", Window{Cron: "0 6 1 * mon", TimeZone: "UTC", For: h},
+			"a day of the month or of the week",
+			Window{Cron: "0 6 1 * mon", TimeZone: "UTC", For: h},
 			"2026-11-23T07:00:00Z", false, "2026-11-30T06:00:00Z", "2026-11-30T07:00:00Z",
 		},
 
 		{
-			"openings that touch are one", Window{Cron: "0 8-17 * * *", TimeZone: "UTC", For: h},
+			"openings that touch are one",
+			Window{Cron: "0 8-17 * * *", TimeZone: "UTC", For: h},
 			"2026-11-22T12:30:00Z", true, "2026-11-23T08:00:00Z", "2026-11-22T18:00:00Z",
 		},
 		{
-			"openings that pre-warm into one another", Window{Cron: "0 8,10 * * *", TimeZone: "UTC", For: h, PreWarm: h},
+			"openings that pre-warm into one another",
+			Window{Cron: "0 8,10 * * *", TimeZone: "UTC", For: h, PreWarm: h},
 			"2026-11-22T06:00:00Z", false, "2026-11-22T07:00:00Z", "2026-11-22T11:00:00Z",
 		},
 		{
-			"one that never closes", Window{Cron: "0 8 * * *", TimeZone: "UTC", For: 24 * h},
+			"one that never closes",
+			Window{Cron: "0 8 * * *", TimeZone: "UTC", For: 24 * h},
 			"2026-11-22T12:00:00Z", true, "", "",
 		},
 		{
-			"one that never opens", Window{Cron: "0 0 31 4 *", TimeZone: "UTC", For: h},
+			"one that never opens",
+			Window{Cron: "0 0 31 4 *", TimeZone: "UTC", For: h},
 			"2026-11-22T12:00:00Z", false, "", "",
 		},
 		{
-			"one that is not valid", Window{Cron: "0 0 * * *", TimeZone: "Europe/Berln", For: 24 * h},
+			"one that is not valid",
+			Window{Cron: "0 0 * * *", TimeZone: "Europe/Berln", For: 24 * h},
 			"2026-11-22T12:00:00Z", false, "", "",
 		},
 	} {
