@@ -12,16 +12,53 @@ import (
 // are all known, only to a count that the work at hand does not need and did not need at Prior, at least Settle ago; and
 // to none only if there was no work then, is none now, and came none in between.
 func Decide(s Signals, l Limits, now time.Time) Decision {
-	d := Decision{Action: Hold, Current: s.Desired, Desired: s.Desired, Wish: wish(s, l)}
 	if s.Paused {
-		d.Reasons = []Reason{ReasonPaused}
-		// Whoever pauses the scaling wants the workers that run to work.
-		if n := min(s.Drained.Tasks, s.Desired); n > 0 && !s.Overlap {
-			d.Action, d.Resume, d.Reasons = ScaleOut, n, append(d.Reasons, ReasonResume)
-		}
-		return d
+		return recall(Decision{Action: Hold, Current: s.Desired, Desired: s.Desired, Wish: wish(s, l)}, s.recalled(), ReasonPaused)
 	}
-	stuck := s.Stuck && s.Drained.Tasks == 0
+	var back int
+	why := ReasonPausedIn
+	if s.PausedIn || s.DryRun {
+		if back = s.recalled(); back > 0 {
+			s.Drained = Drained{} // They are capacity, and what they execute is work like any other.
+		}
+		if !s.PausedIn {
+			why = ReasonDryRun
+		}
+	}
+	d := decide(s, l, now)
+	if back > 0 {
+		d = recall(d, back, why)
+	}
+	if s.DryRun && d.Action != Hold && !slices.Contains(d.Reasons, ReasonDryRun) {
+		d.Reasons = append(d.Reasons, ReasonDryRun)
+	}
+	return d
+}
+
+// recalled is how many drained tasks fetch again because nobody is to be let go: whoever says so wants the workers that run to work.
+func (s Signals) recalled() int {
+	if s.Overlap {
+		return 0
+	}
+	return min(s.Drained.Tasks, s.Desired)
+}
+
+// recall has so many drained workers fetch again, besides what the decision asks for in new ones. Whatever else it would do
+// has to wait until they do. why is what keeps them.
+func recall(d Decision, n int, why Reason) Decision {
+	if d.Action != ScaleOut {
+		d.Action, d.Desired, d.Reasons = Hold, d.Current, []Reason{why}
+	}
+	if n > 0 {
+		d.Action, d.Resume, d.Reasons = ScaleOut, n, append(d.Reasons, ReasonResume)
+	}
+	return d
+}
+
+// decide decides for a target that is not paused.
+func decide(s Signals, l Limits, now time.Time) Decision {
+	d := Decision{Action: Hold, Current: s.Desired, Desired: s.Desired, Wish: wish(s, l)}
+	stuck := s.Stuck && s.Drained.Tasks == 0 && l.Max > 0
 	want, why := raise(s, l, d.Wish)
 	if staying := s.staying(); want <= s.Desired-staying.Tasks {
 		s.Drained = staying
@@ -133,13 +170,25 @@ func fill(d *Decision, s Signals, l Limits, lacking int, why []Reason) {
 	}
 	d.Resume = min(lacking, idle, staying)
 	room := max(0, l.Max-s.Desired)
+	if s.PausedOut {
+		room = 0
+	}
 	start := min(lacking-d.Resume, room)
-	if lacking > d.Resume+start {
+	short := lacking > d.Resume+start
+	if short {
 		d.Resume = staying // All of them: nobody knows which of the busy ones will be able to fetch first.
+	}
+	if d.Resume > 0 {
+		why = append(slices.Clone(why), ReasonResume)
+	}
+	if short && s.PausedOut {
+		why = append(slices.Clone(why), ReasonPausedOut)
 	}
 	switch {
 	case d.Resume > 0:
-		why = append(slices.Clone(why), ReasonResume)
+	case start == 0 && s.PausedOut:
+		d.Reasons = why
+		return
 	case start == 0 && s.Overlap && s.Drained.Tasks > 0:
 		d.Reasons = append(slices.Clone(why), ReasonOverlap)
 		return
@@ -166,6 +215,9 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	if !work.Known {
 		held = append(held, ReasonUnknown)
 	}
+	if s.PausedIn {
+		held = append(held, ReasonPausedIn)
+	}
 	if s.BadOverride {
 		held = append(held, ReasonOverride)
 	}
@@ -189,10 +241,10 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 			}
 		}
 	}
-	if work.Known && !idle && keep == 0 {
+	if work.Known && !idle && keep == 0 && l.Max > 0 {
 		atLeast(1, ReasonWork) // A drained worker executes, in a task whose other worker fetches.
 	}
-	if idle && hurried && keep == 0 {
+	if idle && hurried && keep == 0 && l.Max > 0 {
 		// It has been at work between two looks that found it idle, so it needs a worker.
 		atLeast(1, ReasonMoved)
 	}
@@ -250,6 +302,8 @@ func replace(d *Decision, s Signals, l Limits, now time.Time) {
 			d.Reasons = append(d.Reasons, why)
 		}
 	}
+	hold(s.PausedIn && s.Unheard == 0, ReasonPausedIn)
+	hold(s.PausedOut, ReasonPausedOut)
 	hold(s.BadOverride, ReasonOverride)
 	hold(s.Deploying, ReasonDeployment)
 	hold(s.Tasks.Young > 0, ReasonGrace)

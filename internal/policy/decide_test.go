@@ -532,7 +532,7 @@ func TestTheReadmeListsEveryReason(t *testing.T) {
 	_, section, _ := strings.Cut(string(readme), "## The reasons\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	got := map[Reason]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (.+) \\|$").FindAllStringSubmatch(section, -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| (.+) \\|$").FindAllStringSubmatch(section, -1) {
 		got[Reason(row[1])] = row[2]
 	}
 	if diff := cmp.Diff(sentences, got); diff != "" {

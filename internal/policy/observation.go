@@ -56,6 +56,9 @@ type Queue struct {
 	Later int
 	// NextDue is when the first of the Later messages is due; zero if there is none or it was not looked for.
 	NextDue time.Time
+	// HeadSince is since when the same message has been seen to be the next in one of the queue's lists, the oldest of these; zero
+	// if none was seen. It may have waited for longer: whoever looks remembers only what it has seen itself.
+	HeadSince time.Time
 }
 
 // Node is a worker that answered a Look.

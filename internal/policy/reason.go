@@ -24,7 +24,10 @@ const (
 const (
 	ReasonSteady    Reason = "steady"
 	ReasonPaused    Reason = "paused"
+	ReasonPausedIn  Reason = "paused-in"
+	ReasonPausedOut Reason = "paused-out"
 	ReasonCoalesced Reason = "coalesced"
+	ReasonDryRun    Reason = "dry-run"
 )
 
 // What holds a scale-in back, in the order in which it is looked at.
@@ -60,6 +63,9 @@ var sentences = map[Reason]string{
 	ReasonStep:       "scale_in_step allows no larger step down",
 	ReasonSteady:     "the number of workers fits",
 	ReasonPaused:     "the tag sluice:paused on the service stops all scaling",
+	ReasonPausedIn:   "the tag sluice:paused-in on the service keeps every worker",
+	ReasonPausedOut:  "the tag sluice:paused-out on the service starts no worker",
+	ReasonDryRun:     "the target is on a dry run, so nothing of this is done",
 	ReasonCoalesced:  "an event asked for as many a moment ago",
 	ReasonUnknown:    "not everything could be seen, and unknown is never taken for idle",
 	ReasonOverride:   "a sluice: tag on the service cannot be understood, so nothing is taken away",

@@ -15,10 +15,12 @@ const (
 	ScaleIn   Action = "scale_in" // Lower it now.
 )
 
-// Limits are what the configuration, and the tags that override it, allow. They have been validated:
-// 0 <= Min <= Max, 1 <= Max, 1 <= MessagesPerWorker.
+// Limits are what the configuration, and the windows and tags that override it, allow. They have been validated:
+// 0 <= Min <= Max, 1 <= MessagesPerWorker.
 type Limits struct {
-	Min, Max          int
+	Min int
+	// Max is 0 only while somebody wants no worker at all: each is then let go when its own work is done, whatever waits.
+	Max               int
 	MessagesPerWorker int           // How much work, waiting and in hand, one worker is meant to have.
 	Grace             time.Duration // A task younger than this is still on its way up, and not let go.
 	Settle            time.Duration // How long a target has to be seen idle before it is scaled in.
@@ -30,6 +32,9 @@ type Signals struct {
 	Desired     int
 	Deploying   bool
 	Paused      bool
+	PausedIn    bool // Nothing is let go.
+	PausedOut   bool // Nothing is started.
+	DryRun      bool // Nothing of what is decided is done, but that drained workers fetch again.
 	BadOverride bool // A tag meant for us that cannot be understood.
 
 	Demand int // What the event at hand asks for; 0 if none does.

@@ -164,19 +164,19 @@ func TestCoalescingLosesNoFloor(t *testing.T) {
 	tests := []struct {
 		name          string
 		first, second Demand
-		want          floor
+		want          Floor
 	}{
 		{
 			"a longer hold",
 			Demand{ScaleTo: 3, Hold: time.Minute},
 			Demand{ScaleTo: 3, Hold: time.Hour},
-			floor{3, start.Add(time.Hour)},
+			Floor{3, start.Add(time.Hour)},
 		},
 		{
 			"a higher count, which is running already",
 			Demand{ScaleTo: 2, Hold: time.Hour},
 			Demand{ScaleTo: 5, Hold: time.Hour},
-			floor{5, start.Add(time.Hour)},
+			Floor{5, start.Add(time.Hour)},
 		},
 	}
 	for _, tt := range tests {
@@ -190,7 +190,7 @@ func TestCoalescingLosesNoFloor(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := w.fleet.services["worker-svc"].Tags[tagFloor]; got != tt.want.String() {
+			if got := w.fleet.services["worker-svc"].Tags[TagFloor]; got != tt.want.String() {
 				t.Errorf("floor %q, want %q", got, tt.want)
 			}
 		})
@@ -222,7 +222,7 @@ func TestEventsThatKeepNoFloorAreCoalescedToo(t *testing.T) {
 			w := newWorld(t, func(o *Options) { o.Targets[0].FloorHold = 5 * time.Minute })
 			d := Demand{Target: w.Targets[0]}
 			if paused {
-				w.fleet.services["worker-svc"] = policy.Service{ARN: "arn:worker", Tags: map[string]string{tagPaused: "true"}}
+				w.fleet.services["worker-svc"] = policy.Service{ARN: "arn:worker", Tags: map[string]string{TagPaused: "true"}}
 				d.ScaleTo = 1
 			}
 			for range 100 {
@@ -259,7 +259,7 @@ func TestOrphansAreRescuedByATargetThatCan(t *testing.T) {
 	w := twoOnOneBroker(t)
 	w.broker.look.Loose = policy.Known(3)
 	w.fleet.services = map[string]policy.Service{
-		"a-svc": {ARN: "a", Tags: map[string]string{tagPaused: "true"}}, "b-svc": {ARN: "b"},
+		"a-svc": {ARN: "a", Tags: map[string]string{TagPaused: "true"}}, "b-svc": {ARN: "b"},
 	}
 	got := w.CheckAll(t.Context(), Shard{}).Targets
 	if len(got) != 1 || got[0].Target != "b" || !got[0].ShouldScaleOut {

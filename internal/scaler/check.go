@@ -13,11 +13,13 @@ import (
 )
 
 // Input is the input of a check and of a scale-in: a target, and what was seen when it was first found idle. Where no target is
-// named, Sweep may say which of them all are meant.
+// named, Sweep may say which of them all are meant. A check may be asked for a plan instead.
 type Input struct {
 	Target   string           `json:"target"`
 	Previous *policy.Sighting `json:"previous"`
 	Sweep    Shard            `json:"sweep"`
+	// Plan asks what a sweep would do now, and for nothing else: see Scaler.Plan.
+	Plan *PlanInput `json:"plan"`
 }
 
 // Shard is one of Shards parts of the targets, of about the same size, counted from 0: too many targets for one sweep are
@@ -44,6 +46,10 @@ func CheckInput(payload []byte) (Input, error) {
 	var in Input
 	if err := json.Unmarshal(payload, &in); err != nil {
 		return in, invalid("input of check: %w", err)
+	}
+	if in.Plan != nil && (in.Target != "" || in.Previous != nil || in.Sweep != (Shard{})) {
+		return in, invalid("input of check: plan beside target, previous or sweep: name the targets within plan, as in " +
+			`{"plan": {"targets": ["worker"]}}`)
 	}
 	if in.Target == "" && in.Previous != nil {
 		return in, invalid("input of check: previous without target: name the target that was seen")
@@ -88,14 +94,14 @@ func (s *Scaler) CheckAll(ctx context.Context, shard Shard) SweepCheck {
 	s.addBeatsOfCandidates(ctx, observations)
 	s.shield(ctx, observations)
 	answer := SweepCheck{Checked: len(observations), Targets: []TargetCheck{}}
-	unknown, stranded := 0, 0 // For the alarms: see infra.
+	sum := Sweep{Shard: shard.Shard, Shards: max(shard.Shards, 1)} // For the alarms: see infra.
 	for _, o := range observations {
 		c := s.judge(ctx, "check", o)
 		if c.Failed || slices.Contains(c.Decision.Reasons, policy.ReasonUnknown) {
-			unknown++ // Where nothing runs a broken broker holds nothing, and hides that work has come.
+			sum.Unknown++ // Where nothing runs a broken broker holds nothing, and hides that work has come.
 		}
 		if c.stranded() {
-			stranded++
+			sum.Stranded++
 		}
 		if c.Failed {
 			answer.Failed++
@@ -107,16 +113,22 @@ func (s *Scaler) CheckAll(ctx context.Context, shard Shard) SweepCheck {
 		}
 	}
 	answer.bound()
-	s.Log.InfoContext(ctx, "sweep", "shard", shard.Shard, "shards", max(shard.Shards, 1), "checked", answer.Checked,
-		"held", answer.Held, "failed", answer.Failed, "deferred", answer.Deferred, "unknown", unknown, "stranded", stranded)
+	sum.Checked, sum.Held, sum.Failed, sum.Deferred = answer.Checked, answer.Held, answer.Failed, answer.Deferred
+	s.swept(ctx, sum)
 	return answer
 }
 
-// stranded says whether work waits and no task runs that could do it, though nobody wanted it so by a tag.
+// stranded says whether work waits and no task runs that could do it, though nobody wanted it so by a tag or a window.
 func (c TargetCheck) stranded() bool {
 	d := c.Decision
-	wanted := slices.Contains(d.Reasons, policy.ReasonPaused) || d.Desired == 0 && slices.Contains(d.Reasons, policy.ReasonMax)
+	wanted := because(d, policy.ReasonPaused, policy.ReasonPausedOut, policy.ReasonDryRun) ||
+		d.Desired == 0 && because(d, policy.ReasonMax)
 	return !wanted && c.QueueLen != nil && *c.QueueLen > 0 && c.RunningCount != nil && *c.RunningCount == 0
+}
+
+// because says whether one of the reasons is among the decision's.
+func because(d policy.Decision, reasons ...policy.Reason) bool {
+	return slices.ContainsFunc(reasons, func(r policy.Reason) bool { return slices.Contains(d.Reasons, r) })
 }
 
 // bound leaves to the next sweep what would be too much for this one.
@@ -182,7 +194,7 @@ func (s *Scaler) CheckOne(ctx context.Context, in Input) (TargetCheck, error) {
 func (s *Scaler) addBeatsOfCandidates(ctx context.Context, observations []observation) {
 	expect := map[string]int{}
 	for _, o := range observations {
-		if d, _, _ := o.decide(s.Now(), 0); d.Action == policy.Candidate {
+		if o.decide(s.Now(), 0).Action == policy.Candidate {
 			if n := len(o.view.heard(o.target)); n > 0 {
 				expect[o.target.Broker] = len(o.view.look.Nodes)
 			}
@@ -206,34 +218,49 @@ func (s *Scaler) addBeatsOfCandidates(ctx context.Context, observations []observ
 	}
 }
 
+// judgement is a decision, and what it rests on.
+type judgement struct {
+	policy.Decision
+	signals policy.Signals
+	limits  policy.Limits // In effect.
+	at      time.Time
+}
+
 // decide decides on the observation. A service that could not be described is held: there is no count to change.
-func (o observation) decide(now time.Time, demand int) (policy.Decision, policy.Signals, policy.Limits) {
-	sig, limits := o.signals(now, demand)
+func (o observation) decide(now time.Time, demand int) judgement {
+	j := judgement{at: now}
+	j.signals, j.limits = o.signals(now, demand)
 	if o.serviceErr != nil {
-		return policy.Decision{Action: policy.Hold, Reasons: []policy.Reason{policy.ReasonUnknown}}, sig, limits
+		j.Decision = policy.Decision{Action: policy.Hold, Reasons: []policy.Reason{policy.ReasonUnknown}}
+	} else {
+		j.Decision = policy.Decide(j.signals, j.limits, now)
 	}
-	return policy.Decide(sig, limits, now), sig, limits
+	return j
 }
 
 // judge decides, records the decision and puts it into the form of the answer.
+//
+// A dry run goes on to the confirmation, which alone tells whether a candidate would have been let go, and ends there: a scale-in
+// would decide on the same, and do nothing. A scale-out ends with the check, unless drained workers are to fetch again.
 func (s *Scaler) judge(ctx context.Context, what string, o observation) TargetCheck {
-	d, sig, limits := o.decide(s.Now(), 0)
-	s.record(ctx, what, o, sig, d)
+	j := o.decide(s.Now(), 0)
+	s.decided(ctx, o.record(what, j))
+	sig := j.signals
 	// A worker beside stuck ones is started by the scale-in, which alone is given what was seen before.
-	beside := d.Action == policy.ScaleOut && slices.Contains(d.Reasons, policy.ReasonStuck)
+	beside := j.Action == policy.ScaleOut && slices.Contains(j.Reasons, policy.ReasonStuck)
 	c := TargetCheck{
 		Target:         o.target.Name,
-		ShouldScaleIn:  d.Action == policy.Candidate || d.Action == policy.ScaleIn || beside,
-		ShouldScaleOut: d.Action == policy.ScaleOut && !beside,
+		ShouldScaleIn:  j.Action == policy.Candidate || !sig.DryRun && (j.Action == policy.ScaleIn || beside),
+		ShouldScaleOut: j.Action == policy.ScaleOut && !beside && (!sig.DryRun || j.Resume > 0),
 		QueueLen:       orNull(sig.Backlog),
 		ActiveTasks:    orNull(sig.Active),
 		Held:           orNull(sig.Held),
 		// A second more than the settle time, rounded up: the waiting and the measuring are done by different clocks.
-		SettleSeconds: int(math.Ceil(limits.Settle.Seconds())) + 1,
+		SettleSeconds: int(math.Ceil(j.limits.Settle.Seconds())) + 1,
 		Seen:          o.seen,
-		Decision:      d,
+		Decision:      j.Decision,
 	}
-	c.Seen.Workers, c.Seen.Stuck = policy.Want(sig, limits), sig.Stuck
+	c.Seen.Workers, c.Seen.Stuck = policy.Want(sig, j.limits), sig.Stuck
 	if o.serviceErr == nil {
 		c.DesiredCount, c.RunningCount = &o.service.Desired, &o.service.Running
 	}
@@ -242,11 +269,4 @@ func (s *Scaler) judge(ctx context.Context, what string, o observation) TargetCh
 		c.Error, c.Failed = &text, true
 	}
 	return c
-}
-
-func orNull(c policy.Count) *int {
-	if !c.Known {
-		return nil
-	}
-	return &c.N
 }

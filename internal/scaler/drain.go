@@ -31,7 +31,7 @@ func (r *release) drain(ctx context.Context, change *Change) error {
 		if err := o.err(); err != nil {
 			return err
 		}
-		if d, _, _ := o.decide(r.Now(), 0); d.Action == policy.ScaleOut && !r.stuck {
+		if d := o.decide(r.Now(), 0); d.Action == policy.ScaleOut && !r.stuck {
 			if d.Resume > 0 {
 				back := r.victims[max(0, len(r.victims)-d.Resume):] // The first to be chosen are the idlest.
 				if err := r.resume(ctx, back); err != nil {
@@ -80,7 +80,7 @@ func (r *release) mend(ctx context.Context) (mended bool, err error) {
 		if err := o.err(); err != nil {
 			return false, err
 		}
-		if _, sig, _ := o.decide(r.Now(), 0); !sig.Stuck {
+		if !o.decide(r.Now(), 0).signals.Stuck {
 			return true, nil
 		}
 	}

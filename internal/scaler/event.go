@@ -24,7 +24,17 @@ type Demand struct {
 	// Direct says that the state machine asks: its demand rests on a look of a moment ago, perhaps after a scale-in, and
 	// must not be answered from memory.
 	Direct  bool
-	Ignored []string // Fields that mean nothing to us, sorted.
+	Ignored []string  // Fields that mean nothing to us, sorted.
+	At      time.Time // When the event was sent, by the producer's or EventBridge's clock; zero if it does not say.
+}
+
+// age is how old the event is, in milliseconds; nil if it does not say. Clocks differ a little: it is never negative.
+func (d Demand) age(now time.Time) *int64 {
+	if d.At.IsZero() {
+		return nil
+	}
+	ms := max(0, now.Sub(d.At).Milliseconds())
+	return &ms
 }
 
 // envelope is an EventBridge event, or the input of the state machine, which has no detail type.
@@ -32,11 +42,12 @@ type envelope struct {
 	Source     string          `json:"source"`
 	DetailType *string         `json:"detail-type"`
 	Detail     json.RawMessage `json:"detail"`
+	Time       json.RawMessage `json:"time"` // In whole seconds.
 	Target     *string         `json:"target"`
 }
 
 // Demand reads the payload of a scale-out: an EventBridge event, {"source", "detail-type", "detail": {"scale_to",
-// "target", "queue", "hold_seconds"}}, all of the detail optional, or {"target"} from the state machine.
+// "target", "queue", "hold_seconds", "sent_at", "traceparent"}}, all of the detail optional, or {"target"} from the state machine.
 //
 // Its errors are of kind policy.InvalidEvent or policy.UnknownTarget and name the field and the remedy. Other fields of
 // the detail are let pass, since producers put their own there; they are named in the answer, for typing errors' sake.
@@ -56,7 +67,17 @@ func (s *Scaler) Demand(payload []byte) (Demand, error) {
 		return Demand{}, invalid("event from source %q with detail-type %q is not ours: expected %q and %q (events: in sluice.yaml)",
 			clip(e.Source), clip(*e.DetailType), s.EventSource, s.EventDetailType)
 	}
-	return s.detail(e.Detail)
+	d, err := s.detail(e.Detail)
+	if sent, ok := moment(e.Time); ok && d.At.IsZero() {
+		d.At = sent
+	}
+	return d, err
+}
+
+// moment reads a time. One that cannot be read is no reason to refuse an event: nothing but a measurement rests on it.
+func moment(raw json.RawMessage) (time.Time, bool) {
+	var at time.Time
+	return at, len(raw) > 0 && json.Unmarshal(raw, &at) == nil && !at.IsZero()
 }
 
 func (s *Scaler) detail(raw json.RawMessage) (Demand, error) {
@@ -86,6 +107,12 @@ func (s *Scaler) detail(raw json.RawMessage) (Demand, error) {
 			name, err = text(value)
 		case "queue":
 			queue, err = text(value)
+		case "traceparent": // Of the producer's trace: for whoever records ours.
+		case "sent_at":
+			var ok bool
+			if d.At, ok = moment(value); !ok {
+				d.Ignored = append(d.Ignored, field)
+			}
 		default:
 			d.Ignored = append(d.Ignored, clip(field))
 		}

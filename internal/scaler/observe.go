@@ -37,7 +37,7 @@ type observation struct {
 // but an observation: one with a long task on a single thread is silent for hours.
 func (o observation) err() error {
 	errs := []error{o.serviceErr, o.view.err, o.counterErr, o.tasksErr}
-	for _, bad := range parseOverrides(o.service.Tags, o.target.Limits).bad {
+	for _, bad := range o.target.overrides(o.service.Tags, o.at).Bad {
 		errs = append(errs, &policy.Error{Kind: policy.InvalidConfig, Err: errors.New(bad)})
 	}
 	return errors.Join(errs...)
@@ -103,7 +103,7 @@ func (s *Scaler) join(
 			s.describeSharing(ctx, view, described)
 		}
 		view.countMissing(described)
-		view.chooseRescuer(described)
+		view.chooseRescuer(described, s.Now())
 	}
 	for i := range out {
 		o, d := &out[i], described[out[i].target.Ref]

@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,123 +11,189 @@ import (
 )
 
 // The tags of an ECS service that mean something to Sluice. They take effect at once, with no deployment, and stand where
-// the person on call looks: in the console.
+// the person on call looks: in the console. Each may end in @TIME, as in "true@2026-11-21T22:40:00Z": from then on it counts as not
+// there, so that nobody has to remember to take it away.
 const (
-	tagPaused = "sluice:paused" // "true" stops all scaling of the service; an empty value means the same.
-	tagMin    = "sluice:min"    // A whole number that overrides min.
-	tagMax    = "sluice:max"    // A whole number that overrides max.
-	// tagFloor is ours: how many workers an event asked to keep, and until when, as "3@2026-11-21T22:40:00Z".
-	tagFloor = "sluice:floor"
+	TagPaused    = "sluice:paused"     // "true" stops all scaling of the service; an empty value means the same.
+	TagPausedIn  = "sluice:paused-in"  // "true", or empty: nothing is let go.
+	TagPausedOut = "sluice:paused-out" // "true", or empty: nothing is started.
+	TagDryRun    = "sluice:dry-run"    // "true", or empty: decisions are recorded, and nothing is done; "false" ends what sluice.yaml says.
+	TagMin       = "sluice:min"        // A whole number that overrides min.
+	TagMax       = "sluice:max"        // A whole number that overrides max. 0 lets every worker go, though messages wait.
+	// TagFloor is ours: how many workers an event asked to keep, and until when, as "3@2026-11-21T22:40:00Z".
+	TagFloor = "sluice:floor"
 )
 
 // maxTasks is how many tasks ECS runs in one service.
 const maxTasks = 5000
 
-// overrides is what the tags say.
-type overrides struct {
-	paused bool
-	limits policy.Limits
-	floor  floor
-	bad    []string // Tags that cannot be understood, each with its remedy.
+// Overrides is what the tags of a service say at one time. Tags whose time is over are not in it.
+type Overrides struct {
+	Paused    bool  `json:"paused,omitempty"`
+	PausedIn  bool  `json:"paused_in,omitempty"`
+	PausedOut bool  `json:"paused_out,omitempty"`
+	DryRun    *bool `json:"dry_run,omitempty"` // nil: the configuration tells.
+	Min       *int  `json:"min,omitempty"`     // nil: the configuration tells.
+	Max       *int  `json:"max,omitempty"`     // nil: the configuration tells.
+	Floor     Floor `json:"floor,omitzero"`
+	// Until is when tags end, by their names. One without an end is not in it.
+	Until map[string]time.Time `json:"until,omitempty"`
+	Bad   []string             `json:"bad,omitempty"` // What cannot be understood, each with its remedy.
+	// Limits are what is in effect: those that were given, with Min and Max over them.
+	Limits policy.Limits `json:"-"`
 }
 
-// floor is a demand that is kept for a while.
-type floor struct {
-	count int
-	until time.Time
+// Floor is a demand that is kept for a while.
+type Floor struct {
+	Count int       `json:"count"`
+	Until time.Time `json:"until"`
 }
 
 // at is the count that the floor asks for at that time.
-func (f floor) at(now time.Time) int {
-	if now.Before(f.until) {
-		return f.count
+func (f Floor) at(now time.Time) int {
+	if now.Before(f.Until) {
+		return f.Count
 	}
 	return 0
 }
 
-func (f floor) String() string {
-	return fmt.Sprintf("%d@%s", f.count, f.until.UTC().Format(time.RFC3339))
+func (f Floor) String() string { return TagValue(strconv.Itoa(f.Count), f.Until) }
+
+// TagValue is the value of a tag that counts until that time; without end if that is zero.
+func TagValue(value string, until time.Time) string {
+	if until.IsZero() {
+		return value
+	}
+	return value + "@" + until.UTC().Format(time.RFC3339)
 }
 
-// parseOverrides reads the tags. min above the configured max raises max with it, and max below the configured min lowers
-// min: whoever sets a tag means just that bound. Both tags at odds with each other are bad, and so neither counts.
-func parseOverrides(tags map[string]string, l policy.Limits) overrides {
-	o := overrides{limits: l}
-	if v, ok := tags[tagPaused]; ok {
-		paused, err := strconv.ParseBool(v)
-		switch {
-		case strings.TrimSpace(v) == "":
-			o.paused = true
-		case err != nil:
-			o.bad = append(o.bad, fmt.Sprintf("tag %s: %q is neither true nor false", tagPaused, v))
-		default:
-			o.paused = paused
+// ParseTags reads the tags of a service whose limits are l without them. min above the configured max raises max with it, and
+// max below the configured min lowers min: whoever sets a tag means just that bound. Both tags at odds with each other are bad,
+// and so neither counts.
+func ParseTags(tags map[string]string, l policy.Limits, now time.Time) Overrides {
+	o := Overrides{Limits: l}
+	r := tagReader{tags: tags, now: now, o: &o}
+	for tag, to := range map[string]*bool{TagPaused: &o.Paused, TagPausedIn: &o.PausedIn, TagPausedOut: &o.PausedOut} {
+		if on := r.toggle(tag); on != nil {
+			*to = *on
 		}
 	}
-	low, hasLow := o.bound(tags, tagMin)
-	high, hasHigh := o.bound(tags, tagMax)
-	switch {
-	case hasLow && hasHigh && low > high:
-		o.bad = append(o.bad, fmt.Sprintf("tags %s and %s: %d is more than %d: change one", tagMin, tagMax, low, high))
-	default:
-		if hasLow {
-			o.limits.Min = low
-			o.limits.Max = max(o.limits.Max, low)
-		}
-		if hasHigh {
-			o.limits.Max = high
-			o.limits.Min = min(o.limits.Min, high)
-		}
+	o.DryRun = r.toggle(TagDryRun)
+	low, high := r.bound(TagMin), r.bound(TagMax)
+	if low != nil && high != nil && *low > *high {
+		r.bad("tags %s and %s: %d is more than %d: change one", TagMin, TagMax, *low, *high)
+	} else {
+		o.Min, o.Max = low, high
+		o.Limits = bounded(l, low, high)
 	}
-	if v, ok := tags[tagFloor]; ok {
-		f, err := parseFloor(v)
-		if err != nil {
-			o.bad = append(o.bad, fmt.Sprintf("tag %s: %v: delete it", tagFloor, err))
-		}
-		o.floor = f
-	}
+	o.Floor = r.floor()
+	slices.Sort(o.Bad)
 	return o
 }
 
-func (o *overrides) bound(tags map[string]string, tag string) (n int, ok bool) {
-	v, ok := tags[tag]
-	if !ok {
-		return 0, false
+// bounded is the limits with other bounds; nil keeps the one that is there, which gives way where they cross.
+func bounded(l policy.Limits, low, high *int) policy.Limits {
+	if low != nil {
+		l.Min = *low
+		l.Max = max(l.Max, l.Min)
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(v))
-	if err != nil || n < 0 || n > maxTasks {
-		o.bad = append(o.bad, fmt.Sprintf("tag %s: %q is not a whole number from 0 to %d: correct or delete it", tag, v, maxTasks))
-		return 0, false
+	if high != nil {
+		l.Max = *high
+		l.Min = min(l.Min, l.Max)
 	}
-	return n, true
+	return l
 }
 
-func parseFloor(v string) (floor, error) {
-	count, until, ok := strings.Cut(v, "@")
-	n, err := strconv.Atoi(count)
-	if !ok || err != nil || n < 0 {
-		return floor{}, fmt.Errorf("%q is not COUNT@TIME", v)
+// tagReader reads the tags of one service.
+type tagReader struct {
+	tags map[string]string
+	now  time.Time
+	o    *Overrides
+}
+
+func (r tagReader) bad(format string, args ...any) {
+	r.o.Bad = append(r.o.Bad, fmt.Sprintf(format, args...))
+}
+
+// value is what a tag says, without its end; not ok if it is not there, is over, or has an end that is no time.
+func (r tagReader) value(tag string) (value string, ok bool) {
+	value, ok = r.tags[tag]
+	value, end, ends := strings.Cut(strings.TrimSpace(value), "@")
+	if !ok || !ends {
+		return value, ok
 	}
-	t, err := time.Parse(time.RFC3339, until)
-	if err != nil {
-		return floor{}, fmt.Errorf("%q does not end in a time such as 2026-11-21T22:40:00Z", v)
+	until, err := time.Parse(time.RFC3339, end)
+	switch {
+	case err != nil:
+		r.bad("tag %s: %q does not end in a time such as 2026-11-21T22:40:00Z: correct or delete it", tag, r.tags[tag])
+		return "", false
+	case !r.now.Before(until):
+		return "", false
 	}
-	return floor{n, t}, nil
+	if r.o.Until == nil {
+		r.o.Until = map[string]time.Time{}
+	}
+	r.o.Until[tag] = until
+	return strings.TrimSpace(value), true
+}
+
+func (r tagReader) toggle(tag string) *bool {
+	v, ok := r.value(tag)
+	if !ok {
+		return nil
+	}
+	on, err := strconv.ParseBool(v)
+	switch {
+	case v == "":
+		on = true
+	case err != nil:
+		r.bad("tag %s: %q is neither true nor false: correct or delete it", tag, v)
+		return nil
+	}
+	return &on
+}
+
+func (r tagReader) bound(tag string) *int {
+	v, ok := r.value(tag)
+	if !ok {
+		return nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > maxTasks {
+		r.bad("tag %s: %q is not a whole number from 0 to %d: correct or delete it", tag, v, maxTasks)
+		return nil
+	}
+	return &n
+}
+
+// floor reads our own tag, which always has an end.
+func (r tagReader) floor() Floor {
+	v, ok := r.value(TagFloor)
+	if !ok {
+		return Floor{}
+	}
+	n, err := strconv.Atoi(v)
+	until, ends := r.o.Until[TagFloor]
+	if err != nil || n < 0 || !ends {
+		r.bad("tag %s: %q is not COUNT@TIME: delete it", TagFloor, r.tags[TagFloor])
+		return Floor{}
+	}
+	return Floor{n, until}
 }
 
 // merge returns the floor that honours both f and a new demand, and whether it has to be written. Every event of a burst
 // asks for a little longer: only a tenth of its hold more is worth a call.
-func (f floor) merge(count int, hold time.Duration, now time.Time) (merged floor, write bool) {
+func (f Floor) merge(count int, hold time.Duration, now time.Time) (merged Floor, write bool) {
 	until := now.Add(hold)
 	if f.at(now) == 0 {
-		return floor{count, until}, true
+		return Floor{count, until}, true
 	}
 	merged = f
-	if count > f.count {
-		merged.count, write = count, true
+	if count > f.Count {
+		merged.Count, write = count, true
 	}
-	if until.Sub(f.until) > hold/10 {
-		merged.until, write = until, true
+	if until.Sub(f.Until) > hold/10 {
+		merged.Until, write = until, true
 	}
 	return merged, write
 }

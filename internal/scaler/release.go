@@ -94,9 +94,10 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	if wanted := r.stillIdle(o, leaving, n); wanted != nil {
 		r.unprotect(ctx, protected)
 		change.Reasons = wanted.Reasons
-		// If work came they are needed; if all were to go and may not, they are all that there is; and while it is paused
-		// no sweep would have them fetch again.
-		if wanted.Action == policy.ScaleOut || r.all() || slices.Contains(wanted.Reasons, policy.ReasonPaused) {
+		// If work came they are needed; if all were to go and may not, they are all that there is; and whoever pauses it
+		// wants them to work.
+		if wanted.Action == policy.ScaleOut || r.all() ||
+			because(*wanted, policy.ReasonPaused, policy.ReasonPausedIn, policy.ReasonDryRun) {
 			if err := r.resume(ctx, r.alive(o)); err != nil {
 				return err
 			}
@@ -138,11 +139,11 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 // stillIdle looks at what was seen last, after everything is ready. It returns nil if the victims may go now, else what the
 // target needs instead.
 func (r *release) stillIdle(o observation, leaving []*victim, n int) *policy.Decision {
-	d, _, _ := o.decide(r.Now(), 0)
+	d := o.decide(r.Now(), 0).Decision
 	held := &policy.Decision{Action: policy.Hold, Reasons: d.Reasons}
 	switch {
 	case r.stuck && o.err() == nil && o.service.Desired == r.seen.service.Desired && !o.service.Deploying &&
-		!slices.Contains(d.Reasons, policy.ReasonPaused):
+		!because(d, policy.ReasonPaused, policy.ReasonPausedIn, policy.ReasonPausedOut, policy.ReasonDryRun):
 		// That work waits is no reason to have it fetch again.
 	case d.Action == policy.ScaleOut:
 		return &d

@@ -219,19 +219,19 @@ func TestTheWorldChangesBeforeTheAct(t *testing.T) {
 			"", 3, "",
 		},
 		{
-			"somebody pauses it, and no sweep would have them fetch again", tag(tagPaused, "true"),
+			"somebody pauses it, and no sweep would have them fetch again", tag(TagPaused, "true"),
 			"resumed",
 			[]policy.Reason{policy.ReasonPaused, policy.ReasonResume},
 			"", 3, "worker0 worker1",
 		},
-		{"a tag cannot be understood", tag(tagMax, "many"), "draining", []policy.Reason{policy.ReasonOverride}, policy.InvalidConfig, 3, ""},
+		{"a tag cannot be understood", tag(TagMax, "many"), "draining", []policy.Reason{policy.ReasonOverride}, policy.InvalidConfig, 3, ""},
 		{
-			"an event asks for a floor", tag(tagFloor, "3@2026-11-21T13:00:00Z"),
+			"an event asks for a floor", tag(TagFloor, "3@2026-11-21T13:00:00Z"),
 			"resumed",
 			[]policy.Reason{policy.ReasonFloor, policy.ReasonResume},
 			"", 3, "worker0 worker1",
 		},
-		{"min is raised", tag(tagMin, "3"), "resumed", []policy.Reason{policy.ReasonMin, policy.ReasonResume}, "", 3, "worker0 worker1"},
+		{"min is raised", tag(TagMin, "3"), "resumed", []policy.Reason{policy.ReasonMin, policy.ReasonResume}, "", 3, "worker0 worker1"},
 		{"messages come", func(w *world) { w.setBacklog("celery", 21) }, "resumed", []policy.Reason{policy.ReasonBacklog, policy.ReasonResume}, "", 3, "worker0 worker1"},
 		{"a new task appears", func(w *world) {
 			w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{ID: "new", State: policy.TaskPending, CreatedAt: w.now})
@@ -304,7 +304,7 @@ func TestAllFetchAgainIfTheyMayNotGo(t *testing.T) {
 		},
 		"a worker begins to work": func(w *world) { w.broker.look.Nodes[0].Active = policy.Known(1) },
 		"somebody pauses the service": func(w *world) {
-			w.fleet.services["worker-svc"] = policy.Service{Desired: 3, Running: 3, Tags: map[string]string{tagPaused: ""}}
+			w.fleet.services["worker-svc"] = policy.Service{Desired: 3, Running: 3, Tags: map[string]string{TagPaused: ""}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -155,7 +155,7 @@ func TestNothingIsLeftProtectedWhenResumingFails(t *testing.T) {
 	t.Parallel()
 	w := crew(t, []hand{{}, {}, {}}, oneByOne, keep(1))
 	w.once(2, "lock", func() {
-		w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{tagPaused: "true"} })
+		w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{TagPaused: "true"} })
 		w.once(1, "consume", func() { w.broker.err = broken(policy.BrokerUnavailable, "refused") })
 	})
 	if change, err := w.letGo(t); kindOf(err) != policy.BrokerUnavailable {

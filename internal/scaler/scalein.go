@@ -57,14 +57,16 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 	if o.serviceErr != nil {
 		return Change{}, o.serviceErr
 	}
-	d, sig, _ := o.decide(s.Now(), 0)
-	s.record(ctx, "scale_in", o, sig, d)
+	d := o.decide(s.Now(), 0)
+	s.decided(ctx, o.record("scale_in", d))
 	change := Change{
 		Status: "held", Target: t.Name, Service: t.Ref.Service,
 		DesiredCount: o.service.Desired, Previous: o.service.Desired, Reasons: d.Reasons,
 	}
 	stuck := slices.Contains(d.Reasons, policy.ReasonStuck)
 	switch {
+	case d.signals.DryRun:
+		err = o.err()
 	case stuck && d.Action == policy.ScaleOut:
 		change.Status, change.DesiredCount = "scaled out", d.Desired
 		err = s.Fleet.SetDesired(ctx, t.Ref, d.Desired)
@@ -72,9 +74,9 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 		// What could not be seen is an error to the state machine, which tries again what is worth it.
 		err = o.err()
 	case t.Source != SourceInspect:
-		err = s.lowerUnasked(ctx, o, d, &change)
+		err = s.lowerUnasked(ctx, o, d.Decision, &change)
 	default:
-		r := release{Scaler: s, target: t, lock: lock, seen: o, decision: d, stuck: stuck}
+		r := release{Scaler: s, target: t, lock: lock, seen: o, decision: d.Decision, stuck: stuck}
 		err = r.run(ctx, &change)
 	}
 	if err != nil {

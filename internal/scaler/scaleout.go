@@ -2,7 +2,6 @@ package scaler
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"sluice/internal/policy"
@@ -13,8 +12,8 @@ type answer struct {
 	asked  int // The largest demand that it answers.
 	max    int // As it was, the service's tags included.
 	until  time.Time
-	floor  floor // The floor as it was kept.
-	paused bool
+	floor  Floor // The floor as it was kept.
+	none   bool  // No floor is kept: it is paused, or on a dry run.
 	change Change
 }
 
@@ -36,8 +35,8 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 	if o.serviceErr != nil {
 		return Change{}, o.serviceErr
 	}
-	decision, sig, limits := o.decide(s.Now(), d.ScaleTo)
-	if decision.Resume > 0 || slices.Contains(decision.Reasons, policy.ReasonBlocked) {
+	decision := o.decide(s.Now(), d.ScaleTo)
+	if decision.Resume > 0 || because(decision.Decision, policy.ReasonBlocked) && !decision.signals.DryRun {
 		held, free, err := s.lock(ctx, d.Target)
 		defer held.unlock(ctx)
 		if free {
@@ -46,20 +45,22 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 			if o.serviceErr != nil {
 				return Change{}, o.serviceErr
 			}
-			decision, sig, limits = o.decide(s.Now(), d.ScaleTo)
+			decision = o.decide(s.Now(), d.ScaleTo)
 		} else {
-			sig.Overlap = true
+			decision.signals.Overlap = true
 			if err == nil {
-				sig.Tasks.Protected = 0 // Whoever has the lock protects them, and sees to a count that ECS cannot reach.
+				decision.signals.Tasks.Protected = 0 // Whoever has the lock protects them, and sees to a count that ECS cannot reach.
 			}
-			decision = policy.Decide(sig, limits, s.Now())
+			decision.Decision = policy.Decide(decision.signals, decision.limits, s.Now())
 		}
 	}
 	if decision.Action != policy.ScaleOut {
 		// That fewer would do is for a sweep to see.
 		decision.Action, decision.Desired = policy.Hold, decision.Current
 	}
-	s.record(ctx, "scale_out", o, sig, decision)
+	record := o.record("scale_out", decision)
+	record.EventAgeMS = d.age(s.Now())
+	s.decided(ctx, record)
 	change := Change{
 		Status: "unchanged", Target: d.Target.Name, Service: d.Target.Ref.Service,
 		DesiredCount: o.service.Desired, Previous: o.service.Desired, Reasons: decision.Reasons, Ignored: d.Ignored,
@@ -68,12 +69,12 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 		return Change{}, o.view.err
 	}
 	// Workers come up all the same if the floor cannot be kept: that is an error, but not one for work to wait for.
-	kept, floorErr := s.keepFloor(ctx, d, o, decision, sig.Paused, limits)
-	if decision.Desired > o.service.Desired {
+	kept, floorErr := s.keepFloor(ctx, d, o, decision)
+	if decision.Desired > o.service.Desired && !decision.signals.DryRun {
 		if err := s.Fleet.SetDesired(ctx, d.Target.Ref, decision.Desired); err != nil {
 			return Change{}, err
 		}
-		change.Status, change.DesiredCount = "scaled out", decision.Desired
+		change.Status, change.DesiredCount, change.EventToCountMS = "scaled out", decision.Desired, d.age(s.Now())
 	}
 	if decision.Resume > 0 {
 		if err := s.consume(ctx, d.Target, o.resumable(decision.Resume)); err != nil {
@@ -86,7 +87,7 @@ func (s *Scaler) ScaleOut(ctx context.Context, d Demand) (Change, error) {
 	if floorErr != nil {
 		return Change{}, floorErr
 	}
-	s.remember(d, decision, limits, kept, sig.Paused, change)
+	s.remember(d, decision, kept, change)
 	s.result(ctx, change)
 	return change, nil
 }
@@ -112,39 +113,40 @@ func (s *Scaler) coalesce(ctx context.Context, d Demand) (Change, bool) {
 	if view.err != nil && d.ScaleTo == 0 {
 		return Change{}, false
 	}
-	sig, limits := o.signals(now, d.ScaleTo)
-	wish := policy.Decide(sig, limits, now).Wish
+	j := o.decide(now, d.ScaleTo)
+	wish := j.Wish
 	if min(wish, last.max) > last.asked {
 		return Change{}, false
 	}
-	if keep := min(max(d.ScaleTo, wish), last.max); s.hold(d) > 0 && keep > 0 && !last.paused {
+	if keep := min(max(d.ScaleTo, wish), last.max); s.hold(d) > 0 && keep > 0 && !last.none {
 		if _, write := last.floor.merge(keep, s.hold(d), now); write {
 			return Change{}, false // It asks for a higher or a longer floor than the one that is kept.
 		}
 	}
 	count := last.change.DesiredCount
-	decision := policy.Decision{
+	j.Decision = policy.Decision{
 		Action: policy.Hold, Current: count, Desired: count, Wish: wish, Reasons: []policy.Reason{policy.ReasonCoalesced},
 	}
-	s.record(ctx, "scale_out", o, sig, decision)
+	record := o.record("scale_out", j)
+	record.EventAgeMS = d.age(now)
+	s.decided(ctx, record)
 	change := last.change
-	change.Status, change.Previous, change.Reasons, change.Ignored = "unchanged", count, decision.Reasons, d.Ignored
+	change.Status, change.Previous, change.Reasons, change.Ignored = "unchanged", count, j.Reasons, d.Ignored
+	change.EventToCountMS = nil
 	return change, true
 }
 
 // remember keeps what was answered, for coalesce.
-func (s *Scaler) remember(
-	d Demand, decision policy.Decision, limits policy.Limits, kept floor, paused bool, change Change,
-) {
+func (s *Scaler) remember(d Demand, decision judgement, kept Floor, change Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answered[d.Target.Name] = answer{
 		// A count that was set or seen answers every demand up to it, and one beyond the bounds is answered by them.
 		asked:  max(d.ScaleTo, decision.Wish, change.DesiredCount),
-		max:    limits.Max,
+		max:    decision.limits.Max,
 		until:  s.Now().Add(s.Coalesce),
 		floor:  kept,
-		paused: paused,
+		none:   decision.keepsNothing(),
 		change: change,
 	}
 }
@@ -157,15 +159,16 @@ func (s *Scaler) hold(d Demand) time.Duration {
 	return d.Target.FloorHold
 }
 
+// keepsNothing says whether what an event asks for is not kept as a floor.
+func (j judgement) keepsNothing() bool { return j.signals.Paused || j.signals.DryRun }
+
 // keepFloor writes the demand into the service's tags, where every later look finds it, if it is to be kept and is not
 // kept already. It is written before the count is raised: the other way round, a crash in between would forget it.
-func (s *Scaler) keepFloor(
-	ctx context.Context, d Demand, o observation, decision policy.Decision, paused bool, limits policy.Limits,
-) (floor, error) {
-	current := parseOverrides(o.service.Tags, d.Target.Limits).floor
+func (s *Scaler) keepFloor(ctx context.Context, d Demand, o observation, decision judgement) (Floor, error) {
+	current := d.Target.overrides(o.service.Tags, decision.at).Floor
 	hold := s.hold(d)
-	count := min(max(d.ScaleTo, decision.Wish), limits.Max)
-	if hold == 0 || count == 0 || paused {
+	count := min(max(d.ScaleTo, decision.Wish), decision.limits.Max)
+	if hold == 0 || count == 0 || decision.keepsNothing() {
 		return current, nil
 	}
 	f, write := current.merge(count, hold, s.Now())
@@ -173,5 +176,5 @@ func (s *Scaler) keepFloor(
 		return f, nil
 	}
 	s.Log.InfoContext(ctx, "floor", "target", d.Target.Name, "service", d.Target.Ref.Service, "floor", f.String())
-	return f, s.Fleet.SetTags(ctx, o.service.ARN, map[string]string{tagFloor: f.String()})
+	return f, s.Fleet.SetTags(ctx, o.service.ARN, map[string]string{TagFloor: f.String()})
 }

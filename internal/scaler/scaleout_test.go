@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,9 @@ func TestScaleOut(t *testing.T) {
 			}
 			if err == nil {
 				tt.want.Target, tt.want.Service = "worker", "worker-svc"
+				if tt.want.Status == "scaled out" && strings.Contains(tt.payload, `"time"`) {
+					tt.want.EventToCountMS = new(int64) // The clock stands still.
+				}
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("change (-want +got):\n%s", diff)
 				}
@@ -238,20 +242,20 @@ func TestFloorMerge(t *testing.T) {
 	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
 	tests := []struct {
 		name  string
-		have  floor
+		have  Floor
 		count int
 		hold  time.Duration
-		want  floor
+		want  Floor
 		write bool
 	}{
-		{"none yet", floor{}, 2, 10 * time.Minute, floor{2, at(10)}, true},
-		{"expired", floor{9, at(-1)}, 2, 10 * time.Minute, floor{2, at(10)}, true},
-		{"the same", floor{2, at(10)}, 2, 10 * time.Minute, floor{2, at(10)}, false},
-		{"lower and shorter", floor{5, at(30)}, 2, 10 * time.Minute, floor{5, at(30)}, false},
-		{"higher", floor{2, at(30)}, 5, 10 * time.Minute, floor{5, at(30)}, true},
-		{"a little longer", floor{2, at(9)}, 2, 10 * time.Minute, floor{2, at(9)}, false},
-		{"longer", floor{2, at(5)}, 2, 10 * time.Minute, floor{2, at(10)}, true},
-		{"lower and longer", floor{5, at(5)}, 2, 10 * time.Minute, floor{5, at(10)}, true},
+		{"none yet", Floor{}, 2, 10 * time.Minute, Floor{2, at(10)}, true},
+		{"expired", Floor{9, at(-1)}, 2, 10 * time.Minute, Floor{2, at(10)}, true},
+		{"the same", Floor{2, at(10)}, 2, 10 * time.Minute, Floor{2, at(10)}, false},
+		{"lower and shorter", Floor{5, at(30)}, 2, 10 * time.Minute, Floor{5, at(30)}, false},
+		{"higher", Floor{2, at(30)}, 5, 10 * time.Minute, Floor{5, at(30)}, true},
+		{"a little longer", Floor{2, at(9)}, 2, 10 * time.Minute, Floor{2, at(9)}, false},
+		{"longer", Floor{2, at(5)}, 2, 10 * time.Minute, Floor{2, at(10)}, true},
+		{"lower and longer", Floor{5, at(5)}, 2, 10 * time.Minute, Floor{5, at(10)}, true},
 	}
 	for _, tt := range tests {
 		got, write := tt.have.merge(tt.count, tt.hold, start)
@@ -287,9 +291,9 @@ func TestOverrides(t *testing.T) {
 		{"a floor without a time", map[string]string{"sluice:floor": "3@soon"}, 1, 4, false, 1},
 	}
 	for _, tt := range tests {
-		o := parseOverrides(tt.tags, policy.Limits{Min: 1, Max: 4})
-		if o.limits.Min != tt.min || o.limits.Max != tt.max || o.paused != tt.paused || len(o.bad) != tt.bad {
-			t.Errorf("%s: min %d max %d paused %v bad %q", tt.name, o.limits.Min, o.limits.Max, o.paused, o.bad)
+		o := ParseTags(tt.tags, policy.Limits{Min: 1, Max: 4}, start)
+		if o.Limits.Min != tt.min || o.Limits.Max != tt.max || o.Paused != tt.paused || len(o.Bad) != tt.bad {
+			t.Errorf("%s: min %d max %d paused %v bad %q", tt.name, o.Limits.Min, o.Limits.Max, o.Paused, o.Bad)
 		}
 	}
 }

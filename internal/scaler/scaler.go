@@ -14,7 +14,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +37,8 @@ type Target struct {
 	Broker     string // The name of its broker.
 	Queues     []string
 	Limits     policy.Limits
+	Windows    []Window // Times with bounds of their own, the weightiest first.
+	DryRun     bool     // Decisions are recorded, and nothing is done. A tag overrides it.
 	Source     Source
 	CounterKey string        // With SourceCounter.
 	FloorHold  time.Duration // How long an event's scale_to is kept as a floor if the event does not say; 0 is not at all.
@@ -51,7 +52,9 @@ type Options struct {
 	Brokers map[string]Broker // By the names that the targets use.
 	Fleet   Fleet
 	Log     *slog.Logger
-	Now     func() time.Time
+	// Observer is told what is logged; nil: nobody.
+	Observer Observer
+	Now      func() time.Time
 	// Sleep waits, or returns ctx's error if that ends first; nil: with a timer.
 	Sleep func(ctx context.Context, d time.Duration) error
 	// Together calls the functions side by side and returns when all have; nil: each in a goroutine. A simulator calls them
@@ -144,61 +147,4 @@ func together(calls ...func()) {
 		wg.Go(call)
 	}
 	wg.Wait()
-}
-
-// Change is the answer of a scale-out and of a scale-in.
-type Change struct {
-	// Status is "scaled out", "resumed" (only drained workers fetch again) or "unchanged" of a scale-out; "scaled in", "draining"
-	// (workers were told to fetch no more, and are let go by a later sweep), "resumed" (they fetch again, as work came or they may
-	// not go), "replaced" (a stuck one; the count is what it was), "scaled out" (beside a stuck one) or "held" of a scale-in.
-	Status       string          `json:"status"`
-	Target       string          `json:"target"`
-	Service      string          `json:"service"`
-	DesiredCount int             `json:"desired_count"` // The count as it is now.
-	Previous     int             `json:"previous"`      // The count as it was found.
-	Reasons      []policy.Reason `json:"reasons"`
-	Ignored      []string        `json:"ignored,omitempty"` // Fields of the event that mean nothing to us.
-}
-
-// record writes the one record of a decision, before its effect.
-func (s *Scaler) record(ctx context.Context, what string, o observation, sig policy.Signals, d policy.Decision) {
-	attrs := []any{
-		"use_case", what, "target", o.target.Name, "service", o.target.Ref.Service, "cluster", o.target.Ref.Cluster,
-		"action", d.Action, "current", d.Current, "desired", d.Desired, "wish", d.Wish, "reasons", d.Reasons,
-		"resume", d.Resume, "drained", sig.Drained.Tasks,
-		"backlog", logged(sig.Backlog), "active", logged(sig.Active), "held", logged(sig.Held),
-	}
-	if o.serviceErr == nil && !o.at.IsZero() { // Else ECS did not say, or was not asked.
-		attrs = append(attrs, "running", o.service.Running, "pending", o.service.Pending)
-	}
-	if slices.Contains(d.Reasons, policy.ReasonUnknown) {
-		attrs = append(attrs, "cause", sig.Backlog.Add(sig.Active).Add(sig.Held).Cause)
-	}
-	if queues := o.unfetched(); len(queues) > 0 {
-		attrs = append(attrs, "unfetched", queues)
-	}
-	if queues := o.unlisted(); len(queues) > 0 {
-		attrs = append(attrs, "unlisted", queues)
-	}
-	if ids := o.unheard(); len(ids) > 0 {
-		attrs = append(attrs, "unheard", ids)
-	}
-	if err := o.err(); err != nil {
-		attrs = append(attrs, "error", oneLine(err))
-	}
-	s.Log.InfoContext(ctx, "decision", attrs...)
-}
-
-// result logs what came of a decision, as it is answered.
-func (s *Scaler) result(ctx context.Context, c Change) {
-	s.Log.InfoContext(ctx, "result", "status", c.Status, "target", c.Target, "service", c.Service,
-		"desired_count", c.DesiredCount, "previous", c.Previous, "reasons", c.Reasons, "ignored", c.Ignored)
-}
-
-// logged is a count as it stands in a log line: null if it is not known.
-func logged(c policy.Count) any {
-	if !c.Known {
-		return nil
-	}
-	return c.N
 }

@@ -27,6 +27,9 @@ func (s *Scaler) shield(ctx context.Context, observations []observation) {
 		if o.target.Shield == 0 || o.target.Source != SourceInspect || o.serviceErr != nil || o.view.err != nil || o.service.Running == 0 {
 			continue
 		}
+		if o.target.dry(o.target.overrides(o.service.Tags, o.at)) {
+			continue
+		}
 		calls = append(calls, func() {
 			if err := s.shieldOne(ctx, o); err != nil {
 				s.Log.WarnContext(ctx, "long tasks not shielded", "target", o.target.Name, "error", err.Error())

@@ -10,14 +10,17 @@ import (
 
 // signals turns an observation into what the policy decides on.
 func (o observation) signals(now time.Time, demand int) (policy.Signals, policy.Limits) {
-	ov := parseOverrides(o.service.Tags, o.target.Limits)
+	ov := o.target.overrides(o.service.Tags, now)
 	sig := policy.Signals{
 		Desired:     o.service.Desired,
 		Deploying:   o.service.Deploying,
-		Paused:      ov.paused,
-		BadOverride: len(ov.bad) > 0,
+		Paused:      ov.Paused,
+		PausedIn:    ov.PausedIn,
+		PausedOut:   ov.PausedOut,
+		DryRun:      o.target.dry(ov),
+		BadOverride: len(ov.Bad) > 0,
 		Demand:      demand,
-		Floor:       ov.floor.at(now),
+		Floor:       ov.Floor.at(now),
 		Seen:        o.seen,
 		Prior:       o.prior,
 		Drained:     o.drained(),
@@ -26,12 +29,12 @@ func (o observation) signals(now time.Time, demand int) (policy.Signals, policy.
 	sig.Backlog, sig.Held = o.waiting()
 	sig.Active = o.active()
 	sig.Unheard = o.view.missing[o.target.Name]
-	sig.Stuck = o.stuck(sig, ov.limits)
+	sig.Stuck = o.stuck(sig, ov.Limits)
 	if o.tasksKnown {
-		sig.Tasks = countTasks(o.tasks, ov.limits.Grace, now)
+		sig.Tasks = countTasks(o.tasks, ov.Limits.Grace, now)
 		sig.Tasks.Told = o.told()
 	}
-	return sig, ov.limits
+	return sig, ov.Limits
 }
 
 // waiting is what waits in the target's queues, and what workers have fetched from them.

@@ -145,7 +145,7 @@ func TestTheStuckAreMendedOrReplaced(t *testing.T) {
 		{
 			"somebody pauses it", 2,
 			look(lastLook-1, func(w *world) {
-				w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{tagPaused: "true"} })
+				w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{TagPaused: "true"} })
 			}),
 			[]string{"consume worker0 worker1", "cancel worker0", "protect worker1", "release worker1", "consume worker0"},
 			"resumed", "", 2,

@@ -45,13 +45,13 @@ func (v *brokerView) orphaned() bool {
 }
 
 // chooseRescuer chooses the first target that can be scaled out.
-func (v *brokerView) chooseRescuer(described map[policy.ServiceRef]policy.Described) {
+func (v *brokerView) chooseRescuer(described map[policy.ServiceRef]policy.Described, now time.Time) {
 	for _, t := range v.targets {
 		d, ok := described[t.Ref]
 		if !ok || d.Err != nil {
 			continue
 		}
-		if o := parseOverrides(d.Service.Tags, t.Limits); !o.paused && o.limits.Max > 0 {
+		if o := t.overrides(d.Service.Tags, now); !o.Paused && !o.PausedOut && !t.dry(o) && o.Limits.Max > 0 {
 			v.rescuer = t.Name
 			return
 		}
