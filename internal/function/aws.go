@@ -53,16 +53,18 @@ func whole(c aws.Config) aws.Config {
 // and the answer is lost: a count that was written counts as unknown. On loopback that was one call in some hundred.
 type wholeRequests struct{ aws.HTTPClient }
 
-// Do satisfies aws.HTTPClient.
+// Do satisfies aws.HTTPClient. Each try of a call is a span of its own, if the invocation has one.
 func (w wholeRequests) Do(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		return w.HTTPClient.Do(r)
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, fmt.Errorf("read request: %w", err)
-	}
 	whole := *r
-	whole.Body = io.NopCloser(bytes.NewReader(body))
-	return w.HTTPClient.Do(&whole)
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, fmt.Errorf("read request: %w", err)
+		}
+		whole.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	span := callSpan(r)
+	answer, err := w.HTTPClient.Do(&whole)
+	endCall(span, answer, err)
+	return answer, err
 }

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"go.opentelemetry.io/otel/attribute"
 
 	"sluice/internal/celery"
 	"sluice/internal/config"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
+	"sluice/internal/telemetry"
 )
 
 // broker is a scaler's broker that can be closed.
@@ -40,54 +42,54 @@ const rereadAfter = time.Minute
 // Look is scaler.Broker's. A broker that was out of reach is looked at once more while ctx lasts: connections break whenever a
 // Redis fails over, and what a sweep does not see waits for the next one. Looking twice changes nothing.
 func (b *lazyBroker) Look(ctx context.Context, queues []string, patience time.Duration) (policy.Look, error) {
-	return twice(ctx, b, func(opened broker) (policy.Look, error) { return opened.Look(ctx, queues, patience) })
+	return twice(ctx, b, "look", func(opened broker) (policy.Look, error) { return opened.Look(ctx, queues, patience) })
 }
 
 // Beats is scaler.Broker's.
 func (b *lazyBroker) Beats(ctx context.Context, expect int) (map[string]policy.Beat, error) {
-	return with(ctx, b, func(opened broker) (map[string]policy.Beat, error) { return opened.Beats(ctx, expect) })
+	return with(ctx, b, "beats", func(opened broker) (map[string]policy.Beat, error) { return opened.Beats(ctx, expect) })
 }
 
 // Counter is scaler.Broker's.
 func (b *lazyBroker) Counter(ctx context.Context, key string) (policy.Count, error) {
-	return with(ctx, b, func(opened broker) (policy.Count, error) { return opened.Counter(ctx, key) })
+	return with(ctx, b, "counter", func(opened broker) (policy.Count, error) { return opened.Counter(ctx, key) })
 }
 
 // Cancel is scaler.Broker's. It is repeated as a look is: a worker that is told twice to stop fetching does what one does that
 // is told once.
 func (b *lazyBroker) Cancel(ctx context.Context, nodes []policy.Node) error {
-	return alone(twice(ctx, b, func(opened broker) (struct{}, error) { return struct{}{}, opened.Cancel(ctx, nodes) }))
+	return alone(twice(ctx, b, "cancel", func(opened broker) (struct{}, error) { return struct{}{}, opened.Cancel(ctx, nodes) }))
 }
 
 // Consume is scaler.Broker's. It is repeated for the same reason.
 func (b *lazyBroker) Consume(ctx context.Context, nodes []policy.Node) error {
-	return alone(twice(ctx, b, func(opened broker) (struct{}, error) { return struct{}{}, opened.Consume(ctx, nodes) }))
+	return alone(twice(ctx, b, "consume", func(opened broker) (struct{}, error) { return struct{}{}, opened.Consume(ctx, nodes) }))
 }
 
 // RateLimited is scaler.Broker's. Asking twice changes nothing.
 func (b *lazyBroker) RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error) {
-	return twice(ctx, b, func(opened broker) (map[string]bool, error) { return opened.RateLimited(ctx, nodes) })
+	return twice(ctx, b, "rate_limited", func(opened broker) (map[string]bool, error) { return opened.RateLimited(ctx, nodes) })
 }
 
 // Lock is scaler.Broker's. It is repeated: if the first attempt took the lock and its answer was lost, the second finds
 // its own token there.
 func (b *lazyBroker) Lock(ctx context.Context, name, token string, ttl time.Duration) (bool, error) {
-	return twice(ctx, b, func(opened broker) (bool, error) { return opened.Lock(ctx, name, token, ttl) })
+	return twice(ctx, b, "lock", func(opened broker) (bool, error) { return opened.Lock(ctx, name, token, ttl) })
 }
 
 // Unlock is scaler.Broker's. It is repeated: what another has taken since bears another token.
 func (b *lazyBroker) Unlock(ctx context.Context, name, token string) error {
-	return alone(twice(ctx, b, func(opened broker) (struct{}, error) { return struct{}{}, opened.Unlock(ctx, name, token) }))
+	return alone(twice(ctx, b, "unlock", func(opened broker) (struct{}, error) { return struct{}{}, opened.Unlock(ctx, name, token) }))
 }
 
 // alone leaves nothing but the error.
 func alone(_ struct{}, err error) error { return err }
 
 // twice uses the broker, and once more if it was out of reach and there is time: for what may be done twice.
-func twice[T any](ctx context.Context, b *lazyBroker, use func(broker) (T, error)) (T, error) {
-	got, err := with(ctx, b, use)
+func twice[T any](ctx context.Context, b *lazyBroker, what string, use func(broker) (T, error)) (T, error) {
+	got, err := with(ctx, b, what, use)
 	if e := new(policy.Error); errors.As(err, &e) && e.Kind == policy.BrokerUnavailable && ctx.Err() == nil {
-		again, second := with(ctx, b, use)
+		again, second := with(ctx, b, what, use)
 		if second == nil || ctx.Err() == nil {
 			return again, second
 		}
@@ -96,13 +98,16 @@ func twice[T any](ctx context.Context, b *lazyBroker, use func(broker) (T, error
 	return got, err
 }
 
-func with[T any](ctx context.Context, b *lazyBroker, use func(broker) (T, error)) (T, error) {
+// with uses the broker, within a span of that name.
+func with[T any](ctx context.Context, b *lazyBroker, what string, use func(broker) (T, error)) (got T, err error) {
+	ctx, span := telemetry.Call(ctx, what+" "+b.name, attribute.String("db.system.name", "redis"),
+		attribute.String("db.operation.name", what), attribute.String("sluice.broker", b.name))
+	defer func() { telemetry.End(span, kind(err), err) }()
 	opened, err := b.get(ctx)
 	if err != nil {
-		var none T
-		return none, fmt.Errorf("broker %s: %w", b.name, err)
+		return got, fmt.Errorf("broker %s: %w", b.name, err)
 	}
-	got, err := use(opened)
+	got, err = use(opened)
 	if err != nil {
 		err = fmt.Errorf("broker %s: %w", b.name, err)
 		b.doubt(opened, err)

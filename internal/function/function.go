@@ -22,8 +22,10 @@ import (
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"sluice/internal/config"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
+	"sluice/internal/telemetry"
 )
 
 // configEnv names the configuration file. It is sluice.yaml beside the function's code if it is not set.
@@ -32,34 +34,65 @@ const configEnv = "SLUICE_CONFIG"
 // UseCase handles one invocation: it reads the payload, calls the scaler and returns what is to be answered as JSON.
 type UseCase func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error)
 
-// Start runs the use case as a Lambda function. It does not return.
-func Start(use UseCase) {
-	log := lambdacontext.NewLogger()
-	s, err := load(log)
-	if err != nil {
-		log.Error("configuration cannot be used", "error", err.Error())
-	}
-	lambda.Start(&handler{scaler: s, err: err, use: use, log: log})
+// Start runs the use case as a Lambda function, by the name that its spans have. It does not return.
+func Start(name string, use UseCase) {
+	StartWith(name, func(setup Setup) (Handler, error) {
+		s, err := Scaler(setup)
+		return func(ctx context.Context, payload []byte) (any, error) { return use(ctx, s, payload) }, err
+	})
 }
 
-func load(log *slog.Logger) (*scaler.Scaler, error) {
-	path := os.Getenv(configEnv)
-	if path == "" {
-		path = filepath.Join(os.Getenv("LAMBDA_TASK_ROOT"), "sluice.yaml")
+// Handler handles one invocation: it reads the payload and returns what is to be answered as JSON.
+type Handler func(ctx context.Context, payload []byte) (any, error)
+
+// StartWith runs a Lambda function that needs no scaler, but what one is made of: prepare makes its handler once. It does not return.
+func StartWith(name string, prepare func(Setup) (Handler, error)) {
+	lambda.Start(newHandler(name, lambdacontext.NewLogger(), prepare))
+}
+
+// newHandler loads the configuration and has the handler prepared. What is wrong is answered at each invocation.
+func newHandler(name string, log *slog.Logger, prepare func(Setup) (Handler, error)) *handler {
+	h := &handler{name: name, log: log, cold: true}
+	setup, err := load(log)
+	if err == nil {
+		err = h.observe(&setup)
 	}
-	s, err := New(path, log, time.Now)
+	if err == nil {
+		h.use, err = prepare(setup)
+	}
 	if err != nil {
-		return nil, &policy.Error{Kind: policy.InvalidConfig, Err: err}
+		h.err = &policy.Error{Kind: policy.InvalidConfig, Err: err}
+		log.Error("configuration cannot be used", "error", err.Error())
 	}
-	return s, nil
+	return h
+}
+
+// load reads the configuration, and AWS's settings from the environment. Nothing is connected to yet.
+func load(log *slog.Logger) (Setup, error) {
+	c, err := config.Load(configPath())
+	if err != nil {
+		return Setup{}, err
+	}
+	sdk, err := awsSettings()
+	return Setup{Config: c, AWS: sdk, Log: log, Now: time.Now}, err
+}
+
+func configPath() string {
+	if path := os.Getenv(configEnv); path != "" {
+		return path
+	}
+	return filepath.Join(os.Getenv("LAMBDA_TASK_ROOT"), "sluice.yaml")
 }
 
 // handler is the Lambda function. It takes and gives bytes, since a payload that is no JSON has to be answered, too.
 type handler struct {
-	scaler *scaler.Scaler
-	err    error // Why there is no scaler.
-	use    UseCase
-	log    *slog.Logger
+	name    string
+	use     Handler
+	err     error // Why it cannot be used.
+	log     *slog.Logger
+	metrics *telemetry.Recorder
+	traces  *telemetry.Traces
+	cold    bool // Whether no invocation has been handled yet.
 }
 
 // Invoke handles one invocation.
@@ -67,12 +100,24 @@ func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if h.err != nil {
 		return nil, named(h.err)
 	}
+	answer, err := h.answer(ctx, payload)
+	h.report(ctx)
+	if err != nil {
+		return nil, named(err)
+	}
+	return answer, nil
+}
+
+// answer runs the use case, within a span and within its time.
+func (h *handler) answer(ctx context.Context, payload []byte) (out []byte, err error) {
 	ctx, cancel := inTime(ctx)
 	defer cancel()
-	answer, err := h.use(ctx, h.scaler, payload)
+	ctx, span := h.traces.Start(ctx, h.invocation(ctx, payload))
+	defer func() { telemetry.End(span, kind(err), err) }()
+	answer, err := h.use(ctx, payload)
 	if err != nil {
 		h.log.ErrorContext(ctx, "invocation ended in an error", "error", err.Error(), "kind", kind(err))
-		return nil, named(err)
+		return nil, err
 	}
 	return json.Marshal(answer)
 }

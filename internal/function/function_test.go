@@ -56,6 +56,20 @@ func inLambda(t *testing.T, config string) {
 	t.Setenv("SLUICE_CONFIG", writeConfig(t, config))
 }
 
+// loaded is the scaler that a function has.
+func loaded(t *testing.T) *scaler.Scaler {
+	t.Helper()
+	setup, err := load(quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Scaler(setup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestErrorsLeaveUnderTheNameOfTheirKind(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -71,7 +85,7 @@ func TestErrorsLeaveUnderTheNameOfTheirKind(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := &handler{log: quiet(), use: func(context.Context, *scaler.Scaler, []byte) (any, error) { return nil, tt.err }}
+			h := &handler{log: quiet(), use: func(context.Context, []byte) (any, error) { return nil, tt.err }}
 			_, err := h.Invoke(t.Context(), nil)
 			var got messages.InvokeResponse_Error
 			if !errors.As(err, &got) || got.Type != tt.want || got.Message != tt.err.Error() {
@@ -83,7 +97,7 @@ func TestErrorsLeaveUnderTheNameOfTheirKind(t *testing.T) {
 
 func TestAnswersAreJSON(t *testing.T) {
 	t.Parallel()
-	h := &handler{log: quiet(), use: func(_ context.Context, _ *scaler.Scaler, payload []byte) (any, error) {
+	h := &handler{log: quiet(), use: func(_ context.Context, payload []byte) (any, error) {
 		return map[string]string{"got": string(payload)}, nil
 	}}
 	got, err := h.Invoke(t.Context(), []byte("not JSON"))
@@ -105,7 +119,7 @@ func TestAnInvocationAnswersBeforeItsTimeIsUp(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), given)
 				defer cancel()
-				h := &handler{log: quiet(), use: func(ctx context.Context, _ *scaler.Scaler, _ []byte) (any, error) {
+				h := &handler{log: quiet(), use: func(ctx context.Context, _ []byte) (any, error) {
 					<-ctx.Done()
 					return "what was seen", nil
 				}}
@@ -141,12 +155,8 @@ func TestAnUnusableConfigurationIsAnswered(t *testing.T) {
 			if tt.prepare != nil {
 				tt.prepare(t)
 			}
-			s, err := load(quiet())
-			if s != nil || kind(err) != string(policy.InvalidConfig) {
-				t.Fatalf("scaler %v, error %v", s, err)
-			}
-			h := &handler{err: err, log: quiet()}
-			_, err = h.Invoke(t.Context(), []byte("{}"))
+			h := newHandler("check", quiet(), func(Setup) (Handler, error) { return nil, nil })
+			_, err := h.Invoke(t.Context(), []byte("{}"))
 			var got messages.InvokeResponse_Error
 			if !errors.As(err, &got) || got.Type != "InvalidConfig" {
 				t.Fatalf("answer %v", err)
@@ -176,11 +186,7 @@ func TestABrokerOutOfReachIsFoundAtItsFirstUse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inLambda(t, oneTarget)
 			t.Setenv("TEST_REDIS_URL", tt.url)
-			s, err := load(quiet())
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = s.Brokers["main"].Look(t.Context(), []string{"celery"}, 0)
+			_, err := loaded(t).Brokers["main"].Look(t.Context(), []string{"celery"}, 0)
 			if kind(err) != string(tt.kind) || !strings.Contains(err.Error(), tt.text) || !strings.Contains(err.Error(), "broker main") {
 				t.Errorf("error %v, want kind %s and %q", err, tt.kind, tt.text)
 			}
@@ -207,10 +213,7 @@ targets:
     activity: {source: counter, key: celery:active_tasks}
 events: {source: my.app, detail_type: full, coalesce: 2s}
 `)
-	s, err := load(quiet())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := loaded(t)
 	want := []scaler.Target{{
 		Name: "worker", Ref: policy.ServiceRef{Cluster: "prod", Service: "svc"}, Broker: "main", Queues: []string{"a", "b"},
 		Limits: policy.Limits{Min: 1, Max: 4, MessagesPerWorker: 7, Grace: 180e9, Settle: 120e9, ScaleInStep: 2},

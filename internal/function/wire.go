@@ -14,16 +14,20 @@ import (
 	"sluice/internal/scaler"
 )
 
-// Setup is what a scaler is made of outside of Lambda: for the command line and the exporter, which find AWS's settings in their own
-// ways.
+// Setup is what a scaler is made of: in a function from Lambda's environment; the command line and the exporter find AWS's settings
+// in their own ways.
 type Setup struct {
-	Config *config.Config
-	AWS    aws.Config       // As the SDK's config package loads it.
-	Log    *slog.Logger     // Nil: nothing is logged.
-	Now    func() time.Time // Nil: time.Now.
+	Config   *config.Config
+	AWS      aws.Config       // As the SDK's config package loads it.
+	Log      *slog.Logger     // Nil: nothing is logged.
+	Now      func() time.Time // Nil: time.Now.
+	Observer scaler.Observer  // Nil: nobody.
+	// Called hears of each call to "ecs" and "redis", and is called by several goroutines at once; nil: nobody.
+	Called func(system, operation string, err error)
 }
 
-// New returns the scaler for the configuration file at path. It reads files only: nothing is connected to yet.
+// New returns the scaler for the configuration file at path, with AWS's settings from the environment. It reads files only: nothing is
+// connected to yet.
 func New(path string, log *slog.Logger, now func() time.Time) (*scaler.Scaler, error) {
 	c, err := config.Load(path)
 	if err != nil {
@@ -59,6 +63,8 @@ func Scaler(s Setup) (*scaler.Scaler, error) {
 		Log:     s.Log,
 		Now:     s.Now,
 
+		Observer: s.Observer,
+
 		EventSource:     c.Events.Source,
 		EventDetailType: c.Events.DetailType,
 		Coalesce:        c.Events.Coalesce.Std(),
@@ -78,11 +84,22 @@ func targets(c *config.Config) []scaler.Target {
 				Min: t.Min, Max: t.Max, MessagesPerWorker: t.MessagesPerWorker,
 				Grace: t.Grace.Std(), Settle: t.Settle.Std(), ScaleInStep: t.ScaleInStep,
 			},
+			Windows:    windows(t.Windows),
+			DryRun:     t.DryRun,
 			Source:     scaler.Source(t.Activity.Source),
 			CounterKey: t.Activity.Key,
 			FloorHold:  t.FloorHold.Std(),
 			Shield:     shield(t, c.Sweep.Every.Std()),
 		}
+	}
+	return out
+}
+
+// windows are a target's windows as the scaler sees them.
+func windows(in []config.Window) []scaler.Window {
+	var out []scaler.Window
+	for _, w := range in {
+		out = append(out, scaler.Window{Name: w.Name, Min: w.Min, Max: w.Max, Open: w.Open})
 	}
 	return out
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func main() {
-	function.Start(func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
+	function.Start("check", func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
 		in, err := scaler.CheckInput(payload)
 		if err != nil {
 			return nil, err

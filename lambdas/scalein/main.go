@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	function.Start(func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
+	function.Start("scale_in", func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
 		in, err := scaler.ScaleInInput(payload)
 		if err != nil {
 			return nil, err

@@ -9,7 +9,7 @@ import (
 )
 
 func main() {
-	function.Start(func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
+	function.Start("scale_out", func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
 		demand, err := s.Demand(payload)
 		if err != nil {
 			return nil, err
