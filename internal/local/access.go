@@ -31,6 +31,9 @@ func (d Deployment) ruleCaller() caller {
 	return caller{name: "rule " + d.Rule.Name, service: "events.amazonaws.com", source: d.ruleARN()}
 }
 
+// roleARN is the ARN of the role of what has that name.
+func (d Deployment) roleARN(name string) string { return "arn:aws:iam::" + d.Account + ":role/" + name }
+
 // deniedError says that somebody has no permission.
 type deniedError struct {
 	caller           caller

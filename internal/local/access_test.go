@@ -9,6 +9,7 @@ import (
 
 	"sluice/internal/local/delivery"
 	"sluice/internal/local/iam"
+	"sluice/internal/local/wire"
 )
 
 // everything are roles and policies of resources that allow everything.
@@ -115,7 +116,7 @@ func TestWhatIsNotAllowedIsNotDone(t *testing.T) {
 			queue:    "sweep-dead-letters",
 			holds: map[string]string{
 				"ERROR_CODE": "AccessDeniedException", "RETRY_ATTEMPTS": "1", "EXHAUSTED_RETRY_CONDITION": "MaximumRetryAttempts",
-				"SCHEDULE_ARN": "arn:aws:scheduler:us-east-1:000000000000:schedule/default/sweep",
+				"SCHEDULE_ARN": "arn:aws:scheduler:us-east-1:000000000000:schedule/sluice/sweep",
 				"TARGET_ARN":   "arn:aws:states:us-east-1:000000000000:stateMachine:sluice-sweep",
 			},
 		},
@@ -196,6 +197,15 @@ func TestWhatIsAllowedIsDone(t *testing.T) {
 	}
 }
 
+// permitted is what permit says of a request.
+func permitted(c *Cloud, r *http.Request) error {
+	call, err := wire.Read(r)
+	if err != nil {
+		return err
+	}
+	return c.permit(r, call)
+}
+
 // What a call is about, as IAM sees it: the action, its resources and what its conditions may depend on.
 func TestWhatCallsNeed(t *testing.T) {
 	const ecs = "AmazonEC2ContainerServiceV20141113."
@@ -220,12 +230,12 @@ func TestWhatCallsNeed(t *testing.T) {
 			ecs + "TagResource", `{"resourceArn":"arn:r","tags":[{"key":"k","value":"v"}]}`, "ecs:TagResource", "arn:r",
 			iam.Condition{Operator: "StringEquals", Key: "aws:TagKeys", Values: []string{"k"}},
 		},
-		{getSecretValue, `{"SecretId":"prod/redis"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager" + here + "secret:prod/redis-??????", iam.Condition{}},
-		{getSecretValue, `{"SecretId":"arn:aws:secretsmanager:x:1:secret:a"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:x:1:secret:a-??????", iam.Condition{}},
-		{getSecretValue, `{"SecretId":"arn:aws:secretsmanager:x:1:secret:a-Ab12Cd"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:x:1:secret:a-Ab12Cd", iam.Condition{}},
-		{getParameter, `{"Name":"/prod/redis"}`, "ssm:GetParameter", "arn:aws:ssm" + here + "parameter/prod/redis", iam.Condition{}},
-		{getParameter, `{"Name":"redis"}`, "ssm:GetParameter", "arn:aws:ssm" + here + "parameter/redis", iam.Condition{}},
-		{getParameter, `{"Name":"arn:aws:ssm:x:1:parameter/r"}`, "ssm:GetParameter", "arn:aws:ssm:x:1:parameter/r", iam.Condition{}},
+		{"secretsmanager.GetSecretValue", `{"SecretId":"prod/redis"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager" + here + "secret:prod/redis-??????", iam.Condition{}},
+		{"secretsmanager.GetSecretValue", `{"SecretId":"arn:aws:secretsmanager:x:1:secret:a"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:x:1:secret:a-??????", iam.Condition{}},
+		{"secretsmanager.GetSecretValue", `{"SecretId":"arn:aws:secretsmanager:x:1:secret:a-Ab12Cd"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:x:1:secret:a-Ab12Cd", iam.Condition{}},
+		{"AmazonSSM.GetParameter", `{"Name":"/prod/redis"}`, "ssm:GetParameter", "arn:aws:ssm" + here + "parameter/prod/redis", iam.Condition{}},
+		{"AmazonSSM.GetParameter", `{"Name":"redis"}`, "ssm:GetParameter", "arn:aws:ssm" + here + "parameter/redis", iam.Condition{}},
+		{"AmazonSSM.GetParameter", `{"Name":"arn:aws:ssm:x:1:parameter/r"}`, "ssm:GetParameter", "arn:aws:ssm:x:1:parameter/r", iam.Condition{}},
 	} {
 		allowed := iam.Statement{Actions: []string{tt.action}, Resources: []string{tt.resource}}
 		if tt.context.Key != "" {
@@ -241,7 +251,7 @@ func TestWhatCallsNeed(t *testing.T) {
 		} {
 			c := &Cloud{feed: newFeed(), deployment: Deployment{Region: "eu-west-1", Account: Account}}
 			c.deployment.Access = &Access{Roles: map[string]iam.Policy{c.deployment.functionARN(Check): {policy.s}}}
-			err := c.permit(signed(t, Check, tt.target, tt.body))
+			err := permitted(c, signed(t, Check, tt.target, tt.body))
 			if (err == nil) != policy.want {
 				t.Errorf("%s %s, %s: %v", tt.target, tt.body, name, err)
 			}
@@ -251,7 +261,7 @@ func TestWhatCallsNeed(t *testing.T) {
 	// A call that nobody has thought of is not let pass.
 	c := &Cloud{feed: newFeed(), deployment: Deployment{Access: &Access{}}}
 	defer c.feed.close()
-	if err := c.permit(signed(t, Check, ecs+"StopTask", "{}")); err == nil || !strings.Contains(err.Error(), "which permission StopTask needs") {
+	if err := permitted(c, signed(t, Check, ecs+"StopTask", "{}")); err == nil || !strings.Contains(err.Error(), "which permission ecs:StopTask needs") {
 		t.Errorf("StopTask: %v", err)
 	}
 }

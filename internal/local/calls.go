@@ -1,15 +1,13 @@
 package local
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"strings"
+
+	"sluice/internal/local/wire"
 )
 
 // keyPrefix begins the access key of a function, which tells the cloud who calls.
@@ -20,37 +18,34 @@ var signer = regexp.MustCompile(`\bCredential=` + keyPrefix + `([a-z]+)/`)
 
 // permit refuses a call of a function that its role does not allow. Others than functions may call whatever they like.
 // Signatures are not verified: nobody here has a reason to forge one.
-func (c *Cloud) permit(r *http.Request) error {
+func (c *Cloud) permit(r *http.Request, call wire.Call) error {
+	d := c.deployed()
 	m := signer.FindStringSubmatch(r.Header.Get("Authorization"))
-	if m == nil || c.deployment.Access == nil {
+	if m == nil || d.Access == nil {
 		return nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, 1<<20))
-	if err != nil {
-		return fmt.Errorf("read request: %w", err)
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	rights, ok := needed[operation]
+	action := call.Service + ":" + call.Operation
+	rights, ok := needed[action]
 	if !ok {
-		return fmt.Errorf("the local cloud does not know which permission %s needs", cmp.Or(operation, r.URL.Path))
+		return wire.Errorf("AccessDeniedException", "the local cloud does not know which permission %s needs", cmp.Or(strings.Trim(action, ":"), r.URL.Path))
 	}
 	var in callInput
-	if err := json.Unmarshal(body, &in); err != nil {
-		return fmt.Errorf("read request: %w", err)
+	if err := call.Peek(&in); err != nil {
+		return err
 	}
-	in.deployment = c.deployment
+	in.deployment = d
 	context := map[string][]string{}
 	if rights.clusters {
-		context["ecs:cluster"] = []string{c.deployment.ARN("ecs", "cluster/"+in.cluster())}
+		context["ecs:cluster"] = []string{d.ARN("ecs", "cluster/"+in.cluster())}
 	}
 	for _, tag := range in.Tags {
 		context["aws:TagKeys"] = append(context["aws:TagKeys"], tag.Key)
 	}
-	err = c.deployment.authorize(c.deployment.functionCaller(m[1]), rights.service+":"+operation, context, rights.resources(in)...)
+	err := d.authorize(d.functionCaller(m[1]), action, context, rights.resources(in)...)
 	var denied *deniedError
 	if errors.As(err, &denied) {
 		c.feed.denied(Denied{m[1], denied.action, denied.resource})
+		return wire.Errorf("AccessDeniedException", "%v", err)
 	}
 	return err
 }
@@ -82,7 +77,6 @@ func (in callInput) arns(kind string, refs ...string) []string {
 
 // right is what a call needs: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html.
 type right struct {
-	service   string
 	clusters  bool // Whether its permission may depend on ecs:cluster.
 	resources func(callInput) []string
 }
@@ -92,18 +86,18 @@ func service(in callInput) []string  { return in.arns("service", in.Service) }
 func tasks(in callInput) []string    { return in.arns("task", in.Tasks...) }
 
 var needed = map[string]right{
-	"DescribeServices":     {"ecs", true, services},
-	"UpdateService":        {"ecs", true, service},
-	"DescribeTasks":        {"ecs", true, tasks},
-	"GetTaskProtection":    {"ecs", true, tasks},
-	"UpdateTaskProtection": {"ecs", true, tasks},
+	"ecs:DescribeServices":     {true, services},
+	"ecs:UpdateService":        {true, service},
+	"ecs:DescribeTasks":        {true, tasks},
+	"ecs:GetTaskProtection":    {true, tasks},
+	"ecs:UpdateTaskProtection": {true, tasks},
 	// To IAM, tasks are listed of a container instance, whichever it is.
-	"ListTasks":   {"ecs", true, func(in callInput) []string { return in.arns("container-instance", "any") }},
-	"TagResource": {"ecs", false, func(in callInput) []string { return []string{in.ResourceArn} }},
-	"GetSecretValue": {"secretsmanager", false, func(in callInput) []string {
+	"ecs:ListTasks":   {true, func(in callInput) []string { return in.arns("container-instance", "any") }},
+	"ecs:TagResource": {false, func(in callInput) []string { return []string{in.ResourceArn} }},
+	"secretsmanager:GetSecretValue": {false, func(in callInput) []string {
 		return []string{in.deployment.secretARN(in.SecretID)}
 	}},
-	"GetParameter": {"ssm", false, func(in callInput) []string {
+	"ssm:GetParameter": {false, func(in callInput) []string {
 		if strings.HasPrefix(in.Name, "arn:") {
 			return []string{in.Name}
 		}

@@ -26,6 +26,9 @@ type Deployment struct {
 	Rule            Rule
 	Machine         Machine
 	Schedules       []Schedule
+	Topics          []string          // The ARNs of the SNS topics.
+	Outputs         map[string]string // What the stack says of itself, for other programs to find.
+	Template        string            // That it was read from; empty if it is built in.
 	// Access says who may do what; nil lets everybody do everything.
 	Access *Access
 }
@@ -38,8 +41,10 @@ type Function struct {
 	Env         map[string]string
 	Timeout     time.Duration
 	MemoryMB    int
-	Reserved    int // Reserved concurrency; 0 means none is reserved.
+	Reserved    int  // Reserved concurrency; 0 means none is reserved.
+	Stopped     bool // Its reserved concurrency is zero: nobody can call it.
 	LogFormat   string
+	LogGroup    string
 	Retry       delivery.Policy // Of events that it fails on.
 	DeadLetters string          // The name of its dead-letter queue; empty if it has none.
 }
@@ -51,6 +56,7 @@ type Rule struct {
 	Target      string // The name of the function.
 	Retry       delivery.Policy
 	DeadLetters string
+	Disabled    bool
 }
 
 // Machine is the state machine.
@@ -66,6 +72,7 @@ type Schedule struct {
 	Input       string // JSON.
 	Retry       delivery.Policy
 	DeadLetters string
+	Disabled    bool
 }
 
 // Access is who may do what, as policies of roles and of resources say it.
@@ -84,7 +91,13 @@ const (
 	RuleName     = "scale-out"
 	StateMachine = "sluice-sweep"
 	Sweep        = "sweep" // The schedule; where there are several they are sweep-1, sweep-2 and so on.
+	// ScheduleGroup is the group of the schedules.
+	ScheduleGroup = "sluice"
+	AlarmTopic    = "sluice-alarms"
 )
+
+// LogGroupOf is the name of the log group of a function.
+func LogGroupOf(function string) string { return "/aws/lambda/" + function }
 
 // Account is the account that everything belongs to, unless the deployment says another.
 const Account = "000000000000"
@@ -121,7 +134,7 @@ func (d Deployment) queueARN(name string) string    { return d.ARN("sqs", name) 
 func (d Deployment) machineARN() string             { return d.ARN("states", "stateMachine:"+d.Machine.Name) }
 
 func (d Deployment) scheduleARN(s Schedule) string {
-	return d.ARN("scheduler", "schedule/default/"+s.Name)
+	return d.ARN("scheduler", "schedule/"+ScheduleGroup+"/"+s.Name)
 }
 
 func (d Deployment) ruleARN() string {
@@ -137,7 +150,8 @@ func BuiltIn(c *config.Config, region string) (Deployment, error) {
 	d := In(c, region)
 	function := func(name string, timeout time.Duration, memory int, retry delivery.Policy) Function {
 		return Function{
-			Name: name, Timeout: timeout, MemoryMB: memory, LogFormat: "JSON", Retry: retry, DeadLetters: DeadLettersOf(name),
+			Name: name, Timeout: timeout, MemoryMB: memory, LogFormat: "JSON", LogGroup: LogGroupOf(name), Retry: retry,
+			DeadLetters: DeadLettersOf(name),
 		}
 	}
 	d.Functions = []Function{
@@ -169,6 +183,12 @@ func BuiltIn(c *config.Config, region string) (Deployment, error) {
 		return Deployment{}, err
 	}
 	d.Schedules = schedules(c)
+	topic := c.Deploy.Alarms.Topic
+	if topic == "" {
+		topic = d.ARN("sns", AlarmTopic)
+	}
+	d.Topics = []string{topic}
+	d.Outputs = d.outputsOf(topic)
 	return d, nil
 }
 

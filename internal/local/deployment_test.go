@@ -224,7 +224,7 @@ func TestBuiltInARNs(t *testing.T) {
 	want := []string{
 		"arn:aws:lambda:eu-west-1:123456789012:function:check", "arn:aws:sqs:eu-west-1:123456789012:scale-out-dead-letters",
 		"arn:aws:events:eu-west-1:123456789012:rule/mine/scale-out", "arn:aws:states:eu-west-1:123456789012:stateMachine:sluice-sweep",
-		"arn:aws:scheduler:eu-west-1:123456789012:schedule/default/sweep",
+		"arn:aws:scheduler:eu-west-1:123456789012:schedule/sluice/sweep",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -11,6 +11,7 @@ import (
 
 	"sluice/internal/local/asl"
 	"sluice/internal/local/lambda"
+	"sluice/internal/local/wire"
 )
 
 // maxExecutions is how many ended executions are remembered.
@@ -24,7 +25,10 @@ type executions struct {
 	tell    func(ExecutionStep)
 	arn     string // Of the state machine.
 	name    string
-	made    time.Time
+	role    string // Its ARN.
+
+	definition string
+	made       time.Time
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -48,7 +52,8 @@ type execution struct {
 }
 
 // newExecutions makes the deployed state machine. It calls functions as its role allows.
-func newExecutions(d Deployment, invoke func(context.Context, string, []byte) (lambda.Result, error), tell func(ExecutionStep)) (*executions, error) {
+func newExecutions(deployed func() Deployment, invoke func(context.Context, string, []byte) (lambda.Result, error), tell func(ExecutionStep)) (*executions, error) {
+	d := deployed()
 	definition := []byte(d.Machine.Definition)
 	machine, err := asl.Parse(definition)
 	if err != nil {
@@ -58,8 +63,9 @@ func newExecutions(d Deployment, invoke func(context.Context, string, []byte) (l
 	if err := stateKinds(definition, kinds); err != nil {
 		return nil, fmt.Errorf("make state machine %s: %w", d.Machine.Name, err)
 	}
-	x := &executions{machine: machine, kinds: kinds, tell: tell, arn: d.machineARN(), name: d.Machine.Name, made: time.Now()}
+	x := &executions{machine: machine, kinds: kinds, tell: tell, arn: d.machineARN(), name: d.Machine.Name, role: d.roleARN(d.Machine.Name), definition: d.Machine.Definition, made: time.Now()}
 	x.invoke = func(ctx context.Context, function string, payload []byte) (lambda.Result, error) {
+		d := deployed()
 		if err := d.authorize(d.machineCaller(), "lambda:InvokeFunction", nil, function); err != nil {
 			return lambda.Result{}, &lambda.Error{Status: 403, Code: "AWSLambdaException", Message: err.Error()}
 		}
@@ -107,7 +113,7 @@ func (x *executions) start(name string, input json.RawMessage) (*execution, erro
 		input = json.RawMessage("{}")
 	}
 	if name == "" {
-		name = randomID()
+		name = wire.RandomID()
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -23,7 +23,8 @@ type invoker func(context.Context, string, []byte) (lambda.Result, error)
 func machine(t *testing.T, invoke invoker) (*executions, chan ExecutionStep) {
 	t.Helper()
 	steps := make(chan ExecutionStep, 100)
-	x, err := newExecutions(Deployment{Machine: Machine{Name: "m", Definition: oneTask}}, invoke, func(s ExecutionStep) { steps <- s })
+	d := Deployment{Machine: Machine{Name: "m", Definition: oneTask}}
+	x, err := newExecutions(func() Deployment { return d }, invoke, func(s ExecutionStep) { steps <- s })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,11 +149,11 @@ func TestStopAndClose(t *testing.T) {
 		}
 		x.wg.Wait()
 		d, err := x.describeExecution(statesRequest{ExecutionArn: x.executionARN(e)})
-		if err != nil || d.(map[string]any)["status"] != asl.Aborted {
+		if err != nil || d["status"] != asl.Aborted {
 			t.Errorf("%v, %v", d, err)
 		}
 		h, err := x.getExecutionHistory(statesRequest{ExecutionArn: x.executionARN(e), ReverseOrder: true, MaxResults: 1})
-		if events := h.(map[string]any)["events"].([]map[string]any); err != nil || len(events) != 1 || events[0]["type"] != "ExecutionAborted" {
+		if events := h["events"].([]any); err != nil || len(events) != 1 || events[0].(map[string]any)["type"] != "ExecutionAborted" {
 			t.Errorf("%v, %v", h, err)
 		}
 		if _, err := x.start("b", nil); err != nil {

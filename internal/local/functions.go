@@ -15,7 +15,7 @@ import (
 
 // startFunctions makes the Lambda host, with the functions as they are deployed.
 func (c *Cloud) startFunctions() error {
-	d := c.deployment
+	d := c.deployed()
 	var functions []lambda.Function
 	for _, f := range d.Functions {
 		env, err := c.functionEnv(f)

@@ -24,6 +24,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"sluice/internal/config"
 	"sluice/internal/local/ecs"
@@ -58,11 +59,11 @@ type Options struct {
 
 // Cloud is a running local cloud. Its methods may be called concurrently.
 type Cloud struct {
-	opts       Options
-	deployment Deployment
-	endpoint   string
-	redis      *redisServer // Nil if none is embedded.
-	redisURL   string
+	opts     Options
+	began    time.Time
+	endpoint string
+	redis    *redisServer // Nil if none is embedded.
+	redisURL string
 
 	ecs        *ecs.Model
 	events     *events.Service
@@ -74,8 +75,10 @@ type Cloud struct {
 	server *http.Server
 	ends   []func() // In the order in which they were begun; Close runs them backwards.
 
-	mu     sync.Mutex
-	queues map[string][]message // The dead-letter queues, by name.
+	mu         sync.Mutex
+	deployment Deployment           // Change may change it.
+	queues     map[string][]message // The dead-letter queues, by name.
+	stacks     map[string]string    // The templates of AddStack, by the names of their stacks.
 }
 
 // ErrNoBootstrap says that the functions have not been built.
@@ -84,7 +87,7 @@ var ErrNoBootstrap = errors.New("run `make build` to build the functions")
 // Start starts the cloud: its server, Redis, the services with a desired count of zero, the rule and the schedules. The
 // context is only for starting. If it returns an error nothing is left running.
 func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
-	c := &Cloud{opts: opts, feed: newFeed(), queues: map[string][]message{}}
+	c := &Cloud{opts: opts, feed: newFeed(), queues: map[string][]message{}, stacks: map[string]string{}, began: time.Now()}
 	c.onClose(c.feed.close)
 	if opts.Watch != nil {
 		c.feed.subscribe(opts.Watch)
@@ -119,7 +122,7 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 	if err := c.startRule(); err != nil {
 		return nil, err
 	}
-	if c.executions, err = newExecutions(c.deployment, c.functions.Invoke, c.feed.execution); err != nil {
+	if c.executions, err = newExecutions(c.deployed, c.functions.Invoke, c.feed.execution); err != nil {
 		return nil, err
 	}
 	c.onClose(c.executions.close)
@@ -167,8 +170,8 @@ func (c *Cloud) Env() []string {
 		"AWS_ENDPOINT_URL=" + c.endpoint,
 		"AWS_ACCESS_KEY_ID=local",
 		"AWS_SECRET_ACCESS_KEY=local",
-		"AWS_REGION=" + c.deployment.Region,
-		"AWS_DEFAULT_REGION=" + c.deployment.Region,
+		"AWS_REGION=" + c.deployed().Region,
+		"AWS_DEFAULT_REGION=" + c.deployed().Region,
 		"AWS_EC2_METADATA_DISABLED=true",
 	}
 	if c.redisURL != "" {

@@ -13,7 +13,8 @@ type message struct {
 
 // send puts a message into a dead-letter queue, if the caller may do that.
 func (c *Cloud) send(who caller, queue string, m message) error {
-	if err := c.deployment.authorize(who, "sqs:SendMessage", nil, c.deployment.queueARN(queue)); err != nil {
+	d := c.deployed()
+	if err := d.authorize(who, "sqs:SendMessage", nil, d.queueARN(queue)); err != nil {
 		return err
 	}
 	c.mu.Lock()

@@ -2,19 +2,11 @@ package local
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"time"
 
 	"sluice/internal/config"
-)
-
-// What is answered of Secrets Manager and of SSM.
-const (
-	getSecretValue = "secretsmanager.GetSecretValue"
-	getParameter   = "AmazonSSM.GetParameter"
+	"sluice/internal/local/wire"
 )
 
 // secrets stand in for Secrets Manager and SSM's parameters. Whatever the brokers of the config keep there is the URL of
@@ -52,36 +44,28 @@ func newSecrets(c *config.Config, redisURL string) *secrets {
 	return s
 }
 
-// ServeHTTP answers GetSecretValue and GetParameter.
-func (s *secrets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var req struct{ SecretId, Name string }
-	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<16)).Decode(&req); err != nil {
-		refuse(w, "1.1", "SerializationException", err.Error())
-		return
-	}
-	if r.Header.Get("X-Amz-Target") == getParameter {
-		value, ok := s.parameters[req.Name]
-		if !ok {
-			refuse(w, "1.1", "ParameterNotFound", fmt.Sprintf("%s: the local cloud has the parameters of sluice.yaml's brokers, "+
-				"if it has a Redis", req.Name))
-			return
-		}
-		answer(w, "1.1", map[string]any{"Parameter": map[string]any{
-			"Name": req.Name, "Type": "SecureString", "Value": value, "Version": 1, "LastModifiedDate": seconds(s.made),
-		}})
-		return
-	}
-	value, ok := s.secrets[req.SecretId]
+// getParameter answers ssm:GetParameter.
+func (s *secrets) getParameter(in struct {
+	Name           string
+	WithDecryption bool
+},
+) (map[string]any, error) {
+	value, ok := s.parameters[in.Name]
 	if !ok {
-		refuse(w, "1.1", "ResourceNotFoundException", fmt.Sprintf("%s: the local cloud has the secrets of sluice.yaml's brokers, "+
-			"if it has a Redis", req.SecretId))
-		return
+		return nil, wire.Errorf("ParameterNotFound", "%s: the local cloud has the parameters of sluice.yaml's brokers, if it has a Redis", in.Name)
 	}
-	answer(w, "1.1", map[string]any{
-		"Name": req.SecretId, "SecretString": value, "VersionId": "local", "VersionStages": []string{"AWSCURRENT"},
-		"CreatedDate": seconds(s.made),
-	})
+	return map[string]any{"Parameter": map[string]any{
+		"Name": in.Name, "Type": "SecureString", "Value": value, "Version": 1, "LastModifiedDate": s.made,
+	}}, nil
 }
 
-// seconds is a time as AWS's JSON protocols write it.
-func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+// getSecretValue answers secretsmanager:GetSecretValue.
+func (s *secrets) getSecretValue(in struct{ SecretID string }) (map[string]any, error) {
+	value, ok := s.secrets[in.SecretID]
+	if !ok {
+		return nil, wire.Errorf("ResourceNotFoundException", "%s: the local cloud has the secrets of sluice.yaml's brokers, if it has a Redis", in.SecretID)
+	}
+	return map[string]any{
+		"Name": in.SecretID, "SecretString": value, "VersionId": "local", "VersionStages": []any{"AWSCURRENT"}, "CreatedDate": s.made,
+	}, nil
+}

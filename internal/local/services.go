@@ -14,7 +14,8 @@ import (
 // them.
 func (c *Cloud) startServices() error {
 	o := c.opts.ECS
-	o.Region, o.Account = c.deployment.Region, c.deployment.Account
+	d := c.deployed()
+	o.Region, o.Account = d.Region, d.Account
 	o.Runner = &ecs.Processes{Log: c.opts.TaskLog}
 	local := c.opts.Config.Local
 	c.ecs = ecs.New(o)

@@ -14,18 +14,29 @@ import (
 
 // startRule makes the rule that sends the configured events to ScaleOut, which takes them from its own queue.
 func (c *Cloud) startRule() error {
-	d, rule := c.deployment, c.deployment.Rule
+	d := c.deployed()
 	c.events = events.New(events.Options{
-		Region: d.Region, Account: d.Account, Buses: []string{rule.Bus}, OnDelivery: c.feed.delivery,
+		Region: d.Region, Account: d.Account, Buses: []string{d.Rule.Bus}, OnDelivery: c.feed.delivery,
 	})
 	c.onClose(func() { _ = c.events.Close() })
+	rule, err := c.rule(d)
+	if err != nil {
+		return err
+	}
+	return c.events.SetRule(rule)
+}
+
+// rule is the rule of a deployment.
+func (c *Cloud) rule(d Deployment) (events.Rule, error) {
+	rule := d.Rule
 	pattern, err := events.ParsePattern([]byte(rule.Pattern))
 	if err != nil {
-		return fmt.Errorf("make rule %s: %w", rule.Name, err)
+		return events.Rule{}, fmt.Errorf("make rule %s: %w", rule.Name, err)
 	}
-	return c.events.AddRule(events.Rule{
-		Name: rule.Name, Bus: rule.Bus, Pattern: pattern, Retry: rule.Retry,
+	return events.Rule{
+		Name: rule.Name, Bus: rule.Bus, Pattern: pattern, Retry: rule.Retry, Disabled: rule.Disabled,
 		Target: func(_ context.Context, event []byte) error {
+			d := c.deployed()
 			if err := d.authorize(d.ruleCaller(), "lambda:InvokeFunction", nil, d.functionARN(rule.Target)); err != nil {
 				return &delivery.Error{Code: "NO_PERMISSIONS", Message: err.Error(), Permanent: true}
 			}
@@ -37,16 +48,20 @@ func (c *Cloud) startRule() error {
 				"RULE_ARN": d.ruleARN(), "TARGET_ARN": d.functionARN(rule.Target),
 			})
 		},
-	})
+	}, nil
 }
 
 // startSchedules starts the sweeps: each as deployed, unless `local.sweep_every` says otherwise.
 func (c *Cloud) startSchedules() {
-	d := c.deployment
+	d := c.deployed()
 	for _, s := range d.Schedules {
 		schedule := scheduler.Start(scheduler.Options{
 			Timing: c.localTiming(s.Timing), Retry: s.Retry,
 			Target: func(context.Context) error {
+				d := c.deployed()
+				if d.disabled(s.Name) {
+					return nil
+				}
 				if err := d.authorize(d.scheduleCaller(s), "states:StartExecution", nil, d.machineARN()); err != nil {
 					return &delivery.Error{Code: "AccessDeniedException", Message: err.Error()}
 				}

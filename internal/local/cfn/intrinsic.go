@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"sluice/internal/local/events"
 )
 
 // resolve replaces the intrinsic functions in a value by what they come to here.
@@ -116,7 +118,13 @@ func (r *reader) ref(id string) (any, error) {
 	case "AWS::StepFunctions::StateMachine":
 		return r.attribute(id, "Arn")
 	case "AWS::SQS::Queue":
-		return fmt.Sprintf("https://sqs.%s.amazonaws.com/%s/%s", r.deployment.Region, r.deployment.Account, r.names[id]), nil
+		return r.deployment.QueueURL(r.names[id]), nil
+	case "AWS::SNS::Topic":
+		return r.deployment.ARN("sns", r.names[id]), nil
+	case "AWS::Events::Rule":
+		if bus, err := r.busOf(res); err != nil || bus != events.DefaultBus {
+			return bus + "|" + r.names[id], err // As CloudFormation does, though its documentation does not say so.
+		}
 	}
 	if name := r.names[id]; name != "" {
 		return name, nil
@@ -145,6 +153,12 @@ func (r *reader) attribute(id, attribute string) (any, error) {
 			return "arn:aws:iam::" + r.deployment.Account + ":role/" + name, nil
 		case "AWS::Events::Rule":
 			return r.ruleARN(res)
+		case "AWS::Logs::LogGroup":
+			return r.deployment.ARN("logs", "log-group:"+name+":*"), nil
+		case "AWS::SNS::Topic":
+			return r.deployment.ARN("sns", name), nil
+		case "AWS::Scheduler::ScheduleGroup":
+			return r.deployment.ARN("scheduler", "schedule-group/"+name), nil
 		}
 	case attribute == "QueueName" && res.Type == "AWS::SQS::Queue", attribute == "Name" && res.Type == "AWS::StepFunctions::StateMachine":
 		return name, nil

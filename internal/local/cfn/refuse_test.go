@@ -194,7 +194,7 @@ func TestWhatIsReadOfATemplate(t *testing.T) {
 	check := got.Deployment.Functions[1]
 	check.Code = ""
 	want := local.Function{
-		Name: "check", Timeout: 7 * time.Second, MemoryMB: 300, Reserved: 9, LogFormat: "Text", Retry: delivery.Policy{MaxAge: time.Minute},
+		Name: "check", Timeout: 7 * time.Second, MemoryMB: 300, Reserved: 9, LogFormat: "Text", LogGroup: "/aws/lambda/check", Retry: delivery.Policy{MaxAge: time.Minute},
 		Env: map[string]string{
 			"PLACE": "eu-west-1/000000000000/aws", "QUEUE": "${x}shop/Extra", "PART": "Extra", "GIFT": "yes",
 			"GIVEN":  "https://sqs.eu-west-1.amazonaws.com/000000000000/Extra-amazonaws.com",

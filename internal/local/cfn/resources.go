@@ -10,6 +10,7 @@ import (
 	"sluice/internal/local"
 	"sluice/internal/local/delivery"
 	"sluice/internal/local/events"
+	"sluice/internal/local/iam"
 	"sluice/internal/local/scheduler"
 	"sluice/stepfunctions"
 )
@@ -27,13 +28,18 @@ var builders = map[string]func(*reader, resource) error{
 	"AWS::Scheduler::Schedule":         (*reader).schedule,
 	"AWS::Lambda::Permission":          (*reader).permission,
 	"AWS::SQS::QueuePolicy":            (*reader).queuePolicy,
+	"AWS::Logs::LogGroup":              (*reader).logGroup,
+	"AWS::SNS::Topic":                  (*reader).topic,
+	"AWS::SNS::TopicPolicy":            (*reader).topicPolicy,
+	"AWS::Scheduler::ScheduleGroup":    (*reader).scheduleGroup,
 }
 
 // order is the order in which the types are built: what others need comes first.
 var order = []string{
+	"AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::Scheduler::ScheduleGroup",
 	"AWS::SQS::Queue", "AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::Lambda::Function",
 	"AWS::Lambda::EventInvokeConfig", "AWS::Events::Rule", "AWS::StepFunctions::StateMachine", "AWS::Scheduler::Schedule",
-	"AWS::Lambda::Permission", "AWS::SQS::QueuePolicy",
+	"AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy",
 }
 
 // ignored is a property that changes nothing on one machine. Its value may be of what is not here, such as another stack.
@@ -86,6 +92,42 @@ func (r *reader) queue(res resource) error {
 	}{})
 }
 
+func (r *reader) logGroup(res resource) error {
+	return r.decode(res, &struct {
+		LogGroupName, RetentionInDays, KmsKeyId, LogGroupClass, Tags ignored
+	}{})
+}
+
+func (r *reader) scheduleGroup(res resource) error {
+	return r.decode(res, &struct{ Name, Tags ignored }{})
+}
+
+func (r *reader) topic(res resource) error {
+	if err := r.decode(res, &struct{ TopicName, DisplayName, KmsMasterKeyId, Tags ignored }{}); err != nil {
+		return err
+	}
+	r.deployment.Topics = append(r.deployment.Topics, r.deployment.ARN("sns", r.names[res.id]))
+	return nil
+}
+
+func (r *reader) topicPolicy(res resource) error {
+	var p struct {
+		PolicyDocument json.RawMessage
+		Topics         []string
+	}
+	if err := r.decode(res, &p); err != nil {
+		return err
+	}
+	policy, err := iam.Parse(p.PolicyDocument)
+	if err != nil {
+		return res.errorf("%w", err)
+	}
+	for _, arn := range p.Topics {
+		r.allow(arn, policy...)
+	}
+	return nil
+}
+
 func (r *reader) function(res resource) error {
 	var p struct {
 		Code             struct{ S3Bucket, S3Key string }
@@ -99,7 +141,7 @@ func (r *reader) function(res resource) error {
 		DeadLetterConfig             struct{ TargetArn string }
 		LoggingConfig                struct {
 			LogFormat string
-			LogGroup  ignored
+			LogGroup  string
 		}
 		Architectures, TracingConfig, VpcConfig, Description, Tags ignored
 	}
@@ -111,7 +153,7 @@ func (r *reader) function(res resource) error {
 	}
 	f := local.Function{
 		Name: r.names[res.id], Env: p.Environment.Variables, MemoryMB: cmp.Or(p.MemorySize, 128), LogFormat: cmp.Or(p.LoggingConfig.LogFormat, "Text"),
-		Timeout: time.Duration(cmp.Or(p.Timeout, 3)) * time.Second, Retry: delivery.Policy{Retries: 2, MaxAge: 6 * time.Hour},
+		LogGroup: cmp.Or(p.LoggingConfig.LogGroup, local.LogGroupOf(r.names[res.id])), Timeout: time.Duration(cmp.Or(p.Timeout, 3)) * time.Second, Retry: delivery.Policy{Retries: 2, MaxAge: 6 * time.Hour},
 	}
 	if reserved := p.ReservedConcurrentExecutions; reserved != nil {
 		if *reserved == 0 {
@@ -278,7 +320,7 @@ func (r *reader) schedule(res resource) error {
 	s.Timing, noTiming = scheduler.Parse(p.ScheduleExpression)
 	s.DeadLetters, noQueue = r.deadLetters(p.Target.DeadLetterConfig.Arn)
 	_, noMachine := r.named("AWS::StepFunctions::StateMachine", p.Target.Arn)
-	noRole := r.take(p.Target.RoleArn, r.deployment.ARN("scheduler", "schedule/default/"+s.Name), "scheduler.amazonaws.com")
+	noRole := r.take(p.Target.RoleArn, r.deployment.ARN("scheduler", "schedule/"+local.ScheduleGroup+"/"+s.Name), "scheduler.amazonaws.com")
 	if err := errors.Join(noTiming, noQueue, noMachine, noRole); err != nil {
 		return res.errorf("%w", err)
 	}

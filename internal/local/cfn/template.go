@@ -59,9 +59,9 @@ func (r resource) errorf(format string, args ...any) error {
 	return fmt.Errorf("resource %s (%s): %w", r.id, r.Type, fmt.Errorf(format, args...))
 }
 
-// notRun begin the types of resources that play no part at run time, or none on one machine: what watches, what keeps logs, the network.
+// notRun begin the types of resources that play no part at run time, or none on one machine: what watches, the network.
 var notRun = []string{
-	"AWS::CDK::Metadata", "AWS::CloudWatch::", "AWS::Logs::", "AWS::SNS::", "AWS::EC2::", "AWS::Scheduler::ScheduleGroup",
+	"AWS::CDK::Metadata", "AWS::CloudWatch::", "AWS::Logs::MetricFilter", "AWS::Logs::QueryDefinition", "AWS::SNS::Subscription", "AWS::EC2::",
 }
 
 // reader collects what the template deploys.
@@ -70,7 +70,8 @@ type reader struct {
 	config     *config.Config
 	deployment local.Deployment
 	parameters map[string]any // By name, where they have a default.
-	resources  []resource     // In the order of the file, which is that in which the CDK app made them.
+	outputs    map[string]any
+	resources  []resource // In the order of the file, which is that in which the CDK app made them.
 	byID       map[string]resource
 	names      map[string]string    // The names that we choose, by logical id.
 	roles      map[string]*heldRole // By their ARNs.
@@ -86,7 +87,7 @@ func read(path string, c *config.Config, region string) (*Template, error) {
 		return nil, err
 	}
 	r := &reader{
-		dir: filepath.Dir(path), config: c, parameters: map[string]any{}, byID: map[string]resource{}, names: map[string]string{},
+		dir: filepath.Dir(path), config: c, parameters: map[string]any{}, outputs: map[string]any{}, byID: map[string]resource{}, names: map[string]string{},
 		roles: map[string]*heldRole{}, template: &Template{Path: path, sweepEvery: c.Local.SweepEvery.Std(), NotRun: map[string]int{}},
 		deployment: local.In(c, region),
 	}
@@ -109,6 +110,7 @@ func (r *reader) parse(text []byte) error {
 	var file struct {
 		Resources  json.RawMessage
 		Parameters map[string]struct{ Default any }
+		Outputs    map[string]struct{ Value any }
 		Transform  any
 	}
 	if err := json.Unmarshal(text, &file); err != nil {
@@ -119,6 +121,10 @@ func (r *reader) parse(text []byte) error {
 	}
 	for name, p := range file.Parameters {
 		r.parameters[name] = p.Default
+	}
+	r.deployment.Template = string(text)
+	for name, o := range file.Outputs {
+		r.outputs[name] = o.Value
 	}
 	d := json.NewDecoder(bytes.NewReader(file.Resources))
 	d.UseNumber()
@@ -136,7 +142,7 @@ func (r *reader) parse(text []byte) error {
 		}
 		r.byID[res.id] = res
 		switch {
-		case slices.ContainsFunc(notRun, func(prefix string) bool { return strings.HasPrefix(res.Type, prefix) }):
+		case r.isNotRun(res.id):
 			r.template.NotRun[res.Type]++
 		case builders[res.Type] == nil:
 			return res.errorf("the local cloud does not know this type")
@@ -174,6 +180,9 @@ func (r *reader) choose() error {
 			return res.errorf("it has no tag sluice:function, which says what it does")
 		}
 		queue(res, r.names[res.id], "DeadLetterConfig", "TargetArn")
+		if group, _ := within(res.Properties, "LoggingConfig", "LogGroup", "Ref").(string); r.byID[group].Type == "AWS::Logs::LogGroup" {
+			r.names[group] = local.LogGroupOf(r.names[res.id])
+		}
 	}
 	schedules := r.of("AWS::Scheduler::Schedule")
 	for i, name := range local.ScheduleNames(len(schedules)) {
@@ -188,9 +197,18 @@ func (r *reader) choose() error {
 		}
 		r.names[list[0].id] = name
 	}
+	for kind, name := range map[string]string{"AWS::SNS::Topic": local.AlarmTopic, "AWS::Scheduler::ScheduleGroup": local.ScheduleGroup} {
+		list := r.of(kind)
+		if len(list) > 1 {
+			return fmt.Errorf("it has %d resources of the type %s: the local cloud runs one at most", len(list), kind)
+		}
+		for _, res := range list {
+			r.names[res.id] = name
+		}
+	}
 	rule := r.of("AWS::Events::Rule")[0]
 	queue(rule, local.RuleName, "Targets", 0, "DeadLetterConfig", "Arn")
-	for _, res := range slices.Concat(r.of("AWS::SQS::Queue"), r.of("AWS::IAM::Role")) {
+	for _, res := range slices.Concat(r.of("AWS::SQS::Queue"), r.of("AWS::IAM::Role"), r.of("AWS::Logs::LogGroup")) {
 		r.names[res.id] = cmp.Or(r.names[res.id], res.id)
 	}
 	return nil
@@ -228,10 +246,37 @@ func (r *reader) build() error {
 	if len(r.deployment.Schedules) == 0 {
 		return errors.New("it has no AWS::Scheduler::Schedule: nothing would start a sweep")
 	}
+	if err := r.describeOutputs(); err != nil {
+		return err
+	}
 	// As BuiltIn has them.
 	rank := map[string]int{local.ScaleOut: 0, local.Check: 1, local.ScaleIn: 2}
 	slices.SortFunc(r.deployment.Functions, func(a, b local.Function) int { return rank[a.Name] - rank[b.Name] })
 	return nil
+}
+
+// describeOutputs takes over the outputs, less those that are about what is not run, or about another stack.
+func (r *reader) describeOutputs() error {
+	r.deployment.Outputs = map[string]string{}
+	for name, value := range r.outputs {
+		if id, _ := within(value, "Ref").(string); r.isNotRun(id) || within(value, "Fn::GetStackOutput") != nil {
+			continue
+		}
+		if id, _ := within(value, "Fn::GetAtt", 0).(string); r.isNotRun(id) {
+			continue
+		}
+		text, err := r.resolve(value)
+		if err != nil {
+			return fmt.Errorf("output %s: %w", name, err)
+		}
+		r.deployment.Outputs[name] = fmt.Sprint(text)
+	}
+	return nil
+}
+
+// isNotRun says whether a resource plays no part at run time.
+func (r *reader) isNotRun(id string) bool {
+	return slices.ContainsFunc(notRun, func(prefix string) bool { return strings.HasPrefix(r.byID[id].Type, prefix) })
 }
 
 var unknownField = regexp.MustCompile(`unknown field "([^"]*)"`)

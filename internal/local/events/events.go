@@ -72,6 +72,8 @@ type Rule struct {
 	Name    string
 	Bus     string // Name or ARN; empty means the default bus.
 	Pattern *Pattern
+	// Disabled rules match nothing.
+	Disabled bool
 	// Target gets each matching event as JSON. It is called from goroutines of the service. A Lambda target takes an event as
 	// soon as it is queued there: what becomes of it then is no matter of the rule.
 	Target func(ctx context.Context, event []byte) error
@@ -132,15 +134,15 @@ func New(opts Options) *Service {
 	return s
 }
 
-// AddRule adds a rule. It returns an error if its bus does not exist.
-func (s *Service) AddRule(r Rule) error {
+// SetRule adds a rule, or replaces the one of that name. It returns an error if its bus does not exist.
+func (s *Service) SetRule(r Rule) error {
 	r.Bus = BusName(r.Bus)
 	if !s.hasBus(r.Bus) {
 		return fmt.Errorf("add rule %s: event bus %s does not exist", r.Name, r.Bus)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rules = append(s.rules, r)
+	s.rules = append(slices.DeleteFunc(s.rules, func(old Rule) bool { return old.Name == r.Name }), r)
 	return nil
 }
 
@@ -247,7 +249,7 @@ func (s *Service) route(bus string, event Event) {
 	}
 	var matched []Rule
 	for _, r := range s.rules {
-		if r.Bus == bus && r.Pattern.Matches(body) {
+		if r.Bus == bus && !r.Disabled && r.Pattern.Matches(body) {
 			matched = append(matched, r)
 		}
 	}

@@ -59,7 +59,7 @@ func service(t *testing.T, opts Options, b *inbox) *Service {
 	t.Helper()
 	s := New(opts)
 	t.Cleanup(func() { _ = s.Close() })
-	if err := s.AddRule(Rule{Name: "all", Pattern: pattern(t, `{"source":["test"]}`), Target: b.take}); err != nil {
+	if err := s.SetRule(Rule{Name: "all", Pattern: pattern(t, `{"source":["test"]}`), Target: b.take}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -139,7 +139,7 @@ func TestRefusedEventsAreTriedAgainAndGivenUp(t *testing.T) {
 		deliveries := make(chan Delivery, 4)
 		s := New(Options{OnDelivery: func(d Delivery) { deliveries <- d }})
 		t.Cleanup(func() { _ = s.Close() })
-		if err := s.AddRule(Rule{
+		if err := s.SetRule(Rule{
 			Name: "r", Pattern: pattern(t, `{"source":["test"]}`), Retry: delivery.Policy{Retries: 2, MaxAge: time.Minute},
 			Target: func(context.Context, []byte) error { at = append(at, time.Since(began)); return boom },
 			GiveUp: func(event []byte, why *delivery.GaveUp) { letters, gaveUp = append(letters, string(event)), why },
@@ -195,10 +195,10 @@ func TestEntriesThatAreRefused(t *testing.T) {
 
 func TestRuleOnAMissingBus(t *testing.T) {
 	s := New(Options{Buses: []string{"mine"}})
-	if err := s.AddRule(Rule{Name: "r", Bus: "mine", Pattern: pattern(t, `{"a":["b"]}`)}); err != nil {
+	if err := s.SetRule(Rule{Name: "r", Bus: "mine", Pattern: pattern(t, `{"a":["b"]}`)}); err != nil {
 		t.Error(err)
 	}
-	if err := s.AddRule(Rule{Name: "r", Bus: "yours", Pattern: pattern(t, `{"a":["b"]}`)}); err == nil {
+	if err := s.SetRule(Rule{Name: "r", Bus: "yours", Pattern: pattern(t, `{"a":["b"]}`)}); err == nil {
 		t.Error("a rule was added to a bus that does not exist")
 	}
 }
@@ -207,7 +207,7 @@ func TestNothingIsDeliveredAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b inbox
 		s := service(t, Options{}, &b)
-		if err := s.AddRule(Rule{Name: "slow", Pattern: pattern(t, `{"source":["test"]}`), Target: func(ctx context.Context, _ []byte) error {
+		if err := s.SetRule(Rule{Name: "slow", Pattern: pattern(t, `{"source":["test"]}`), Target: func(ctx context.Context, _ []byte) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}}); err != nil {
@@ -305,7 +305,7 @@ func TestPublicClients(t *testing.T) {
 	defer func() { _ = s.Close() }()
 	var b inbox
 	p := pattern(t, `{"source":["custom.celery.monitor"],"detail-type":["celery.task.queue_full"]}`)
-	if err := s.AddRule(Rule{Name: "scale-out", Pattern: p, Target: b.take}); err != nil {
+	if err := s.SetRule(Rule{Name: "scale-out", Pattern: p, Target: b.take}); err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(s)

@@ -128,14 +128,23 @@ func (h *Host) enter(f *function) error {
 		return ErrClosed
 	}
 	limit, reason := f.Reserved, "ReservedFunctionConcurrentInvocationLimitExceeded"
-	if limit == 0 {
+	if limit == 0 && !f.stopped {
 		limit, reason = accountConcurrency, "ConcurrentInvocationLimitExceeded"
 	}
-	if f.running >= limit {
+	if f.running >= limit || f.stopped {
 		return &Error{Status: 429, Code: "TooManyRequestsException", Message: "Rate Exceeded.", Reason: reason}
 	}
 	f.running++
 	return nil
+}
+
+// Stop has a function throttle every call, as a reserved concurrency of zero does, or no longer.
+func (h *Host) Stop(name string, stopped bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.fns[name]; f != nil {
+		f.stopped = stopped
+	}
 }
 
 func (h *Host) leave(f *function) {

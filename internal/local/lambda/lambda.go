@@ -137,6 +137,7 @@ type Host struct {
 // function is a Function with its instances.
 type function struct {
 	Function
+	stopped bool        // See Stop.
 	running int         // Invocations in progress.
 	warm    []*instance // Idle instances, the most recently used last.
 	started int         // Instances ever started, for their names.

@@ -1,0 +1,66 @@
+package local
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// deployed is what is deployed now.
+func (c *Cloud) deployed() Deployment {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deployment
+}
+
+// Change changes what is deployed while it runs, as somebody with a console might, and returns what undoes the change. These have an
+// effect: the rule's state, pattern and target, the schedules' state, what is allowed, and functions that are
+// stopped. Of the rest, clients are told what it says.
+func (c *Cloud) Change(change func(*Deployment)) (undo func() error, err error) {
+	before := c.deployed()
+	after := before.clone()
+	change(&after)
+	if err := c.redeploy(after); err != nil {
+		return nil, fmt.Errorf("change the deployment: %w", err)
+	}
+	return func() error { return c.redeploy(before) }, nil
+}
+
+// redeploy has a deployment take effect, as far as Change says.
+func (c *Cloud) redeploy(d Deployment) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	rule, err := c.rule(d)
+	if err != nil {
+		return err
+	}
+	if err := c.events.SetRule(rule); err != nil {
+		return err
+	}
+	for _, f := range d.Functions {
+		c.functions.Stop(f.Name, f.Stopped)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deployment = d
+	return nil
+}
+
+// disabled says whether the schedule of that name is.
+func (d Deployment) disabled(schedule string) bool {
+	return slices.ContainsFunc(d.Schedules, func(s Schedule) bool { return s.Name == schedule && s.Disabled })
+}
+
+// clone is a copy that shares nothing that a change may touch.
+func (d Deployment) clone() Deployment {
+	d.Functions, d.Schedules = slices.Clone(d.Functions), slices.Clone(d.Schedules)
+	for i, f := range d.Functions {
+		d.Functions[i].Env = maps.Clone(f.Env)
+	}
+	d.Topics, d.Outputs = slices.Clone(d.Topics), maps.Clone(d.Outputs)
+	if d.Access != nil {
+		d.Access = &Access{Roles: maps.Clone(d.Access.Roles), Resources: maps.Clone(d.Access.Resources)}
+	}
+	return d
+}
