@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-FUNCTIONS := scaleout check scalein
+FUNCTIONS := scaleout check scalein notify
 COMPAT := 5.2 5.3 5.4 5.5 5.6
 PYTHON ?= python3
 # What is deployed. A clean checkout has no sluice.yaml: there the shop's stands in for what does no harm, but never for a file
