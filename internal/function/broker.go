@@ -147,6 +147,12 @@ func (b *lazyBroker) doubt(opened broker, err error) {
 // Broker finds out where the broker is and returns a client for it, which is not connected yet. Its errors are of kind
 // policy.InvalidConfig, or policy.BrokerUnavailable if AWS could not be asked for the URL.
 func Broker(ctx context.Context, sdk aws.Config, b config.Broker, now func() time.Time) (*celery.Broker, error) {
+	return openBroker(ctx, sdk, b, now, nil)
+}
+
+func openBroker(
+	ctx context.Context, sdk aws.Config, b config.Broker, now func() time.Time, called func(string, error),
+) (*celery.Broker, error) {
 	url, err := BrokerURL(ctx, sdk, b)
 	if err != nil {
 		return nil, err
@@ -163,7 +169,7 @@ func Broker(ctx context.Context, sdk aws.Config, b config.Broker, now func() tim
 		Addrs: []string{e.Addr()}, Username: e.Username, Password: e.Password.Reveal(), DB: e.DB, TLS: tls,
 		ClusterMode: b.ClusterMode, KeyPrefix: b.KeyPrefix, PrioritySteps: b.PrioritySteps, Separator: b.Separator,
 		ControlExchange: b.ControlExchange, EventExchange: b.EventExchange,
-		VisibilityTimeout: b.VisibilityTimeout.Std(), Horizon: b.Horizon.Std(), Now: now,
+		VisibilityTimeout: b.VisibilityTimeout.Std(), Horizon: b.Horizon.Std(), Now: now, Called: called,
 	})
 	if err != nil {
 		return nil, &policy.Error{Kind: policy.InvalidConfig, Err: err}

@@ -23,6 +23,7 @@ func (h *handler) observe(s *Setup) error {
 	var observers telemetry.Observers
 	if h.metrics = telemetry.NewRecorder(telemetry.Level(s.Config.Metrics.Level), os.Getenv(namespaceEnv), os.Stdout, s.Now); h.metrics != nil {
 		observers = append(observers, h.metrics)
+		s.Called = h.metrics.Called
 	}
 	if t := s.Config.Traces; t != nil {
 		traces, err := telemetry.NewTraces(t.Endpoint, t.Sample, s.Log, s.Now)

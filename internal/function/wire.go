@@ -26,6 +26,12 @@ type Setup struct {
 	Called func(system, operation string, err error)
 }
 
+// Plan is the answer of the Check function to {"plan": {...}}.
+type Plan struct {
+	scaler.Plan
+	Config string `json:"config"` // The fingerprint of the function's configuration: another one than the file's is a deployment that is due.
+}
+
 // New returns the scaler for the configuration file at path, with AWS's settings from the environment. It reads files only: nothing is
 // connected to yet.
 func New(path string, log *slog.Logger, now func() time.Time) (*scaler.Scaler, error) {
@@ -50,16 +56,22 @@ func Scaler(s Setup) (*scaler.Scaler, error) {
 		s.Now = time.Now
 	}
 	sdk, c := whole(s.AWS), s.Config
+	called := func(string) func(string, error) { return nil }
+	if s.Called != nil {
+		called = func(system string) func(string, error) {
+			return func(operation string, err error) { s.Called(system, operation, err) }
+		}
+	}
 	brokers := make(map[string]scaler.Broker, len(c.Brokers))
 	for _, b := range c.Brokers {
 		brokers[b.Name] = &lazyBroker{name: b.Name, open: func(ctx context.Context) (broker, error) {
-			return Broker(ctx, sdk, b, s.Now)
+			return openBroker(ctx, sdk, b, s.Now, called("redis"))
 		}}
 	}
 	return scaler.New(scaler.Options{
 		Targets: targets(c),
 		Brokers: brokers,
-		Fleet:   fleet.New(ecs.NewFromConfig(sdk), fleet.Options{}),
+		Fleet:   fleet.New(ecs.NewFromConfig(sdk), fleet.Options{Called: called("ecs")}),
 		Log:     s.Log,
 		Now:     s.Now,
 

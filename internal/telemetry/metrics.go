@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -120,18 +121,17 @@ func gauges(d scaler.Record) map[string]float64 {
 	return out
 }
 
-// CalledECS counts a call to ECS.
-func (r *Recorder) CalledECS(_ string, err error) { r.called(ECSCalls, ECSErrors, err) }
-
-// CalledRedis counts an exchange with a broker.
-func (r *Recorder) CalledRedis(_ string, err error) { r.called(RedisCalls, RedisErrors, err) }
-
-func (r *Recorder) called(calls, errors string, err error) {
+// Called counts a call to "ecs" or "redis".
+func (r *Recorder) Called(system, _ string, err error) {
+	calls, failures := ECSCalls, ECSErrors
+	if system == "redis" {
+		calls, failures = RedisCalls, RedisErrors
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count(calls)
 	if err != nil {
-		r.count(errors)
+		r.count(failures)
 	}
 }
 
@@ -170,25 +170,24 @@ func (r *Recorder) Flush() error {
 	r.gathered = nothing()
 	r.mu.Unlock()
 	now := r.now()
-	out, err := emf(r.namespace, "", "", g.totals, now)
+	var out []byte
+	var errs []error
+	add := func(dimension, value string, values map[string][]float64) {
+		lines, err := emf(r.namespace, dimension, value, values, now)
+		out, errs = append(out, lines...), append(errs, err)
+	}
+	add("", "", g.totals)
 	for _, reason := range slices.Sorted(maps.Keys(g.reasons)) {
-		if err == nil {
-			var more []byte
-			more, err = emf(r.namespace, DimensionReason, string(reason), map[string][]float64{Decisions: {float64(g.reasons[reason])}}, now)
-			out = append(out, more...)
-		}
+		add(DimensionReason, string(reason), map[string][]float64{Decisions: {float64(g.reasons[reason])}})
 	}
 	for _, target := range slices.Sorted(maps.Keys(g.targets)) {
-		if err == nil {
-			var more []byte
-			more, err = emf(r.namespace, DimensionTarget, target, g.targets[target], now)
-			out = append(out, more...)
-		}
+		add(DimensionTarget, target, g.targets[target])
 	}
-	if err == nil && len(out) > 0 {
-		_, err = r.out.Write(out)
+	if len(out) > 0 {
+		_, err := r.out.Write(out)
+		errs = append(errs, err)
 	}
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("write metrics: %w", err)
 	}
 	return nil

@@ -1,4 +1,5 @@
-// Command check is the Lambda function that looks at all targets, or closely at one, and says what is to be done.
+// Command check is the Lambda function that looks at all targets, or closely at one, and says what is to be done. Asked for a plan, it
+// says what a sweep would do now, and leaves no trace.
 package main
 
 import (
@@ -9,14 +10,21 @@ import (
 )
 
 func main() {
-	function.Start("check", func(ctx context.Context, s *scaler.Scaler, payload []byte) (any, error) {
-		in, err := scaler.CheckInput(payload)
-		if err != nil {
-			return nil, err
-		}
-		if in.Target == "" {
-			return s.CheckAll(ctx, in.Sweep), nil
-		}
-		return s.CheckOne(ctx, in)
+	function.StartWith("check", func(setup function.Setup) (function.Handler, error) {
+		s, err := function.Scaler(setup)
+		return func(ctx context.Context, payload []byte) (any, error) {
+			in, err := scaler.CheckInput(payload)
+			switch {
+			case err != nil:
+				return nil, err
+			case in.Plan != nil:
+				plan, err := s.Plan(ctx, *in.Plan)
+				return function.Plan{Plan: plan, Config: setup.Config.Fingerprint()}, err
+			case in.Target == "":
+				return s.CheckAll(ctx, in.Sweep), nil
+			default:
+				return s.CheckOne(ctx, in)
+			}
+		}, err
 	})
 }
