@@ -1,9 +1,12 @@
 package trigger
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"time"
+
+	"go.opentelemetry.io/otel/propagation"
 )
 
 // Event asks for workers. Where there is just one target, it need not be named.
@@ -14,6 +17,23 @@ type Event struct {
 	ScaleTo *int
 	// Hold keeps ScaleTo as a floor for so long, in whole seconds, rounded up. Zero leaves that to sluice.yaml.
 	Hold time.Duration
+
+	since time.Time // When it was asked for.
+	trace carried
+}
+
+// carried is the span that asked, in the form of the W3C's Trace Context; empty if there was none. The members are those of the detail.
+type carried struct {
+	Parent string `json:"traceparent,omitempty"`
+	State  string `json:"tracestate,omitempty"`
+}
+
+// asked is the event with who asked, and when: Sluice measures how long it takes, and continues the trace.
+func (e Event) asked(ctx context.Context) Event {
+	c := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, c)
+	e.since, e.trace = time.Now(), carried{c["traceparent"], c["tracestate"]}
+	return e
 }
 
 // key says which events are for the same workers.
@@ -41,12 +61,17 @@ func (e Event) detail() string {
 		Queue       string `json:"queue,omitempty"`
 		ScaleTo     *int   `json:"scale_to,omitempty"`
 		HoldSeconds int64  `json:"hold_seconds,omitempty"`
-	}{e.Target, e.Queue, e.ScaleTo, int64((e.Hold + time.Second - 1) / time.Second)})
+		carried
+		SentAt time.Time `json:"sent_at"`
+	}{
+		e.Target, e.Queue, e.ScaleTo, int64((e.Hold + time.Second - 1) / time.Second),
+		e.trace, e.since.UTC().Truncate(time.Millisecond),
+	})
 	return string(text)
 }
 
 // merge is one event that asks for what both ask for: the higher count and the longer hold. An event without ScaleTo is
-// contained in any other, since Sluice looks at the queue in any case.
+// contained in any other, since Sluice looks at the queue in any case. It is of the time and the trace of the first, who waits longest.
 func merge(a, b Event) Event {
 	if a.ScaleTo == nil || b.ScaleTo != nil && *b.ScaleTo > *a.ScaleTo {
 		a.ScaleTo = b.ScaleTo

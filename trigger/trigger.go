@@ -7,6 +7,8 @@
 // window begins. So there are at most two events in the first window and one in each that follows, whatever the rate; a
 // higher wish is late by at most one window, and never lost: should sending fail it is tried again until Flush or Close.
 //
+// An event carries the OpenTelemetry span of the context that it was asked for with, so that Sluice's own spans continue the trace.
+//
 // An event is a hint, and Sluice's own sweep makes a lost one good. So a producer should log an error of Trigger and go on.
 package trigger
 
@@ -100,6 +102,7 @@ func (t *Trigger) Trigger(ctx context.Context, e Event) error {
 	if err := e.check(); err != nil {
 		return fmt.Errorf("trigger: %w", err)
 	}
+	e = e.asked(ctx)
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()

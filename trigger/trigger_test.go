@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // fake is an EventBridge that keeps what it gets, takes a while, and can be told to fail.
@@ -24,6 +26,12 @@ type fake struct {
 	fails  int                          // How many of the next calls fail.
 	answer *eventbridge.PutEventsOutput // In place of success.
 	got    []sent
+	raw    []string // The details as they came.
+}
+
+// untimed is the detail without the time, which is the last in it.
+func untimed(detail string) string {
+	return regexp.MustCompile(`,?"sent_at":"[^"]*"}$`).ReplaceAllString(detail, "}")
 }
 
 // sent is a call that the fake took.
@@ -49,7 +57,8 @@ func (f *fake) PutEvents(ctx context.Context, in *eventbridge.PutEventsInput, _ 
 	if f.answer != nil {
 		return f.answer, nil
 	}
-	f.got = append(f.got, sent{time.Since(f.start), *in.Entries[0].Detail})
+	f.got = append(f.got, sent{time.Since(f.start), untimed(*in.Entries[0].Detail)})
+	f.raw = append(f.raw, *in.Entries[0].Detail)
 	return &eventbridge.PutEventsOutput{}, nil
 }
 
@@ -298,12 +307,54 @@ func TestWhereEventsGo(t *testing.T) {
 			var api recorder
 			must(t, New(&api, tt.opts).Trigger(context.Background(), Event{}))
 			e := api.got[0].Entries[0]
-			got := []string{aws.ToString(e.Source), aws.ToString(e.DetailType), aws.ToString(e.EventBusName), aws.ToString(e.Detail)}
+			got := []string{aws.ToString(e.Source), aws.ToString(e.DetailType), aws.ToString(e.EventBusName), untimed(*e.Detail)}
 			if diff := cmp.Diff([]string{tt.source, tt.detailType, tt.bus, "{}"}, got); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
+}
+
+// spanned is a context within a span: number n of trace n.
+func spanned(n byte) context.Context {
+	state, err := trace.ParseTraceState("vendor=x")
+	if err != nil {
+		panic(err)
+	}
+	return trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{15: n}, SpanID: trace.SpanID{7: n}, TraceFlags: trace.FlagsSampled, TraceState: state,
+	}))
+}
+
+// TestAnEventSaysWhoAskedAndWhen holds that Sluice can continue the trace, and measure from when somebody asked: the first, where an event
+// is for many.
+func TestAnEventSaysWhoAskedAndWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fake{start: time.Now(), fails: 1}
+		tr := New(api, Options{})
+		if err := tr.Trigger(spanned(1), to(1)); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		must(t, tr.Trigger(spanned(2), to(2)))
+		time.Sleep(250 * time.Millisecond)
+		must(t, tr.Trigger(spanned(3), to(3)))
+		time.Sleep(250 * time.Millisecond)
+		must(t, tr.Trigger(spanned(4), to(4)))
+		time.Sleep(time.Hour)
+		must(t, tr.Trigger(context.Background(), to(5)))
+		must(t, tr.Close(context.Background()))
+		want := []string{
+			`{"target":"video","scale_to":2,"traceparent":"00-00000000000000000000000000000002-0000000000000002-01","tracestate":"vendor=x",` +
+				`"sent_at":"2000-01-01T00:00:01.5Z"}`,
+			`{"target":"video","scale_to":4,"traceparent":"00-00000000000000000000000000000003-0000000000000003-01","tracestate":"vendor=x",` +
+				`"sent_at":"2000-01-01T00:00:01.75Z"}`,
+			`{"target":"video","scale_to":5,"sent_at":"2000-01-01T01:00:02Z"}`,
+		}
+		if diff := cmp.Diff(want, api.raw); diff != "" {
+			t.Errorf("details (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // Whatever the calls and their timing, the highest count is sent, and there are no more events than windows, plus one.
@@ -368,7 +419,7 @@ type printer struct{}
 
 func (printer) PutEvents(_ context.Context, in *eventbridge.PutEventsInput, _ ...func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error) {
 	for _, e := range in.Entries {
-		fmt.Println(*e.Source, *e.DetailType, *e.Detail)
+		fmt.Println(*e.Source, *e.DetailType, untimed(*e.Detail))
 	}
 	return &eventbridge.PutEventsOutput{}, nil
 }
