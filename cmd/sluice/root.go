@@ -53,7 +53,7 @@ func command() *cobra.Command {
 		&cobra.Group{ID: groupSetUp, Title: "Set up:"})
 	root.SetCompletionCommandGroupID(groupSetUp)
 	root.SetHelpCommandGroupID(groupSetUp)
-	group(root, groupLook)
+	group(root, groupLook, statusCommand(), planCommand())
 	group(root, groupSteer, triggerCommand())
 	group(root, groupSetUp, validateCommand(), configCommand(), localCommand(), schemaCommand(), versionCommand())
 	addOutput(root)
