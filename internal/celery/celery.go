@@ -71,6 +71,9 @@ type Options struct {
 	Now func() time.Time
 	// Dial opens connections; nil: TCP, with TLS if TLS is set.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Called is told of each request to Redis that has been answered or has failed, by the command's name or "pipeline", with its error
+	// or nil: for counting. It may be called by several goroutines at once; nil: nobody is told.
+	Called func(operation string, err error)
 }
 
 // Broker is one Celery broker: one database of one Redis. It satisfies scaler.Broker, and may be used from several
@@ -80,6 +83,8 @@ type Broker struct {
 	keys   keys
 	client redis.UniversalClient
 	sweep  atomic.Uint64 // Where the next sweep of stale reply bindings goes on: the cursor of SSCAN.
+
+	heads heads
 
 	mu     sync.Mutex
 	tooOld map[string]string // Workers before Celery 5.2, by node name: their version, or "" while only their answer told.
@@ -107,6 +112,7 @@ func New(o Options) (*Broker, error) {
 		keys:   keys{prefix: o.KeyPrefix, sep: o.Separator, steps: o.PrioritySteps, db: o.DB, control: o.ControlExchange, events: o.EventExchange},
 		client: newClient(o),
 		tooOld: map[string]string{},
+		heads:  heads{seen: map[string]head{}},
 	}, nil
 }
 

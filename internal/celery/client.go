@@ -68,10 +68,16 @@ func newClient(o Options) redis.UniversalClient {
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
+	var client redis.UniversalClient
 	if o.ClusterMode {
-		return redis.NewClusterClient(u.Cluster())
+		client = redis.NewClusterClient(u.Cluster())
+	} else {
+		client = redis.NewClient(u.Simple())
 	}
-	return redis.NewClient(u.Simple())
+	if o.Called != nil {
+		client.AddHook(requests(o.Called))
+	}
+	return client
 }
 
 func dialer(o Options) func(ctx context.Context, network, addr string) (net.Conn, error) {

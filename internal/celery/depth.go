@@ -30,7 +30,8 @@ var peek string
 
 // depth is what the keys say: of each list, and of what workers hold.
 type depth struct {
-	lists   map[string]list // By key.
+	lists   map[string]list   // By key.
+	heads   map[string]string // The message at the head of each list, as a digest, by key.
 	unacked hash
 }
 
@@ -73,11 +74,18 @@ func (b *Broker) measure(ctx context.Context, queues []string, now time.Time) (d
 	}
 	unacked := pipe.HLen(ctx, b.keys.unacked())
 	expired := pipe.ZCount(ctx, b.keys.unackedIndex(), "-inf", expiry)
-	if _, err := pipe.Exec(ctx); err != nil && !ofOneKey(err) {
+	heads := pipe.Eval(ctx, headsScript, names)
+	var said redis.Error // Of one command: the server answers the others all the same.
+	if _, err := pipe.Exec(ctx); err != nil && !errors.As(err, &said) {
 		return depth{}, err
 	}
 
-	d := depth{lists: make(map[string]list, len(names))}
+	d := depth{lists: make(map[string]list, len(names)), heads: map[string]string{}}
+	if digests, err := heads.StringSlice(); err == nil && len(digests) == len(names) {
+		for i, name := range names {
+			d.heads[name] = digests[i]
+		}
+	}
 	worth := false
 	for i, name := range names {
 		n, err := lens[i].Result()
@@ -170,6 +178,7 @@ func (b *Broker) count(look *policy.Look, d depth, queues []string, started map[
 					}
 				}
 			}
+			q.HeadSince = older(q.HeadSince, b.heads.since(key, d.headOf(key, due), look.At))
 		}
 		look.Queues[name] = q
 	}

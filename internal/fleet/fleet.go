@@ -45,6 +45,9 @@ type Options struct {
 	MaxBackoff time.Duration
 	// AttemptTimeout bounds one attempt, so that one lost answer does not use up the caller's deadline; default 3 s.
 	AttemptTimeout time.Duration
+	// Called is told of each attempt at a call that has ended, by ECS's name for it, such as "DescribeServices", with its error or nil: for
+	// counting. It may be called by several goroutines at once; nil: nobody is told.
+	Called func(operation string, err error)
 }
 
 // Fleet reads and changes ECS services. It is safe for concurrent use.
@@ -68,6 +71,9 @@ func New(api API, o Options) *Fleet {
 	}
 	if o.AttemptTimeout == 0 {
 		o.AttemptTimeout = 3 * time.Second
+	}
+	if o.Called == nil {
+		o.Called = func(string, error) {}
 	}
 	// AWS documents, per account and Region: DescribeServices 100 at once and 20/s, ListTasks and DescribeTasks 100 and
 	// 20/s, GetTaskProtection and UpdateTaskProtection 200 and 80/s, UpdateService 50 and 5/s. We take nine tenths of each,

@@ -470,3 +470,27 @@ func TestSetTags(t *testing.T) {
 		t.Errorf("no tags: got %v and %v", err, w.Calls())
 	}
 }
+
+// Each attempt is told of, with how it ended.
+func TestCallsAreTold(t *testing.T) {
+	w := newWorld(t, ecs.Options{}, ecs.ServiceConfig{Name: "a", Desired: 1})
+	var told []string
+	f := fleet.New(w.client, fleet.Options{MaxBackoff: time.Millisecond, Called: func(operation string, err error) {
+		if err != nil {
+			operation += " failed"
+		}
+		told = append(told, operation)
+	}})
+	w.Fail("DescribeServices", 2, ecs.Fault{Code: "ThrottlingException"})
+	ref := policy.ServiceRef{Cluster: "default", Service: "a"}
+	if d := f.Describe(t.Context(), []policy.ServiceRef{ref})[ref]; d.Err != nil {
+		t.Fatal(d.Err)
+	}
+	if err := f.SetDesired(t.Context(), ref, 2); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"DescribeServices failed", "DescribeServices failed", "DescribeServices", "UpdateService"}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}

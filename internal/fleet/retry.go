@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/smithy-go/middleware"
@@ -64,7 +65,7 @@ type lateError struct{ after time.Duration }
 
 func (e *lateError) Error() string { return fmt.Sprintf("no answer within %v", e.after) }
 
-// deadline bounds each attempt.
+// deadline bounds each attempt, and tells of it.
 func (f *Fleet) deadline() middleware.FinalizeMiddleware {
 	return middleware.FinalizeMiddlewareFunc("AttemptDeadline", func(
 		ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
@@ -75,6 +76,7 @@ func (f *Fleet) deadline() middleware.FinalizeMiddleware {
 		if err != nil && attempt.Err() != nil && ctx.Err() == nil {
 			err = &lateError{f.opts.AttemptTimeout}
 		}
+		f.opts.Called(awsmiddleware.GetOperationName(ctx), err)
 		return out, md, err
 	})
 }
