@@ -41,9 +41,8 @@ const (
 	silenceIsWrong     = awscloudwatch.TreatMissingData_BREACHING
 )
 
-// alarms makes the alarms and the topic that is told of them.
+// alarms makes the alarms.
 func (r *resources) alarms() {
-	r.topic = r.alarmTopic()
 	scope := constructs.NewConstruct(r.scope, jsii.String("Alarms"))
 	r.sweepAlarms(scope)
 	r.deadLetterAlarms(scope)
@@ -91,7 +90,7 @@ func (r *resources) alarmTopic() awssns.ITopic {
 	case deploy.Topic != "":
 		return awssns.Topic_FromTopicArn(r.scope, jsii.String("AlarmTopic"), jsii.String(deploy.Topic))
 	}
-	topic := awssns.NewTopic(r.scope, jsii.String("AlarmTopic"), &awssns.TopicProps{EnforceSSL: jsii.Bool(true)})
+	topic := r.newTopic("AlarmTopic", deploy.Email)
 	// The policy that asks for TLS takes the place of SNS's default one, by which the account's alarms could publish.
 	here := awscdk.Stack_Of(r.scope)
 	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -101,8 +100,14 @@ func (r *resources) alarmTopic() awssns.ITopic {
 		Resources:  &[]*string{topic.TopicArn()},
 		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": *here.Account()}},
 	}))
-	if deploy.Email != "" {
-		topic.AddSubscription(awssnssubscriptions.NewEmailSubscription(jsii.String(deploy.Email), nil))
+	return topic
+}
+
+// newTopic makes a topic, whose messages go to an address unless that is empty.
+func (r *resources) newTopic(id, email string) awssns.Topic {
+	topic := awssns.NewTopic(r.scope, jsii.String(id), &awssns.TopicProps{EnforceSSL: jsii.Bool(true)})
+	if email != "" {
+		topic.AddSubscription(awssnssubscriptions.NewEmailSubscription(jsii.String(email), nil))
 	}
 	return topic
 }
@@ -145,11 +150,12 @@ func (r *resources) deadLetterAlarms(scope constructs.Construct) {
 			"does so. Look at: the message's attributes ErrorCode and ErrorMessage, and the log of %s. Do: find out who it was; then "+
 			"purge the queue.", f.title, f.title)
 	}
-	for _, q := range []struct {
+	type letters struct {
 		id    string
 		queue awssqs.Queue
 		text  string
-	}{
+	}
+	queues := []letters{
 		{
 			"ScaleOutDeadLetters", r.scaleOut.deadLetters,
 			"An event that asks for workers failed three times in ScaleOut, or waited there for 15 minutes, and was given up. No message " +
@@ -167,11 +173,21 @@ func (r *resources) deadLetterAlarms(scope constructs.Construct) {
 		},
 		{
 			"ScheduleDeadLetters", r.scheduleDeadLetters,
-			"EventBridge Scheduler could not start a sweep. One sweep less does no harm, since the next does the work of both; if it goes " +
-				"on, the alarm NoSweep follows. Look at: the message's attributes ERROR_CODE and ERROR_MESSAGE; mostly the schedule's role may " +
-				"not start the state machine, or it is gone. Do: deploy again, which restores both; then purge the queue.",
+			"EventBridge Scheduler could not start a sweep (or, with deploy.notify, a message). One sweep less does no harm, since the next " +
+				"does the work of both; if it goes on, the alarm NoSweep follows. Look at: the message's attributes ERROR_CODE and " +
+				"ERROR_MESSAGE; mostly the schedule's role may not start the state machine, or it is gone. Do: deploy again, which restores " +
+				"both; then purge the queue.",
 		},
-	} {
+	}
+	if r.notify != nil {
+		queues = append(queues, letters{
+			"NotifyDeadLetters", r.notify.deadLetters,
+			"Notify failed twice, so that a message about what Sluice did was not sent. Nothing else depends on it. Look at: the message's " +
+				"attributes ErrorCode and ErrorMessage, and the log of Notify; mostly it may not publish to deploy.notify.topic, or that " +
+				"topic's key does not let it. Do: mend that, and look at `sluice why` for what was not told; then purge the queue.",
+		})
+	}
+	for _, q := range queues {
 		visible := q.queue.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{
 			Statistic: awscloudwatch.Stats_MAXIMUM(), Period: period(time.Minute),
 		})

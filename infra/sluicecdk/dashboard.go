@@ -45,14 +45,16 @@ func (r *resources) dashboard() {
 		query("Decisions by reason", columns/2, 8, decisionsByReason, r.functionLogs()...))
 	r.board.AddWidgets(query("Targets in trouble", columns, 6, trouble, r.functionLogs()...))
 	r.board.AddWidgets(r.sweeps(), r.failures(), r.deadLetters())
-	r.board.AddWidgets(r.latency(), query("Functions: calls, cold starts, time, memory", 2*columns/3, 6, functionCalls, r.functionLogs()...))
+	r.board.AddWidgets(r.latency(), query("Functions: calls, cold starts, time, memory", 2*columns/3, 6, functionCalls, logsOf(r.allFunctions())...))
 	r.board.AddWidgets(text(r.costGuide(), 4))
 	r.board.AddWidgets(r.cost(), query("Step Functions", columns/4, 4, transitions, r.machineLogs))
 }
 
-// functionLogs are the log groups of the three functions.
-func (r *resources) functionLogs() (out []awslogs.LogGroup) {
-	for _, f := range r.functions() {
+// functionLogs are the log groups of the three functions that scale, which log decisions.
+func (r *resources) functionLogs() []awslogs.LogGroup { return logsOf(r.functions()) }
+
+func logsOf(functions []*function) (out []awslogs.LogGroup) {
+	for _, f := range functions {
 		out = append(out, f.logs)
 	}
 	return out
@@ -130,7 +132,7 @@ func (r *resources) sweeps() awscloudwatch.IWidget {
 // failures shows errors and throttles of the functions.
 func (r *resources) failures() awscloudwatch.IWidget {
 	var metrics []awscloudwatch.IMetric
-	for _, f := range r.functions() {
+	for _, f := range r.allFunctions() {
 		metrics = append(metrics, f.lambda.MetricErrors(labelled(f.title+" errors")), f.lambda.MetricThrottles(labelled(f.title+" throttles")))
 	}
 	return graph("Errors and throttles", columns/3, metrics...)
@@ -201,7 +203,7 @@ func (r *resources) cost() awscloudwatch.IWidget {
 		parts[id], shown = part, append(shown, part)
 	}
 	logs := map[string]awscloudwatch.IMetric{"logsSweep": bytesOf(r.machineLogs)}
-	for _, f := range r.functions() {
+	for _, f := range r.allFunctions() {
 		calls, time := "calls"+f.title, "time"+f.title
 		add("cost"+f.title, f.title, functionCost(calls, time, f.memory),
 			map[string]awscloudwatch.IMetric{calls: f.lambda.MetricInvocations(sum), time: f.lambda.MetricDuration(sum)})

@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/jsii-runtime-go"
+
+	"sluice/internal/config"
 )
 
 // The functions by the names of their folders.
@@ -15,6 +17,7 @@ const (
 	scaleOut = "scaleout"
 	check    = "check"
 	scaleIn  = "scalein"
+	notify   = "notify" // With deploy.notify.
 )
 
 // makeFunctions makes the three functions.
@@ -47,8 +50,9 @@ func (r *resources) makeFunctions() {
 	})
 }
 
-// makeFunction makes a function with its log group, its dead-letter queue and its role. The props say what is its own.
-func (r *resources) makeFunction(name, title string, props *awslambda.FunctionProps) *function {
+// makeFunction makes a function with its log group, its dead-letter queue and its role. The props say what is its own, and the
+// statements what it may do beside what sluice.yaml alone says.
+func (r *resources) makeFunction(name, title string, props *awslambda.FunctionProps, statements ...statement) *function {
 	f := &function{
 		name: name, title: title, memory: *props.MemorySize,
 		logs:        r.logGroup(title+"Logs", nil),
@@ -58,24 +62,36 @@ func (r *resources) makeFunction(name, title string, props *awslambda.FunctionPr
 	props.Architecture = awslambda.Architecture_ARM_64()
 	props.Handler = jsii.String("bootstrap")
 	props.Code = awslambda.Code_FromAsset(jsii.String(r.code[name]), nil)
-	props.Role = r.functionRole(f).WithoutPolicyUpdates(nil)
+	props.Role = r.functionRole(f, statements...).WithoutPolicyUpdates(nil)
 	props.LogGroup = f.logs
 	props.LoggingFormat = awslambda.LoggingFormat_JSON
 	props.Tracing = awslambda.Tracing_ACTIVE
 	props.DeadLetterQueue = f.deadLetters
-	if len(r.environment) > 0 {
-		props.Environment = &map[string]*string{}
-		for k, v := range r.environment {
-			(*props.Environment)[k] = jsii.String(v)
+	if name != notify { // It asks AWS alone, and no broker.
+		props.Environment = r.functionEnvironment()
+		if r.vpc != nil {
+			props.Vpc, props.VpcSubnets = r.vpc, r.subnets
+			props.SecurityGroups = &r.securityGroups
 		}
-	}
-	if r.vpc != nil {
-		props.Vpc, props.VpcSubnets = r.vpc, r.subnets
-		props.SecurityGroups = &r.securityGroups
 	}
 	f.lambda = awslambda.NewFunction(r.scope, jsii.String(title), props)
 	awscdk.Tags_Of(f.lambda).Add(jsii.String("sluice:function"), jsii.String(name), nil)
 	return f
+}
+
+// functionEnvironment is what the three functions read: brokers' URLs, and where their metrics go, if there are any.
+func (r *resources) functionEnvironment() *map[string]*string {
+	variables := make(map[string]*string)
+	for k, v := range r.environment {
+		variables[k] = jsii.String(v)
+	}
+	if r.config.Metrics.Level != config.MetricsOff {
+		variables["SLUICE_METRICS_NAMESPACE"] = r.namespace()
+	}
+	if len(variables) == 0 {
+		return nil
+	}
+	return &variables
 }
 
 // logGroup makes a log group that keeps its logs for deploy.log_retention, and goes when Sluice goes. Without a name, AWS gives

@@ -38,6 +38,12 @@ func (r *resources) makeOutputs(stack awscdk.Stack) {
 		output(fmt.Sprintf("SecurityGroup%d", i+1), "A security group of the functions: let it into Redis", g.SecurityGroupId())
 	}
 	output("AlarmTopic", "Is told of every alarm: subscribe to it", r.topic.TopicArn())
+	if r.notify != nil {
+		output("NotifyFunction", "Tells what Sluice does, in words", r.notify.lambda.FunctionName())
+		output("NotifyLogs", "The log group of Notify", r.notify.logs.LogGroupName())
+		output("NotifyTopic", "Is told what Sluice does: subscribe to it", r.notifyTopic.TopicArn())
+		output("NotifySchedule", "Starts Notify; in the group ScheduleGroup", r.notifySchedule.ScheduleName())
+	}
 }
 
 // ruleName is the rule's name alone: CloudFormation's reference to a rule of another bus than the default one is BUS|RULE.

@@ -103,6 +103,10 @@ func permissions(c *config.Config, function string, home place, w width) []state
 		if tasks := arnsOf(shielded, home, w).tasks; len(tasks) > 0 {
 			out = append(out, protect("ShieldTasks", tasks), tag("TagShieldedTasks", tasks, "sluice:shield"))
 		}
+	case notify: // It reads no broker's URL.
+		return []statement{look, {
+			sid: "LookAtTaskDefinitions", actions: []string{"ecs:DescribeTaskDefinition"}, resources: []string{"*"}, // ECS takes no other.
+		}}
 	case scaleIn:
 		out = append(out, scale)
 		out = append(out, lookAtTasks(c.Targets, home, w)...)

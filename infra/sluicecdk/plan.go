@@ -43,7 +43,11 @@ func newPlan(props *SluiceProps) (*plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the functions' code: %w", err)
 	}
-	for _, name := range []string{scaleOut, check, scaleIn} {
+	names := []string{scaleOut, check, scaleIn}
+	if c.Deploy.Notify != nil {
+		names = append(names, notify)
+	}
+	for _, name := range names {
 		if p.width[name], err = widthFor(c, name); err != nil {
 			problems = append(problems, err)
 		}

@@ -28,12 +28,13 @@ func (r *resources) role(
 	})
 }
 
-// functionRole makes the role of a function that writes to this log group and this dead-letter queue.
-func (r *resources) functionRole(f *function) awsiam.Role {
+// functionRole makes the role of a function that writes to this log group and this dead-letter queue. It may do what sluice.yaml
+// says, and more.
+func (r *resources) functionRole(f *function, more ...statement) awsiam.Role {
 	// The pseudo parameters, not what deploy.account and deploy.region say: they are right wherever the template is deployed.
 	home := place{partition: *awscdk.Aws_PARTITION(), region: *awscdk.Aws_REGION(), account: *awscdk.Aws_ACCOUNT_ID()}
 	var statements []awsiam.PolicyStatement
-	for _, s := range permissions(r.config, f.name, home, r.width[f.name]) {
+	for _, s := range append(permissions(r.config, f.name, home, r.width[f.name]), more...) {
 		statements = append(statements, allow(s))
 	}
 	statements = append(statements,
@@ -47,7 +48,7 @@ func (r *resources) functionRole(f *function) awsiam.Role {
 			sid: "SendDeadLetters", actions: []string{"sqs:SendMessage"}, resources: []string{*f.deadLetters.QueueArn()},
 		}),
 	)
-	if r.vpc != nil {
+	if r.vpc != nil && f.name != notify {
 		// What Lambda does in the function's name to bind it to the VPC. It takes no resource but *.
 		statements = append(statements, allow(statement{sid: "ManageNetworkInterfaces", actions: []string{
 			"ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface",
@@ -57,7 +58,8 @@ func (r *resources) functionRole(f *function) awsiam.Role {
 	role := r.role(f.title+"Role", "lambda.amazonaws.com", "What Sluice's function "+f.title+" may do.", nil, statements...)
 
 	acknowledge(role, "AwsSolutions-IAM5[Resource::*]",
-		"ListTasks takes no resource, but the cluster as its condition; X-Ray and the making of network interfaces take none at all")
+		"ListTasks takes no resource, but the cluster as its condition; DescribeTaskDefinition, X-Ray and the making of network interfaces "+
+			"take none at all")
 	// As cdk-nag writes pseudo parameters.
 	shown := place{partition: "<AWS::Partition>", region: "<AWS::Region>", account: "<AWS::AccountId>"}
 	const named = "a task has no name before it runs, and a role has no room for the names of many services: they are named by their cluster"

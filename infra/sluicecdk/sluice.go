@@ -17,8 +17,8 @@ import (
 type SluiceProps struct {
 	// Config is the path of sluice.yaml. Required.
 	Config *string
-	// Functions is the folder with scaleout/bootstrap, check/bootstrap and scalein/bootstrap, built for linux/arm64
-	// (`make lambdas` writes them to build/lambda). Required.
+	// Functions is the folder with scaleout/bootstrap, check/bootstrap, scalein/bootstrap and, with `deploy.notify`,
+	// notify/bootstrap, built for linux/arm64 (`make lambdas` writes them to build/lambda). Required.
 	Functions *string
 
 	// Vpc is where the functions run, in place of `deploy.vpc`. They have to reach Redis, ECS and, where used, Secrets
@@ -33,7 +33,8 @@ type SluiceProps struct {
 	// template and in Lambda's console, so that a URL with a password is refused: use `url_secret` or `url_parameter` for it.
 	Environment *map[string]*string
 
-	// AlarmTopic is told of every alarm, in place of `deploy.alarms`.
+	// AlarmTopic is told of every alarm, in place of `deploy.alarms`; and of what Sluice does, with a `deploy.notify` that names no
+	// topic or address of its own.
 	AlarmTopic awssns.ITopic
 }
 
@@ -48,8 +49,10 @@ type Sluice interface {
 	ScaleIn() awslambda.Function
 	// StateMachine is a sweep over all targets.
 	StateMachine() awsstepfunctions.StateMachine
-	// DeadLetterQueues hold what failed for good, by whose it is: "ScaleOut", "Check", "ScaleIn", "Rule", "Schedules". A message in one
-	// of them is a reason to look.
+	// Notify tells in words what the others did. Nil without `deploy.notify`.
+	Notify() awslambda.Function
+	// DeadLetterQueues hold what failed for good, by whose it is: "ScaleOut", "Check", "ScaleIn", "Rule", "Schedules" and, with
+	// `deploy.notify`, "Notify". A message in one of them is a reason to look.
 	DeadLetterQueues() map[string]awssqs.Queue
 	// SecurityGroups are those of the functions: what they connect to, such as Redis, has to let them in. Empty outside a VPC.
 	SecurityGroups() []awsec2.ISecurityGroup
@@ -64,10 +67,16 @@ type Sluice interface {
 
 type sluice struct{ r *resources }
 
-func (s sluice) Construct() constructs.Construct             { return s.r.scope }
-func (s sluice) ScaleOut() awslambda.Function                { return s.r.scaleOut.lambda }
-func (s sluice) Check() awslambda.Function                   { return s.r.check.lambda }
-func (s sluice) ScaleIn() awslambda.Function                 { return s.r.scaleIn.lambda }
+func (s sluice) Construct() constructs.Construct { return s.r.scope }
+func (s sluice) ScaleOut() awslambda.Function    { return s.r.scaleOut.lambda }
+func (s sluice) Check() awslambda.Function       { return s.r.check.lambda }
+func (s sluice) ScaleIn() awslambda.Function     { return s.r.scaleIn.lambda }
+func (s sluice) Notify() awslambda.Function {
+	if s.r.notify == nil {
+		return nil
+	}
+	return s.r.notify.lambda
+}
 func (s sluice) StateMachine() awsstepfunctions.StateMachine { return s.r.machine }
 func (s sluice) DeadLetterQueues() map[string]awssqs.Queue   { return s.r.deadLetterQueuesByName() }
 func (s sluice) SecurityGroups() []awsec2.ISecurityGroup     { return s.r.network.securityGroups }
@@ -94,6 +103,10 @@ func NewSluice(scope constructs.Construct, id *string, props *SluiceProps) Sluic
 	r.makeRule()
 	r.makeMachine()
 	r.makeSchedules()
+	r.topic = r.alarmTopic()
+	if r.config.Deploy.Notify != nil {
+		r.makeNotify()
+	}
 	r.metrics()
 	r.alarms()
 	r.dashboard()

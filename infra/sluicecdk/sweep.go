@@ -71,13 +71,9 @@ func (r *resources) makeSchedules() {
 	r.scheduleGroup = awsscheduler.NewScheduleGroup(r.scope, jsii.String("Schedules"), &awsscheduler.ScheduleGroupProps{
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
-	role := r.role("ScheduleRole", "scheduler.amazonaws.com", "What Sluice's schedules may do.",
-		map[string]any{"StringEquals": map[string]any{
-			"aws:SourceAccount": *awscdk.Stack_Of(r.scope).Account(),
-			"aws:SourceArn":     *r.scheduleGroup.ScheduleGroupArn(),
-		}},
+	role := r.role("ScheduleRole", "scheduler.amazonaws.com", "What Sluice's schedules may do.", r.bySchedules(),
 		allow(statement{sid: "StartSweeps", actions: []string{"states:StartExecution"}, resources: []string{*r.machine.StateMachineArn()}}),
-		allow(statement{sid: "SendDeadLetters", actions: []string{"sqs:SendMessage"}, resources: []string{*r.scheduleDeadLetters.QueueArn()}}),
+		allow(r.toScheduleDeadLetters()),
 	)
 	every := r.config.Sweep.Every.Std()
 	for _, s := range shards(r.config.Schedules(), every) {
@@ -95,6 +91,19 @@ func (r *resources) makeSchedules() {
 			}),
 		}))
 	}
+}
+
+// bySchedules are the conditions under which EventBridge Scheduler may take a role: for the sake of Sluice's schedules.
+func (r *resources) bySchedules() map[string]any {
+	return map[string]any{"StringEquals": map[string]any{
+		"aws:SourceAccount": *awscdk.Stack_Of(r.scope).Account(),
+		"aws:SourceArn":     *r.scheduleGroup.ScheduleGroupArn(),
+	}}
+}
+
+// toScheduleDeadLetters allows to give up what could not be started.
+func (r *resources) toScheduleDeadLetters() statement {
+	return statement{sid: "SendDeadLetters", actions: []string{"sqs:SendMessage"}, resources: []string{*r.scheduleDeadLetters.QueueArn()}}
 }
 
 // shard is one of the schedules, with its part of the targets.

@@ -9,6 +9,9 @@ const (
 	clusters               // Any resource, with the clusters as a condition.
 	secrets                // The secrets that brokers' URLs are read from.
 	parameters             // The parameters that they are read from.
+	logGroups              // The log groups of the functions that scale.
+	topic                  // The topic that messages go to.
+	anything               // Any resource, where AWS knows no narrower one.
 )
 
 // action is what IAM asks for when an operation is called.
@@ -19,8 +22,8 @@ type action struct {
 
 // actions are those of the operations that the functions call, from AWS's Service Authorization Reference, as of November 2026:
 // https://docs.aws.amazon.com/service-authorization/latest/reference/, pages list_amazonelasticcontainerservice.html,
-// list_awssecretsmanager.html and list_awssystemsmanager.html. None of them has a dependent action there. An operation that is
-// not in here is an error of Needs: look it up there, and add it.
+// list_awssecretsmanager.html, list_awssystemsmanager.html, list_amazoncloudwatchlogs.html and list_amazonsns.html. None of them has a
+// dependent action there. An operation that is not in here is an error of Needs: look it up there, and add it.
 var actions = map[string]action{
 	// Resource type service; that its tags are asked for, too, makes no difference.
 	"ecs.DescribeServices": {"ecs:DescribeServices", services},
@@ -36,6 +39,12 @@ var actions = map[string]action{
 	// Resource type Secret, whose ARN ends in six characters of its own; parameter.
 	"secretsmanager.GetSecretValue": {"secretsmanager:GetSecretValue", secrets},
 	"ssm.GetParameter":              {"ssm:GetParameter", parameters},
+	// No resource type.
+	"ecs.DescribeTaskDefinition": {"ecs:DescribeTaskDefinition", anything},
+	// Resource type log-group, whose ARN ends in :* for all that is not about its tags.
+	"cloudwatchlogs.FilterLogEvents": {"logs:FilterLogEvents", logGroups},
+	// Resource type topic.
+	"sns.Publish": {"sns:Publish", topic},
 }
 
 // decrypt is what IAM asks for when a secret or parameter is read that a customer managed key encrypts, which Secrets Manager and SSM

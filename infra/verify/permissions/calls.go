@@ -15,6 +15,8 @@ import (
 	"golang.org/x/tools/go/packages"
 	"golang.org/x/tools/go/ssa"
 	"golang.org/x/tools/go/ssa/ssautil"
+
+	"sluice/internal/config"
 )
 
 // The functions, as their folders below lambdas/ are called.
@@ -22,10 +24,19 @@ const (
 	ScaleOut = "scaleout"
 	Check    = "check"
 	ScaleIn  = "scalein"
+	Notify   = "notify" // With deploy.notify.
 )
 
-// Functions are the three, in the order of the documentation.
-func Functions() []string { return []string{ScaleOut, Check, ScaleIn} }
+// Functions are all of them, in the order of the documentation.
+func Functions() []string { return []string{ScaleOut, Check, ScaleIn, Notify} }
+
+// deployed are those that a configuration asks for.
+func deployed(c *config.Config) []string {
+	if c.Deploy.Notify == nil {
+		return []string{ScaleOut, Check, ScaleIn}
+	}
+	return Functions()
+}
 
 // Call is an operation of AWS that a function can reach.
 type Call struct {

@@ -34,12 +34,12 @@ const (
 // Compare holds the roles of the functions in a synthesized template to what their code calls under the configuration. calls
 // is what Calls returned. It errs if the template cannot be read, or if a call is not known.
 func Compare(template []byte, calls map[string][]Call, c *config.Config) ([]Finding, error) {
-	found, err := roles(template)
+	found, err := roles(template, deployed(c))
 	if err != nil {
 		return nil, err
 	}
 	var findings []Finding
-	for _, function := range Functions() {
+	for _, function := range deployed(c) {
 		of, err := compare(function, found[function], calls[function], c)
 		if err != nil {
 			return nil, err
@@ -63,7 +63,7 @@ func compare(function string, r role, calls []Call, c *config.Config) ([]Finding
 	// The narrowest that fits; but a wider one that the template has, and may have, is not held against it.
 	var best []Finding
 	for w := exact; w <= everything; w++ {
-		wanted, err := needs(function, calls, c, w)
+		wanted, err := needs(function, calls, c, r.near, w)
 		if err != nil {
 			return nil, err
 		}

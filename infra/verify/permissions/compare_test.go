@@ -160,6 +160,15 @@ func TestCompare(t *testing.T) {
 			name: "another way to write a text", old: `{"Fn::GetAtt": ["ScaleOutLogs", "Arn"]}`,
 			new: `{"Fn::Sub": ["${Log}", {"Log": {"Fn::GetAtt": ["ScaleOutLogs", "Arn"]}}]}`,
 		},
+		{
+			name: "one log group too few", old: `, {"Fn::GetAtt": ["ScaleInLogs", "Arn"]}]`, new: `]`,
+			want: []string{"notify: logs:FilterLogEvents: is missing on ${ScaleInLogs.Arn}, though needed: notify.main > "},
+		},
+		{
+			name: "another topic", old: `"Action": "sns:Publish", "Effect": "Allow", "Resource": {"Ref": "Topic"}`,
+			new:  `"Action": "sns:Publish", "Effect": "Allow", "Resource": "*"`,
+			want: []string{"notify: sns:Publish: is granted on *, which is more than ${Topic}"},
+		},
 		{name: "what is denied", old: `"Statement": [`, new: `"Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"},`},
 		{
 			name: "more than fits", old: `"Statement": [`,
@@ -199,12 +208,12 @@ func TestRoles(t *testing.T) {
 		{"no such function", `"Value": "scalein"`, `"Value": "scaling"`, "no function has the tag sluice:function=scalein"},
 		{"two of them", `"Value": "scalein"`, `"Value": "check"`, "two functions have the tag sluice:function=check"},
 	} {
-		if _, err := roles([]byte(strings.Replace(right, row.old, row.new, 1))); err == nil || !strings.Contains(err.Error(), row.want) {
+		if _, err := roles([]byte(strings.Replace(right, row.old, row.new, 1)), Functions()); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: error %v", row.name, err)
 		}
 	}
 	const other = "arn:aws:iam::123456789012:role/other"
-	found, err := roles([]byte(strings.Replace(right, `{"Fn::GetAtt": ["CheckRole", "Arn"]}`, `"`+other+`"`, 1)))
+	found, err := roles([]byte(strings.Replace(right, `{"Fn::GetAtt": ["CheckRole", "Arn"]}`, `"`+other+`"`, 1)), Functions())
 	if err != nil || len(found[Check].grants) > 0 || len(found[Check].strange) != 1 || !strings.Contains(found[Check].strange[0], other) {
 		t.Errorf("a role that is not in the template: %v, %+v", err, found[Check])
 	}

@@ -38,10 +38,16 @@ const (
 // Needs returns what the function has to be allowed under the configuration, one for each action, sorted. calls are those that its code
 // can reach. It errs if it does not know what one of them asks of IAM.
 func Needs(function string, calls []Call, c *config.Config) ([]Need, error) {
-	return needs(function, calls, c, exact)
+	return needs(function, calls, c, surroundings{[]string{"the log groups"}, "the topic"}, exact)
 }
 
-func needs(function string, calls []Call, c *config.Config, w width) ([]Need, error) {
+// surroundings are what a function finds by its environment: the template alone knows what it is called.
+type surroundings struct {
+	logGroups []string // ARNs.
+	topic     string
+}
+
+func needs(function string, calls []Call, c *config.Config, near surroundings, w width) ([]Need, error) {
 	var out []Need
 	var via []string
 	for _, call := range calls {
@@ -77,6 +83,12 @@ func needs(function string, calls []Call, c *config.Config, w width) ([]Need, er
 			resources = brokerARNs(c, secretARN)
 		case parameters:
 			resources = brokerARNs(c, parameterARN)
+		case logGroups:
+			resources = near.logGroups
+		case topic:
+			resources = []string{near.topic}
+		case anything:
+			resources = []string{"*"}
 		}
 		if len(resources) == 0 {
 			continue // Nothing in this configuration has it called.

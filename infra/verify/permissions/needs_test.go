@@ -150,7 +150,7 @@ func TestWidths(t *testing.T) {
 			}
 			c := parse(t, yaml.String())
 			for w, fair := range map[width]bool{exact: row.exactFits, perCluster: row.perClusterFair, everything: row.everythingFair} {
-				wanted, err := needs(ScaleIn, derive(t)[ScaleIn], c, w)
+				wanted, err := needs(ScaleIn, derive(t)[ScaleIn], c, surroundings{}, w)
 				if err != nil {
 					t.Fatal(err)
 				}

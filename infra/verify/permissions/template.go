@@ -27,6 +27,7 @@ type role struct {
 	strange     []string // What cannot be told, or ought not to be there.
 	log         string   // Its own log group's ARN; empty if it has none.
 	deadLetters string   // Its own dead-letter queue's; empty if it has none.
+	near        surroundings
 	traced      bool
 	inVPC       bool
 }
@@ -38,8 +39,8 @@ type grant struct {
 	only      []Only
 }
 
-// roles returns the roles of the functions, by the functions' names.
-func roles(data []byte) (map[string]role, error) {
+// roles returns the roles of the functions, by the functions' names. Each of the wanted ones has to be there.
+func roles(data []byte, wanted []string) (map[string]role, error) {
 	var t template
 	if err := json.Unmarshal(data, &t); err != nil {
 		return nil, fmt.Errorf("read the template: %w", err)
@@ -61,7 +62,7 @@ func roles(data []byte) (map[string]role, error) {
 			out[name] = t.role(id)
 		}
 	}
-	for _, name := range Functions() {
+	for _, name := range wanted {
 		if _, ok := out[name]; !ok {
 			return nil, fmt.Errorf("read the template: no function has the tag %s=%s", tagged, name)
 		}
@@ -76,6 +77,11 @@ func (t template) role(function string) (r role) {
 		r.log = strings.Replace(group, "}", ".Arn}", 1)
 	}
 	r.deadLetters = text(field(p["DeadLetterConfig"], "TargetArn"))
+	environment := field(p["Environment"], "Variables")
+	r.near.topic = text(field(environment, "SLUICE_TOPIC_ARN"))
+	for group := range strings.SplitSeq(text(field(environment, "SLUICE_LOG_GROUPS")), ",") {
+		r.near.logGroups = append(r.near.logGroups, strings.Replace(group, "}", ".Arn}", 1))
+	}
 	r.traced = text(field(p["TracingConfig"], "Mode")) == "Active"
 	r.inVPC = p["VpcConfig"] != nil
 	given := text(p["Role"])

@@ -9,7 +9,7 @@ import (
 )
 
 // functions are the folders of the functions' bootstraps.
-var functions = []string{"scaleout", "check", "scalein"}
+var functions = []string{"scaleout", "check", "scalein", "notify"}
 
 // bootstrapsDir is the folder of the sound bootstraps. They are small programs, each another one: what the real ones do is no matter
 // of the template, and they would be copied some hundred times.

@@ -23,6 +23,9 @@ type variant struct {
 // basic is the variant that most faults are planted in.
 const basic = "1 target"
 
+// operated is the variant with all that tells people and machines what happens.
+const operated = "windows, metrics, traces, messages"
+
 const version = "version: 1\n"
 
 // oneBroker is one broker, by its secret.
@@ -59,8 +62,8 @@ deploy:
     email: oncall@example.com
 ` + local},
 		{name: "smallest file", config: version + oneBroker + targets(1, 1, nil)},
-		{name: "10 targets", config: version + oneBroker + targets(10, 3, nil) + email},
-		{name: "100 targets", config: version + oneBroker + targets(100, 2, nil) + email},
+		{name: "10 targets", config: version + oneBroker + targets(10, 3, nil) + email + "metrics: {level: totals}\n"},
+		{name: "100 targets", config: version + oneBroker + targets(100, 2, nil) + email + "metrics: {level: targets}\n"},
 		{name: "1,000 targets", config: version + oneBroker + targets(1000, 1, nil) + email, twice: true},
 		{name: "1,000 targets, 400 clusters", config: version + oneBroker + targets(1000, 400, nil) + email},
 		{name: "1,000 targets, 250 a schedule", config: version + oneBroker + targets(1000, 10, nil) + perSchedule(250)},
@@ -70,8 +73,16 @@ deploy:
 			t.name, t.cluster, t.service = long(fmt.Sprint("t", i), 63), long(fmt.Sprint("c", i), 255), long(fmt.Sprint("s", i), 255)
 		}) + "deploy: {stack: " + long("sluice", 100) + "}\n"},
 		{name: "kinds of targets", config: version + oneBroker + targets(6, 3, func(i int, t *target) {
-			t.more = []string{"", "activity: {source: counter, key: busy}", "activity: {source: none}", "shield: true"}[i%4]
+			t.more = []string{"dry_run: true", "activity: {source: counter, key: busy}", "activity: {source: none}", "shield: true"}[i%4]
 		})},
+		{name: operated, twice: true, config: version + oneBroker + targets(2, 1, func(_ int, t *target) {
+			t.more = "windows: [{name: office hours, cron: \"0 8 * * mon-fri\", time_zone: Europe/Berlin, for: 10h, min: 2, pre_warm: 10m}]"
+		}) + `metrics: {level: targets}
+traces: {endpoint: "https://collector.example.com:4318"}
+deploy:
+  alarms: {email: oncall@example.com}
+  notify: {every: 1h, email: team@example.com}
+`},
 		{name: "no asking of workers", config: version + oneBroker + targets(2, 2, func(_ int, t *target) {
 			t.more = "activity: {source: none}"
 		})},
@@ -100,11 +111,12 @@ events: {source: com.example.shop, detail_type: "Queue full", bus: "` + busARN +
 sweep: {every: 1h}
 deploy:
   log_retention: 365
-` + home + onTopic},
+` + home + onTopic + "  notify: {every: 24h, topic: \"arn:aws:sns:eu-central-1:123456789012:digest\"}\n"},
 		{name: "bus by name", config: version + oneBroker + targets(3, 1, nil) + "events: {bus: shop}\nsweep: {every: 7m}\n" + perSchedule(1)},
 		{name: "one sweep a day", config: version + oneBroker + targets(2, 1, nil) + "sweep: {every: 24h}\n"},
 		{name: "a sweep a minute", config: version + oneBroker + targets(2, 1, nil) + "sweep: {every: 1m}\n" + perSchedule(1)},
 		{name: "in a VPC", config: version + oneBroker + targets(2, 1, nil) + `deploy:
+  notify: {}
   vpc: {id: vpc-0123456789abcdef0, subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]}
 `},
 		{name: "in a VPC without a NAT", config: version + `brokers:

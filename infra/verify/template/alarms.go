@@ -90,7 +90,7 @@ func checkAlarms(d *Deployment, f *findings) {
 			return a.watches("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "${"+q.ID+".QueueName}") && a.goesOffAt(1)
 		})
 	}
-	for _, name := range d.functionNames() {
+	for _, name := range scalers { // Whatever Notify fails at ends as a dead letter.
 		for _, metric := range []string{"Errors", "Throttles"} {
 			want(metric+" of "+name, "alarm on it", func(a alarm) bool {
 				return a.watches("AWS/Lambda", metric, "FunctionName", "${"+d.Functions[name].ID+"}")
@@ -185,28 +185,37 @@ func queries(e, metric string, t config.Target) bool {
 		(!strings.Contains(e, " WHERE ") || strings.Contains(e, "ClusterName = '"+lastPart(t.Cluster)+"'"))
 }
 
-// checkTold: whoever is configured is told.
+// checkTold: whoever is configured is told of alarms. (The check notify sees to the other topic.)
 func (d *Deployment) checkTold(f *findings) {
-	email := d.Config.Deploy.Alarms.Email
-	var addresses []string
-	for _, r := range d.Sluice.of("AWS::SNS::Subscription") {
-		if r.text("Protocol") == "email" {
+	var topics []*Resource
+	for _, a := range d.Sluice.of("AWS::CloudWatch::Alarm") {
+		topics = append(topics, d.Sluice.refer(a.at("AlarmActions"))...)
+	}
+	var want []string
+	if email := d.Config.Deploy.Alarms.Email; email != "" {
+		want = []string{email}
+	}
+	if addresses := d.Sluice.mailedBy(topics); !slices.Equal(addresses, want) {
+		f.addAt("the stack "+d.Sluice.Name, "follow deploy.alarms.email", "mails alarms to %s, and deploy.alarms.email is %q",
+			quoted(addresses), d.Config.Deploy.Alarms.Email)
+	}
+}
+
+// mailedBy are the addresses that topics mail to, wherever it is said.
+func (s *Stack) mailedBy(topics []*Resource) (addresses []string) {
+	for _, r := range s.of("AWS::SNS::Subscription") {
+		if t := s.target(r.text("TopicArn"), "AWS::SNS::Topic"); t != nil && slices.Contains(topics, t) && r.text("Protocol") == "email" {
 			addresses = append(addresses, r.text("Endpoint"))
 		}
 	}
-	for _, t := range d.Sluice.of("AWS::SNS::Topic") {
+	for _, t := range s.of("AWS::SNS::Topic") {
 		for _, sub := range t.list("Subscription") {
-			addresses = append(addresses, text(at(sub, "Endpoint")))
+			if slices.Contains(topics, t) {
+				addresses = append(addresses, text(at(sub, "Endpoint")))
+			}
 		}
 	}
-	var want []string
-	if email != "" {
-		want = []string{email}
-	}
-	if !slices.Equal(addresses, want) {
-		f.addAt("the stack "+d.Sluice.Name, "follow deploy.alarms.email", "mails to %s, and deploy.alarms.email is %q",
-			quoted(addresses), email)
-	}
+	return addresses
 }
 
 // checkAlarm holds one alarm to what any alarm has to have.

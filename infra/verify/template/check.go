@@ -30,9 +30,10 @@ const (
 	scaleOut = "scaleout"
 	check    = "check"
 	scaleIn  = "scalein"
+	notify   = "notify" // With deploy.notify.
 )
 
-// functionTag marks the three functions, whatever their logical ids.
+// functionTag marks the functions, whatever their logical ids.
 const functionTag = "sluice:function"
 
 // New finds the functions. It is an error if they are not there, each once and in one stack: without them nothing can be told.
@@ -50,7 +51,7 @@ func New(a *Assembly, given Given) (*Deployment, error) {
 			d.Sluice, d.Functions[name] = s, r
 		}
 	}
-	for _, name := range []string{scaleOut, check, scaleIn} {
+	for _, name := range d.functionNames() {
 		if d.Functions[name] == nil {
 			return nil, fmt.Errorf("find the functions: none has the tag %s = %s", functionTag, name)
 		}
@@ -89,9 +90,9 @@ type Check struct {
 
 // Checks are all checks, in the order of the documentation.
 var Checks = []Check{
-	{"functions", "three functions and no others: provided.al2023, arm64, zip, handler bootstrap, memory set", checkFunctions},
+	{"functions", "three functions, four with deploy.notify, and no others: provided.al2023, arm64, zip, handler bootstrap, memory set", checkFunctions},
 	{"assets", "each function's code is its bootstrap (static ELF for arm64), sluice.yaml and the CA files, and no more", checkAssets},
-	{"environment", "the functions' environment is SLUICE_CONFIG and the url_env variables, and no more", checkEnvironment},
+	{"environment", "the functions' environment is what each of them reads, with the right values, and no more", checkEnvironment},
 	{"concurrency", "ScaleOut runs once at a time, and nothing else is reserved", checkConcurrency},
 	{"tracing", "functions and state machine are traced", checkTracing},
 	{"time-outs", "functions end before the states that call them, and these before the machine", checkTimeouts},
@@ -108,6 +109,7 @@ var Checks = []Check{
 	{"machine", "the machine is the given one, each placeholder bound to its function, logged in full", checkMachine},
 	{"alarms", "each alarm is there, tells somebody, and watches what exists", checkAlarms},
 	{"dashboard", "the dashboard is JSON and shows what exists", checkDashboard},
+	{"notify", "with deploy.notify its function is started each `every`, reads the three logs and publishes to the topic asked for", checkNotify},
 	{"outputs", "the outputs by which the command line finds everything are there, and tell of the right thing", checkOutputs},
 	{"network", "the functions run where they are configured to", checkNetwork},
 	{"desired counts", "no service sets DesiredCount, which Sluice changes", checkDesiredCounts},
@@ -163,8 +165,16 @@ func (d *Deployment) each(g func(*Stack, *Resource), types ...string) {
 	}
 }
 
-// functionNames are the names of the functions, sorted.
-func (d *Deployment) functionNames() []string { return []string{check, scaleIn, scaleOut} }
+// scalers are the names of the functions that scale, sorted.
+var scalers = []string{check, scaleIn, scaleOut}
+
+// functionNames are these and, with deploy.notify, that of the function which tells of them.
+func (d *Deployment) functionNames() []string {
+	if d.Config.Deploy.Notify == nil {
+		return scalers
+	}
+	return append([]string{notify}, scalers...)
+}
 
 // quoted lists texts for a message.
 func quoted(all []string) string {

@@ -4,14 +4,20 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+
+	"sluice/internal/config"
 )
 
 // seconds are the time-outs of the functions, as README.md has them.
-var seconds = map[string]int{scaleOut: 30, check: 60, scaleIn: 120}
+var seconds = map[string]int{scaleOut: 30, check: 60, scaleIn: 120, notify: 300}
+
+// retries are how often Lambda tries again what was asynchronous.
+var retries = map[string]int{scaleOut: 2, check: 0, scaleIn: 0, notify: 1}
 
 func checkFunctions(d *Deployment, f *findings) {
 	d.each(func(_ *Stack, r *Resource) {
-		if r.tag(functionTag) == "" {
+		if !slices.Contains(d.functionNames(), r.tag(functionTag)) {
 			f.add(r, "find out which construct makes it, such as one with autoDeleteObjects, and do without it",
 				"is a function that nobody asked for")
 			return
@@ -37,14 +43,8 @@ func checkFunctions(d *Deployment, f *findings) {
 
 // checkEnvironment: what stands in a function's environment can be read by whoever may look at the function.
 func checkEnvironment(d *Deployment, f *findings) {
-	want := map[string]string{}
-	for _, b := range d.Config.Brokers {
-		if b.URLEnv != "" {
-			want[b.URLEnv] = d.URLs[b.URLEnv]
-		}
-	}
 	for _, name := range d.functionNames() {
-		r := d.Functions[name]
+		r, want := d.Functions[name], d.environment(name)
 		got, _ := r.at("Environment", "Variables").(map[string]any)
 		for _, variable := range slices.Sorted(maps.Keys(got)) {
 			value, wanted := want[variable]
@@ -56,15 +56,45 @@ func checkEnvironment(d *Deployment, f *findings) {
 			case !wanted:
 				f.add(r, "remove it", "has the variable %s, which nothing reads", variable)
 			case text(got[variable]) != value:
-				f.add(r, "pass the value on as it is", "%s is not the value that was given for the deployment", variable)
+				f.add(r, "pass the value on as it is", "%s is not what it has to be", variable)
 			}
 		}
 		for _, variable := range slices.Sorted(maps.Keys(want)) {
 			if text(got[variable]) == "" {
-				f.add(r, "set it from the deployment's environment", "has no value for %s, from which a broker takes its URL", variable)
+				f.add(r, "set it", "has no value for %s, which it reads", variable)
 			}
 		}
 	}
+}
+
+// environment is what a function has to have in its environment.
+func (d *Deployment) environment(name string) map[string]string {
+	want := map[string]string{}
+	if name == notify {
+		want["SLUICE_TOPIC_ARN"], _ = d.notifyTopic()
+		want["SLUICE_LOG_GROUPS"] = strings.Join(d.scalersLogs(), ",")
+		want["SLUICE_NOTIFY_EVERY"] = d.Config.Deploy.Notify.Every.Std().String()
+		return want
+	}
+	for _, b := range d.Config.Brokers {
+		if b.URLEnv != "" {
+			want[b.URLEnv] = d.URLs[b.URLEnv]
+		}
+	}
+	if d.Config.Metrics.Level != config.MetricsOff {
+		want["SLUICE_METRICS_NAMESPACE"] = d.namespace()
+	}
+	return want
+}
+
+// namespace is that of the metrics of the deployment: of the metric filters, too.
+func (d *Deployment) namespace() string {
+	for _, r := range d.Sluice.of("AWS::Logs::MetricFilter") {
+		for _, t := range r.list("MetricTransformations") {
+			return text(at(t, "MetricNamespace"))
+		}
+	}
+	return ""
 }
 
 // checkConcurrency: two ScaleOuts at once could each read a count, and the later one overwrite the higher of both.
@@ -137,11 +167,9 @@ func checkRetries(d *Deployment, f *findings) {
 			continue
 		}
 		f.want(r, "$LATEST", "Qualifier")
-		if name == scaleOut {
-			f.want(r, 2, "MaximumRetryAttempts")
+		f.want(r, retries[name], "MaximumRetryAttempts")
+		if retries[name] > 0 {
 			f.want(r, 900, "MaximumEventAgeInSeconds")
-		} else {
-			f.want(r, 0, "MaximumRetryAttempts")
 		}
 	}
 	limited := func(r *Resource, policy any, maxAge float64) {
@@ -160,7 +188,10 @@ func checkRetries(d *Deployment, f *findings) {
 			limited(r, at(t, "RetryPolicy"), 900)
 		}
 	}
-	for _, r := range d.Sluice.of("AWS::Scheduler::Schedule") {
+	for _, r := range d.sweepSchedules() {
 		limited(r, r.at("Target", "RetryPolicy"), d.Config.Sweep.Every.Std().Seconds())
+	}
+	for _, r := range d.notifySchedules() {
+		limited(r, r.at("Target", "RetryPolicy"), 900)
 	}
 }

@@ -124,6 +124,7 @@ type wildcard struct {
 // a list of services may become a wildcard.
 var wildcards = []wildcard{
 	{`\*`, []string{"ecs:ListTasks"}, "ecs:cluster", "ListTasks takes no service as its resource; the condition names the clusters"},
+	{`\*`, []string{"ecs:DescribeTaskDefinition"}, "", "DescribeTaskDefinition takes no resource"},
 	{`.*:task/[^/*]+/\*`, seeAndProtect, "", "tasks have no names before they run"},
 	{`.*:task/[^/*]+/\*`, []string{"ecs:TagResource"}, "aws:TagKeys", "tasks have no names before they run; the condition names the tag"},
 	{`.*:service/([^/*]+/)?\*`, []string{"ecs:DescribeServices", "ecs:UpdateService"}, "", "too many services for IAM's sizes"},

@@ -9,7 +9,10 @@ import (
 func checkNetwork(d *Deployment, f *findings) {
 	vpc := d.Config.Deploy.VPC
 	withRedis := d.Config.Deploy.Example != nil && d.Config.Deploy.Example.Redis != "external"
-	for _, name := range d.functionNames() {
+	if r := d.Functions[notify]; r != nil && r.at("VpcConfig") != nil {
+		f.add(r, "leave it out: it would need endpoints for CloudWatch Logs and SNS", "runs in a VPC, and asks AWS alone")
+	}
+	for _, name := range scalers {
 		r := d.Functions[name]
 		subnets, groups := texts(r.at("VpcConfig", "SubnetIds")), texts(r.at("VpcConfig", "SecurityGroupIds"))
 		switch {

@@ -7,7 +7,7 @@ import (
 )
 
 // titles are how outputs call the functions.
-var titles = map[string]string{scaleOut: "ScaleOut", check: "Check", scaleIn: "ScaleIn"}
+var titles = map[string]string{scaleOut: "ScaleOut", check: "Check", scaleIn: "ScaleIn", notify: "Notify"}
 
 // checkOutputs: the command line finds everything of a deployment by the outputs of its stack alone, so that one which is missing, or
 // tells of something else, has it look at the wrong thing or at nothing.
@@ -61,7 +61,7 @@ func (d *Deployment) outputs() map[string]string {
 		want["Dashboard"] = refTo(r)
 	}
 	var schedules []string
-	for _, r := range d.Sluice.of("AWS::Scheduler::Schedule") {
+	for _, r := range d.sweepSchedules() {
 		schedules = append(schedules, refTo(r))
 		queue("Schedules", r.at("Target", "DeadLetterConfig", "Arn"))
 	}
@@ -72,6 +72,10 @@ func (d *Deployment) outputs() map[string]string {
 	// Whom the alarms tell: the check alarms sees that it is the right one.
 	for _, a := range d.Sluice.of("AWS::CloudWatch::Alarm") {
 		want["AlarmTopic"] = slices.Concat(texts(a.at("AlarmActions")), []string{""})[0]
+	}
+	for _, r := range d.notifySchedules() {
+		want["NotifySchedule"] = refTo(r)
+		want["NotifyTopic"] = d.Functions[notify].text("Environment", "Variables", "SLUICE_TOPIC_ARN")
 	}
 	return want
 }

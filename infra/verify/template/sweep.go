@@ -117,7 +117,7 @@ func checkMachine(d *Deployment, f *findings) {
 	}
 	f.want(r, "ALL", "LoggingConfiguration", "Level")
 	f.want(r, true, "LoggingConfiguration", "IncludeExecutionData")
-	for _, name := range d.functionNames() {
+	for _, name := range scalers {
 		if !d.Sluice.allows(r.text("RoleArn"), "lambda:InvokeFunction", arnOf(d.Functions[name])) {
 			f.add(r, "allow its role lambda:InvokeFunction on it", "may not invoke %s", d.Functions[name].ID)
 		}
@@ -125,7 +125,7 @@ func checkMachine(d *Deployment, f *findings) {
 }
 
 func checkSchedules(d *Deployment, f *findings) {
-	schedules := d.Sluice.of("AWS::Scheduler::Schedule")
+	schedules := d.sweepSchedules()
 	perSchedule, targets := d.Config.Deploy.TargetsPerSchedule, len(d.Config.Targets)
 	wanted := (targets + perSchedule - 1) / perSchedule
 	if len(schedules) != wanted {
@@ -140,16 +140,26 @@ func checkSchedules(d *Deployment, f *findings) {
 		} else if !d.Sluice.allows(r.text("Target", "RoleArn"), "states:StartExecution", r.text("Target", "Arn")) {
 			f.add(r, "allow its role states:StartExecution on the machine", "may not start its target")
 		}
-		if every := d.Config.Sweep.Every.Std(); !startsEvery(r.text("ScheduleExpression"), every) {
-			f.add(r, "let it start each sweep.every", "ScheduleExpression is %q, which is not each %v", r.text("ScheduleExpression"), every)
-		}
-		f.want(r, "OFF", "FlexibleTimeWindow", "Mode")
-		if state := r.text("State"); state != "ENABLED" && state != "" {
-			f.add(r, "enable it", "State is %s", state)
-		}
-		d.checkGroup(f, r)
+		d.checkTiming(f, r, d.Config.Sweep.Every.Std(), "sweep.every")
 		d.cover(f, r, len(schedules), covered)
 	}
+}
+
+// sweepSchedules are those that start anything but the function of deploy.notify.
+func (d *Deployment) sweepSchedules() []*Resource {
+	return slices.DeleteFunc(d.Sluice.of("AWS::Scheduler::Schedule"), func(r *Resource) bool { return slices.Contains(d.notifySchedules(), r) })
+}
+
+// checkTiming holds a schedule to the time between two starts, which the field of sluice.yaml says.
+func (d *Deployment) checkTiming(f *findings, r *Resource, every time.Duration, field string) {
+	if !startsEvery(r.text("ScheduleExpression"), every) {
+		f.add(r, "let it start each "+field, "ScheduleExpression is %q, which is not each %v", r.text("ScheduleExpression"), every)
+	}
+	f.want(r, "OFF", "FlexibleTimeWindow", "Mode")
+	if state := r.text("State"); state != "ENABLED" && state != "" {
+		f.add(r, "enable it", "State is %s", state)
+	}
+	d.checkGroup(f, r)
 }
 
 // checkGroup: the CDK writes the name of a schedule's group, and no reference to it, so that CloudFormation may make the schedule
