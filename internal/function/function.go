@@ -13,6 +13,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -47,15 +48,16 @@ type Handler func(ctx context.Context, payload []byte) (any, error)
 
 // StartWith runs a Lambda function that needs no scaler, but what one is made of: prepare makes its handler once. It does not return.
 func StartWith(name string, prepare func(Setup) (Handler, error)) {
-	lambda.Start(newHandler(name, lambdacontext.NewLogger(), prepare))
+	lambda.Start(newHandler(name, lambdacontext.NewLogger(), os.Stdout, prepare))
 }
 
-// newHandler loads the configuration and has the handler prepared. What is wrong is answered at each invocation.
-func newHandler(name string, log *slog.Logger, prepare func(Setup) (Handler, error)) *handler {
+// newHandler loads the configuration and has the handler prepared. What is wrong is answered at each invocation. Metrics are written to
+// out, beside the log.
+func newHandler(name string, log *slog.Logger, out io.Writer, prepare func(Setup) (Handler, error)) *handler {
 	h := &handler{name: name, log: log, cold: true}
 	setup, err := load(log)
 	if err == nil {
-		err = h.observe(&setup)
+		err = h.observe(&setup, out)
 	}
 	if err == nil {
 		h.use, err = prepare(setup)

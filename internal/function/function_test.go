@@ -155,7 +155,7 @@ func TestAnUnusableConfigurationIsAnswered(t *testing.T) {
 			if tt.prepare != nil {
 				tt.prepare(t)
 			}
-			h := newHandler("check", quiet(), func(Setup) (Handler, error) { return nil, nil })
+			h := newHandler("check", quiet(), io.Discard, func(Setup) (Handler, error) { return nil, nil })
 			_, err := h.Invoke(t.Context(), []byte("{}"))
 			var got messages.InvokeResponse_Error
 			if !errors.As(err, &got) || got.Type != "InvalidConfig" {

@@ -3,6 +3,7 @@ package function
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -19,9 +20,9 @@ import (
 const namespaceEnv = "SLUICE_METRICS_NAMESPACE"
 
 // observe has the scaler observed as the configuration says: by metrics, by traces, or by nobody.
-func (h *handler) observe(s *Setup) error {
+func (h *handler) observe(s *Setup, out io.Writer) error {
 	var observers telemetry.Observers
-	if h.metrics = telemetry.NewRecorder(telemetry.Level(s.Config.Metrics.Level), os.Getenv(namespaceEnv), os.Stdout, s.Now); h.metrics != nil {
+	if h.metrics = telemetry.NewRecorder(telemetry.Level(s.Config.Metrics.Level), os.Getenv(namespaceEnv), out, s.Now); h.metrics != nil {
 		observers = append(observers, h.metrics)
 		s.Called = h.metrics.Called
 	}

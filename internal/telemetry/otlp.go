@@ -1,9 +1,7 @@
 package telemetry
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"math"
 	"strconv"
 	"time"
 
@@ -44,7 +42,6 @@ type (
 		Start        string          `json:"startTimeUnixNano"`
 		End          string          `json:"endTimeUnixNano"`
 		Attributes   []otlpAttribute `json:"attributes,omitempty"`
-		DroppedAttrs int             `json:"droppedAttributesCount,omitempty"`
 		Events       []otlpEvent     `json:"events,omitempty"`
 		DroppedEvts  int             `json:"droppedEventsCount,omitempty"`
 		Links        []otlpLink      `json:"links,omitempty"`
@@ -88,7 +85,7 @@ func otlpSpanOf(s sdktrace.ReadOnlySpan) otlpSpan {
 		TraceState: s.SpanContext().TraceState().String(), Flags: flags(s.SpanContext(), s.Parent().IsRemote()),
 		Name: s.Name(), Kind: int(s.SpanKind()), // The same numbers.
 		Start: nanos(s.StartTime()), End: nanos(s.EndTime()),
-		Attributes: attributes(s.Attributes()), DroppedAttrs: s.DroppedAttributes(), DroppedEvts: s.DroppedEvents(),
+		Attributes: attributes(s.Attributes()), DroppedEvts: s.DroppedEvents(),
 	}
 	if s.Parent().SpanID().IsValid() {
 		out.ParentSpanID = s.Parent().SpanID().String()
@@ -128,31 +125,19 @@ func attributes(in []attribute.KeyValue) []otlpAttribute {
 	return out
 }
 
-// otlpValue is a value by the name of its kind.
+// otlpValue is a value by the name of its kind: of those kinds that our spans have, and any other as a text.
 func otlpValue(v attribute.Value) map[string]any {
 	switch v.Type() {
 	case attribute.BOOL:
 		return map[string]any{"boolValue": v.AsBool()}
 	case attribute.INT64:
 		return map[string]any{"intValue": strconv.FormatInt(v.AsInt64(), 10)}
-	case attribute.FLOAT64:
-		if f := v.AsFloat64(); !math.IsNaN(f) && !math.IsInf(f, 0) {
-			return map[string]any{"doubleValue": f}
-		}
-	case attribute.BYTESLICE:
-		return map[string]any{"bytesValue": base64.StdEncoding.EncodeToString(v.AsByteSlice())}
 	case attribute.STRINGSLICE:
-		return otlpArray(v.AsStringSlice(), attribute.StringValue)
-	case attribute.INT64SLICE:
-		return otlpArray(v.AsInt64Slice(), attribute.Int64Value)
+		values := []map[string]any{}
+		for _, text := range v.AsStringSlice() {
+			values = append(values, map[string]any{"stringValue": text})
+		}
+		return map[string]any{"arrayValue": map[string]any{"values": values}}
 	}
 	return map[string]any{"stringValue": v.Emit()}
-}
-
-func otlpArray[T any](in []T, value func(T) attribute.Value) map[string]any {
-	out := make([]map[string]any, len(in))
-	for i, v := range in {
-		out[i] = otlpValue(value(v))
-	}
-	return map[string]any{"arrayValue": map[string]any{"values": out}}
 }

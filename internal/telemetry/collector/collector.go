@@ -1,0 +1,181 @@
+// Package collector stands in for an OpenTelemetry collector in tests: it takes OTLP/HTTP in JSON, reads it by the protocol's own
+// definition (go.opentelemetry.io/proto), and refuses what that does not know.
+package collector
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	collect "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// Span is a span that has come.
+type Span struct {
+	Name, Kind            string
+	Trace, ID, Parent     string
+	Links                 []string // The spans that it links to.
+	Attributes            map[string]any
+	Events                []string
+	Error                 string // The status's message; empty unless it is an error.
+	Resource              map[string]any
+	Start, End            time.Time
+	RemoteParent, Sampled bool
+}
+
+// Collector keeps the spans that come.
+type Collector struct {
+	URL string
+
+	mu       sync.Mutex
+	spans    []Span
+	requests int
+	answer   func(http.ResponseWriter) // In place of success.
+}
+
+// New starts a collector that ends with the test.
+func New(t testing.TB) *Collector {
+	c := &Collector{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.requests++
+		if c.answer != nil {
+			c.answer(w)
+			return
+		}
+		spans, err := read(r)
+		if err != nil {
+			t.Errorf("collector: %v", err)
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		c.spans = append(c.spans, spans...)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "{}")
+	}))
+	t.Cleanup(server.Close)
+	c.URL = server.URL
+	return c
+}
+
+// Spans are those that have come, in the order of their beginning.
+func (c *Collector) Spans() []Span {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := slices.Clone(c.spans)
+	slices.SortStableFunc(out, func(a, b Span) int { return a.Start.Compare(b.Start) })
+	return out
+}
+
+// Requests is how many requests have come, those refused included.
+func (c *Collector) Requests() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.requests
+}
+
+// Answer has the collector answer so from now on; nil: with success.
+func (c *Collector) Answer(with func(http.ResponseWriter)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer = with
+}
+
+func read(r *http.Request) ([]Span, error) {
+	if r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/json" {
+		return nil, fmt.Errorf("%s %s with %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	var request collect.ExportTraceServiceRequest
+	if err := protojson.Unmarshal(body, &request); err != nil {
+		return nil, fmt.Errorf("no OTLP: %w in %s", err, body)
+	}
+	var out []Span
+	for _, rs := range request.GetResourceSpans() {
+		for _, ss := range rs.GetScopeSpans() {
+			for _, s := range ss.GetSpans() {
+				span := Span{
+					Name: s.GetName(), Kind: s.GetKind().String(), Attributes: attributes(s.GetAttributes()),
+					Resource: attributes(rs.GetResource().GetAttributes()), Sampled: s.GetFlags()&1 != 0, RemoteParent: s.GetFlags()&0x300 == 0x300,
+					Start: time.Unix(0, int64(s.GetStartTimeUnixNano())), End: time.Unix(0, int64(s.GetEndTimeUnixNano())),
+				}
+				if s.GetStatus().GetCode() == 2 {
+					span.Error = s.GetStatus().GetMessage()
+				}
+				if span.Trace, err = id(s.GetTraceId(), 16); err != nil {
+					return nil, err
+				}
+				if span.ID, err = id(s.GetSpanId(), 8); err != nil {
+					return nil, err
+				}
+				if span.Parent, err = id(s.GetParentSpanId(), 8); err != nil && len(s.GetParentSpanId()) > 0 {
+					return nil, err
+				}
+				for _, l := range s.GetLinks() {
+					linked, err := id(l.GetSpanId(), 8)
+					if err != nil {
+						return nil, err
+					}
+					span.Links = append(span.Links, linked)
+				}
+				for _, e := range s.GetEvents() {
+					span.Events = append(span.Events, e.GetName())
+				}
+				out = append(out, span)
+			}
+		}
+	}
+	return out, nil
+}
+
+// id is an identifier of n bytes. In OTLP's JSON it is hexadecimal, which protojson has read as base64.
+func id(read []byte, n int) (string, error) {
+	text := base64.StdEncoding.EncodeToString(read)
+	if raw, err := hex.DecodeString(text); err != nil || len(raw) != n {
+		return "", fmt.Errorf("%q is no identifier of %d bytes", text, n)
+	}
+	return text, nil
+}
+
+func attributes(in []*common.KeyValue) map[string]any {
+	out := map[string]any{}
+	for _, a := range in {
+		out[a.GetKey()] = value(a.GetValue())
+	}
+	return out
+}
+
+func value(v *common.AnyValue) any {
+	switch v := v.GetValue().(type) {
+	case *common.AnyValue_StringValue:
+		return v.StringValue
+	case *common.AnyValue_BoolValue:
+		return v.BoolValue
+	case *common.AnyValue_IntValue:
+		return v.IntValue
+	case *common.AnyValue_DoubleValue:
+		return v.DoubleValue
+	case *common.AnyValue_BytesValue:
+		return v.BytesValue
+	case *common.AnyValue_ArrayValue:
+		out := []any{}
+		for _, each := range v.ArrayValue.GetValues() {
+			out = append(out, value(each))
+		}
+		return out
+	}
+	return nil
+}
