@@ -17,7 +17,7 @@ $1 ~ /^sluice\/internal\/config/ && ours && $2 !~ /^sluice\/internal\/config/ { 
 $1 ~ /^sluice\/internal\/local/ && $2 ~ /^sluice\/internal\/(policy|scaler|celery|fleet|function)/ { bad("the local cloud must not know what it stands in for") }
 $1 ~ /^sluice\/internal/ && $2 ~ /^sluice\/(cmd|lambdas|examples)/ { bad("a library must not know its programs") }
 $1 ~ /^sluice\/(internal\/(policy|scaler|celery|fleet|function)|lambdas)/ && $2 ~ /^sluice\/internal\/(local|testenv)/ { bad("production code must not know the tests' stand-ins") }
-$1 ~ /^sluice\/infra($|\/(sluicecdk|example)$)/ && ours && $2 !~ /^sluice\/(infra|internal\/config$|stepfunctions$)/ { bad("what deploys knows the configuration and the state machine only") }
+$1 ~ /^sluice\/infra($|\/(sluicecdk|example)$)/ && ours && $2 !~ /^sluice\/(infra|internal\/(config|price)$|stepfunctions$)/ { bad("what deploys knows the configuration, the prices and the state machine only") }
 $1 == "sluice/trigger" && ours { bad("the producers' package stands alone") }
 
 END { exit failed }
