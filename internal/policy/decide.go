@@ -10,7 +10,8 @@ import (
 // Its promises, each held by a test: the same input gives the same output; a scale-out never lowers and a scale-in never
 // raises; what it changes to is within Min and Max; more backlog never lowers the wish; it scales in only on signals that
 // are all known, only to a count that the work at hand does not need and did not need at Prior, at least Settle ago; and
-// to none only if there was no work then, is none now, and came none in between.
+// to none only if there was no work then, is none now, and came none in between, or somebody wants none (Max is 0). A pause lets
+// nobody go, or starts nobody; and neither a pause nor a dry run leaves a drained worker so.
 func Decide(s Signals, l Limits, now time.Time) Decision {
 	if s.Paused {
 		return recall(Decision{Action: Hold, Current: s.Desired, Desired: s.Desired, Wish: wish(s, l)}, s.recalled(), ReasonPaused)

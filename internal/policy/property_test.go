@@ -25,6 +25,9 @@ func drawLimits(t *rapid.T) Limits {
 		ScaleInStep:       rapid.IntRange(0, 5).Draw(t, "step"),
 	}
 	l.Max = max(1, l.Min) + rapid.IntRange(0, 30).Draw(t, "max")
+	if rapid.IntRange(0, 7).Draw(t, "none at all") == 0 {
+		l.Min, l.Max = 0, 0
+	}
 	return l
 }
 
@@ -33,6 +36,9 @@ func drawSignals(t *rapid.T) Signals {
 		Desired:     rapid.IntRange(0, 60).Draw(t, "desired"),
 		Deploying:   rapid.IntRange(0, 5).Draw(t, "deploying") == 0,
 		Paused:      rapid.IntRange(0, 9).Draw(t, "paused") == 0,
+		PausedIn:    rapid.IntRange(0, 7).Draw(t, "paused in") == 0,
+		PausedOut:   rapid.IntRange(0, 7).Draw(t, "paused out") == 0,
+		DryRun:      rapid.IntRange(0, 7).Draw(t, "dry run") == 0,
 		BadOverride: rapid.IntRange(0, 9).Draw(t, "bad override") == 0,
 		Demand:      rapid.OneOf(rapid.Just(0), rapid.IntRange(0, 1<<62)).Draw(t, "demand"),
 		Floor:       rapid.OneOf(rapid.Just(0), rapid.IntRange(0, 100)).Draw(t, "floor"),
@@ -109,7 +115,7 @@ func checkPromises(t fatal, s Signals, l Limits, d Decision) {
 	case Hold:
 		checkHold(t, s, l, d)
 	case ScaleOut:
-		if !s.Paused {
+		if !s.Paused && !s.recalls() {
 			checkScaleOut(t, s, l, d)
 		}
 	case Candidate, ScaleIn:
@@ -129,6 +135,9 @@ func checkPromises(t fatal, s Signals, l Limits, d Decision) {
 	if s.Paused && (d.Desired != s.Desired || d.Action != Hold && d.Resume == 0) {
 		t.Fatalf("%s though paused", d.Action)
 	}
+	if !s.Paused {
+		checkHalted(t, s, l, d)
+	}
 	if len(d.Reasons) == 0 {
 		t.Fatalf("a decision without a reason: %+v", d)
 	}
@@ -147,7 +156,7 @@ func checkHold(t fatal, s Signals, l Limits, d Decision) {
 	if s.Paused && min(s.Desired, s.Drained.Tasks) > 0 {
 		t.Fatalf("hold leaves %d drained in a pause", s.Drained.Tasks)
 	}
-	if !s.Paused && wanted(s, l, d) > fetching(s) && (s.Desired < l.Max || min(s.Desired, s.Drained.Tasks) > 0) {
+	if !s.Paused && wanted(s, l, d) > fetching(s) && (s.Desired < l.Max && !s.PausedOut || min(s.Desired, s.Drained.Tasks) > 0) {
 		t.Fatalf("hold with %d of %d workers that are wanted: %+v", fetching(s), wanted(s, l, d), s)
 	}
 }
@@ -156,20 +165,21 @@ func checkScaleOut(t fatal, s Signals, l Limits, d Decision) {
 	if d.Desired <= s.Desired && (d.Desired < s.Desired || d.Resume == 0) {
 		t.Fatalf("scale-out goes from %d to %d and resumes %d", s.Desired, d.Desired, d.Resume)
 	}
-	if d.Desired < l.Min || d.Desired > max(l.Max, s.Desired) {
+	if d.Desired < l.Min && !s.PausedOut || d.Desired > max(l.Max, s.Desired) {
 		t.Fatalf("scale-out to %d leaves %d..%d", d.Desired, l.Min, l.Max)
 	}
 	if d.Resume < 0 || d.Resume > s.Drained.Tasks || d.Resume > s.Desired {
 		t.Fatalf("scale-out resumes %d of %d drained workers, of %d that are to run", d.Resume, s.Drained.Tasks, s.Desired)
 	}
-	if d.Resume > s.Drained.Idle && d.Desired < l.Max {
+	full := d.Desired >= l.Max || s.PausedOut
+	if d.Resume > s.Drained.Idle && !full {
 		t.Fatalf("scale-out to %d resumes %d, which are not all idle, though max allows new ones", d.Desired, d.Resume)
 	}
 	if capacity(s, d) < fetching(s) {
 		t.Fatalf("after the scale-out %d fetch, before it %d", capacity(s, d), fetching(s))
 	}
 	// It gets all that is wanted, or all that there is.
-	if capacity(s, d) < wanted(s, l, d) && (d.Desired < l.Max || d.Resume < min(s.Desired, s.Drained.Tasks)) {
+	if capacity(s, d) < wanted(s, l, d) && (!full || d.Resume < min(s.Desired, s.Drained.Tasks)) {
 		t.Fatalf("scale-out to %d that fetch, of %d that are wanted", capacity(s, d), wanted(s, l, d))
 	}
 }
@@ -197,14 +207,14 @@ func checkFewer(t fatal, s Signals, l Limits, d Decision) {
 		}
 		idle = idle && c.N == 0
 	}
-	if !idle && (d.Desired == 0 || s.Blind) {
+	if !idle && (d.Desired == 0 && l.Max > 0 || s.Blind) {
 		t.Fatalf("%s to %d with work: %+v", d.Action, d.Desired, s)
 	}
 	if s.Deploying || s.BadOverride || s.Tasks.Young > 0 {
 		t.Fatalf("%s during a deployment, with a bad tag or a young task", d.Action)
 	}
 	// It takes no more than it has to explain: above what is wanted it stays only for a reason.
-	explained := max(wanted(s, l, d)+busy, s.Tasks.Protected, 1)
+	explained := max(wanted(s, l, d)+busy, s.Tasks.Protected, min(1, l.Max))
 	if s.Prior != nil {
 		explained = max(explained, s.Prior.Workers+busy)
 	}
@@ -224,7 +234,7 @@ func checkScaleIn(t fatal, s Signals, l Limits, d Decision) {
 		t.Fatalf("scale-in to %d, and %d were needed at the first look", d.Desired, s.Prior.Workers)
 	}
 	changed := s.Prior.Heard > 0 && (s.Prior.Processed != s.Seen.Processed || s.Prior.Heard != s.Seen.Heard)
-	if changed && (d.Desired == 0 || s.Blind) {
+	if changed && (d.Desired == 0 && l.Max > 0 || s.Blind) {
 		t.Fatalf("scale-in to %d though workers moved: %+v", d.Desired, s)
 	}
 	if d.Desired > 0 && !s.Tasks.Told && !s.Blind {
@@ -329,6 +339,7 @@ func FuzzDecide(f *testing.F) {
 		}
 		s := Signals{
 			Desired: clamp(desired, 0, 5000), Deploying: flags&1 != 0, Paused: flags&2 != 0,
+			PausedIn: flags&512 != 0, PausedOut: flags&1024 != 0, DryRun: flags&2048 != 0,
 			Backlog: count(backlog, 4), Active: count(active, 8), Held: count(held, 16),
 			Blind: flags&256 != 0,
 			Tasks: TaskCounts{Known: flags&32 == 0, Told: flags&128 != 0, Live: clamp(live, 0, 5000)},
@@ -347,6 +358,9 @@ func FuzzDecide(f *testing.F) {
 			Min: clamp(lo, 0, 100), MessagesPerWorker: max(1, per), Settle: time.Minute, ScaleInStep: max(0, step),
 		}
 		l.Max = max(1, l.Min) + clamp(span, 0, 100)
+		if flags&4096 != 0 {
+			l.Min, l.Max = 0, 0
+		}
 		checkPromises(t, s, l, Decide(s, l, now))
 	})
 }

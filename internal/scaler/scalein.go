@@ -76,7 +76,11 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 	case t.Source != SourceInspect:
 		err = s.lowerUnasked(ctx, o, d.Decision, &change)
 	default:
-		r := release{Scaler: s, target: t, lock: lock, seen: o, decision: d.Decision, stuck: stuck}
+		sig := d.signals
+		r := release{
+			Scaler: s, target: t, lock: lock, seen: o, decision: d.Decision, stuck: stuck,
+			idle: sig.Backlog.Add(sig.Active).Add(sig.Held) == policy.Known(0), told: sig.Tasks.Told,
+		}
 		err = r.run(ctx, &change)
 	}
 	if err != nil {
