@@ -1,15 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ const sendLimit = 30 * time.Second
 type triggerFlags struct {
 	config, queue           string
 	scaleTo                 int
-	hold                    time.Duration
+	hold                    span
 	bus, source, detailType string
 }
 
@@ -33,9 +34,10 @@ func triggerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trigger [TARGET]",
 		Short: "Ask for workers by sending the event that producers send",
-		Long: "Sends one event through EventBridge, with the AWS settings of the environment. TARGET may be left out where\n" +
-			"there is only one, or where --queue names it. Where sluice.yaml is at hand it says which source, detail type and\n" +
-			"bus to use, and unknown targets are refused before anything is sent.",
+		Long: "Sends one event through EventBridge, as the application does when it has put a message into a queue. TARGET may be left out " +
+			"where there is only one, or where --queue names it. Where sluice.yaml is at hand it says which source, detail type and bus " +
+			"to use, and unknown targets are refused before anything is sent.\n\n" +
+			"An event only ever raises a count, up to the target's max. What came of it shows `sluice why`.",
 		Example:           "  sluice trigger worker --scale-to 2 --hold 30m",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeTargets(1),
@@ -47,54 +49,79 @@ func triggerCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.queue, "queue", "", "the `queue` whose target is meant")
 	flags.IntVar(&f.scaleTo, "scale-to", 0, "ask for at least `N` workers (default: what the queue needs)")
-	flags.DurationVar(&f.hold, "hold", 0, "keep them for this `time`, such as 30m")
+	flags.Var(&f.hold, "hold", "keep them for so long, such as 30m or 2h")
 	flags.StringVar(&f.bus, "bus", "", "the event `bus`, by name or ARN")
 	flags.StringVar(&f.source, "source", "", "the event's `source`")
 	flags.StringVar(&f.detailType, "detail-type", "", "the event's detail `type`")
 	return cmd
 }
 
+// sent is the event that `sluice trigger` has sent.
+type sent struct {
+	Target      string `json:"target,omitempty"`
+	Queue       string `json:"queue,omitempty"`
+	ScaleTo     *int   `json:"scale_to,omitempty"`
+	HoldSeconds int64  `json:"hold_seconds,omitempty"`
+	Bus         string `json:"bus"`
+	Source      string `json:"source"`
+	DetailType  string `json:"detail_type"`
+	Region      string `json:"region"`
+}
+
 func sendTrigger(cmd *cobra.Command, f triggerFlags, args []string) error {
-	event := trigger.Event{Queue: f.queue, Hold: f.hold}
+	event := trigger.Event{Queue: f.queue, Hold: time.Duration(f.hold)}
 	if len(args) > 0 {
 		event.Target = args[0]
 	}
-	if cmd.Flags().Changed("scale-to") {
+	switch {
+	case !cmd.Flags().Changed("scale-to"):
+		if f.hold > 0 {
+			return misused("--hold needs --scale-to: it says how many are to be kept")
+		}
+	case f.scaleTo < 1:
+		return misused("--scale-to: use 1 or more, or leave it out to have what the queue needs")
+	default:
 		event.ScaleTo = &f.scaleTo
 	}
 	options := trigger.Options{Source: f.source, DetailType: f.detailType, Bus: f.bus, Window: -1}
-	region, err := fromConfig(cmd, f, event, &options)
+	c, err := fromConfig(cmd, f, event, &options)
+	if err != nil {
+		return err
+	}
+	sdk, err := awsSettings(cmd, c)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), sendLimit)
 	defer cancel()
-	sdk, err := awsconfig.LoadDefaultConfig(ctx)
-	if err != nil {
-		return fmt.Errorf("load AWS settings: %w", err)
-	}
-	if region != "" { // Wherever the environment points: only there is someone who listens.
-		sdk.Region = region
-	}
-	if sdk.Region == "" {
-		return errors.New("load AWS settings: there is no Region: set AWS_REGION, or deploy.region in sluice.yaml")
-	}
 	if err := trigger.New(eventbridge.NewFromConfig(sdk), options).Trigger(ctx, event); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), "sent")
-	return err
+	s := sent{
+		Target: event.Target, Queue: event.Queue, ScaleTo: event.ScaleTo, HoldSeconds: int64(event.Hold.Seconds()), Region: sdk.Region,
+		Bus: cmp.Or(options.Bus, "default"), Source: cmp.Or(options.Source, trigger.DefaultSource), DetailType: cmp.Or(options.DetailType, trigger.DefaultDetailType),
+	}
+	return print(cmd, s, func(w *textWriter) {
+		wish := "the workers that the queue needs"
+		if s.ScaleTo != nil {
+			wish = "at least " + count(*s.ScaleTo, "worker")
+		}
+		if f.hold > 0 {
+			wish += ", kept for " + f.hold.String()
+		}
+		w.wrapped(0, "Sent to bus %s in %s: %s.", s.Bus, s.Region, wish)
+	})
 }
 
-// fromConfig takes from sluice.yaml what no flag says, and returns the Region that Sluice is deployed to, if the file has it. A file
-// that was not asked for may be missing.
-func fromConfig(cmd *cobra.Command, f triggerFlags, e trigger.Event, o *trigger.Options) (region string, err error) {
-	c, err := config.Load(f.config)
-	if errors.Is(err, fs.ErrNotExist) && !cmd.Flags().Changed("config") {
-		return "", nil
+// fromConfig takes from sluice.yaml what no flag says. A file that was not asked for may be missing: then there is no config, and no
+// error.
+func fromConfig(cmd *cobra.Command, f triggerFlags, e trigger.Event, o *trigger.Options) (*config.Config, error) {
+	if _, err := os.Stat(f.config); errors.Is(err, fs.ErrNotExist) && !cmd.Flags().Changed("config") {
+		return nil, nil
 	}
+	c, err := load(cmd)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if o.Source == "" {
 		o.Source = c.Events.Source
@@ -105,7 +132,7 @@ func fromConfig(cmd *cobra.Command, f triggerFlags, e trigger.Event, o *trigger.
 	if o.Bus == "" {
 		o.Bus = c.Events.Bus
 	}
-	return c.Deploy.Region, known(c, f.config, e)
+	return c, known(c, f.config, e)
 }
 
 // known refuses an event that ScaleOut would refuse, with the names that there are.

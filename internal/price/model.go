@@ -20,6 +20,9 @@ const (
 	Network    Group = "network"    // Only where deploy.vpc.endpoints asks for it.
 )
 
+// WorkerAlarmsLine is the name of the line that grows most with the number of targets.
+const WorkerAlarmsLine = "alarms of workers"
+
 // Line is a line of a bill: a quantity, and what it comes to, which is their product. Only metrics get cheaper by the thousand.
 type Line struct {
 	Group    Group   `json:"group"`
@@ -161,7 +164,7 @@ func (b *bill) watching() {
 		if b.targets > maxWorkerAlarms {
 			how = "CPU and memory of all services of the clusters"
 		}
-		b.line(Watching, "alarms of workers", b.targets*WorkerAlarms, Alarm, "%s", how)
+		b.line(Watching, WorkerAlarmsLine, b.targets*WorkerAlarms, Alarm, "%s", how)
 	}
 	b.line(Watching, "dashboard", 0, Dashboard, "three are free in an account")
 	// Lambda and Step Functions sample one request a second and 5 % of the others, which is all of a sweep's.

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sluice/internal/config"
+	"sluice/internal/price"
+)
+
+// costFlags are the flags of `sluice cost`.
+type costFlags struct {
+	events, runs float64
+	since        span
+}
+
+func costCommand() *cobra.Command {
+	var f costFlags
+	cmd := &cobra.Command{
+		Use:   "cost",
+		Short: "Show what Sluice costs a month, and what it saved",
+		Long: "Shows what Sluice itself costs a month with this configuration, line by line, by AWS's list prices of the Region of " +
+			"deploy.region, and what it would cost with 1, 10, 100 and 1,000 targets like these. No account is asked for it; what is " +
+			"assumed of events and of how often targets go up and down can be given.\n\n" +
+			"With --since the log of decisions is read as well, for the worker hours that ran in that time, against running the most " +
+			"that ran around the clock: that is what a fixed count would take to serve the same.",
+		Example: "  sluice cost\n  sluice cost --events 10000 --runs 500\n  sluice cost --since 7d",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			return f.show(cmd, c, time.Now())
+		},
+	}
+	flags := cmd.Flags()
+	flags.Float64Var(&f.events, "events", 0, fmt.Sprintf("events a month, `N`, of all targets together (default %d for each)", price.DefaultEvents))
+	flags.Float64Var(&f.runs, "runs", 0, fmt.Sprintf("how many times a month targets go up and down again, `N`, all together (default %d for each)", price.DefaultRuns))
+	flags.Lookup("events").DefValue, flags.Lookup("runs").DefValue = "", ""
+	flags.Var(&f.since, "since", "what was saved since then, such as 24h or 7d ago")
+	return cmd
+}
+
+// costs is what `sluice cost` shows.
+type costs struct {
+	Bill  price.Bill `json:"month"`
+	Table []costOf   `json:"by_targets"`
+	Saved *savings   `json:"saved,omitempty"`
+}
+
+// costOf is what Sluice costs with so many targets, all like those of the configuration.
+type costOf struct {
+	Targets      int     `json:"targets"`
+	Controller   float64 `json:"controller_usd"`
+	Watching     float64 `json:"watching_usd"`
+	WorkerAlarms float64 `json:"worker_alarms_usd"` // Part of watching.
+	Network      float64 `json:"network_usd"`
+	Total        float64 `json:"total_usd"`
+}
+
+// sizes are the numbers of targets that the table is of.
+var sizes = []int{1, 10, 100, 1000}
+
+func (f costFlags) show(cmd *cobra.Command, c *config.Config, now time.Time) error {
+	use := price.DefaultUse(c)
+	for name, n := range map[string]*float64{"events": &use.Events, "runs": &use.Runs} {
+		if !cmd.Flags().Changed(name) {
+			continue
+		}
+		if *n, _ = cmd.Flags().GetFloat64(name); !(*n >= 0 && *n <= 1e12) {
+			return misused("--%s: use a number of a month, 0 or more", name)
+		}
+	}
+	k := costs{Bill: price.Monthly(c, use)}
+	for _, n := range sizes {
+		k.Table = append(k.Table, costWith(c, n, use))
+	}
+	var unread error
+	if f.since > 0 {
+		k.Saved, unread = readSavings(cmd, c, now.Add(-time.Duration(f.since)), now)
+	}
+	err := print(cmd, k, func(w *textWriter) {
+		k.month(w)
+		k.table(w)
+		if k.Saved != nil {
+			k.Saved.print(w, k.Bill)
+		}
+		k.small(w)
+	})
+	if unread != nil {
+		unread = fmt.Errorf("what was saved is unknown: %w", unread)
+	}
+	return errors.Join(err, unread)
+}
+
+func costWith(c *config.Config, targets int, u price.Use) costOf {
+	share := float64(targets) / float64(len(c.Targets))
+	b := price.MonthlyOf(c, targets, price.Use{Events: u.Events * share, Runs: u.Runs * share})
+	k := costOf{Targets: targets, Controller: b.Controller, Total: b.Total}
+	for _, l := range b.Lines {
+		switch {
+		case l.Group == price.Network:
+			k.Network += l.USD
+		case l.Group == price.Watching:
+			k.Watching += l.USD
+		}
+		if l.Name == price.WorkerAlarmsLine {
+			k.WorkerAlarms = l.USD
+		}
+	}
+	return k
+}
+
+// month writes the bill.
+func (k costs) month(w *textWriter) {
+	b := k.Bill
+	w.wrapped(0, "A month of Sluice with %s in %s, in US dollars. List prices as of %s.", count(b.Targets, "target"), b.Region, b.AsOf)
+	w.line("")
+	t := w.table(column{title: "WHAT"}, column{title: "HOW MUCH", names: true}, column{title: "$", right: true})
+	for i, l := range b.Lines {
+		if i > 0 && b.Lines[i-1].Group == price.Controller && l.Group != price.Controller {
+			t.row(bold("controller"), "", bold(dollars(b.Controller)))
+		}
+		t.row(l.Name, l.How, dollars(l.USD))
+	}
+	t.row(bold("together"), "", bold(dollars(b.Total)))
+	t.end()
+	w.line("")
+}
+
+// table writes the costs by the number of targets.
+func (k costs) table(w *textWriter) {
+	number := func(title string) column { return column{title: title, right: true} }
+	t := w.table(number("TARGETS"), number("CONTROLLER $"), number("LOGS, ALARMS $"), number("OF WORKERS $"), number("NETWORK $"), number("TOGETHER $"))
+	for _, c := range k.Table {
+		t.row(commas(c.Targets), dollars(c.Controller), dollars(c.Watching), dollars(c.WorkerAlarms), dollars(c.Network), dollars(c.Total))
+	}
+	t.end()
+	w.line("")
+}
+
+// print writes what was saved.
+func (s savings) print(w *textWriter, b price.Bill) {
+	w.wrapped(0, "Since %s, worker hours that ran, against the most that ran at once, around the clock:", s.Since.Local().Format("Mon Jan 2 15:04"))
+	w.line("")
+	number := func(title string) column { return column{title: title, right: true} }
+	t := w.table(column{title: "TARGET", names: true}, number("SEEN"), number("RAN"), number("PEAK"), number("AT PEAK"), number("SAVED"), number("$"))
+	var seen float64
+	for _, one := range s.Targets {
+		seen = max(seen, one.Seen)
+		usd := "?"
+		if one.USD != nil {
+			usd = dollars(*one.USD)
+		}
+		t.row(one.Target, hours(one.Seen), hours(one.Ran), fmt.Sprint(one.Peak), hours(one.Constant), hours(one.Saved), usd)
+		if one.Note != "" {
+			t.note("%s", one.Note)
+		}
+	}
+	t.end()
+	w.line("")
+	w.wrapped(0, "Saved $%s on %s of %s; in that time Sluice itself cost about $%s. Workers are counted as each sweep saw them running, at "+
+		"Fargate's on-demand price; times that no sweep saw are left out. Whether you would have run the peak around the clock only you know.",
+		dollars(s.USD), commas(s.Priced), count(len(s.Targets), "target"), dollars(b.Total*seen/price.Month.Hours()))
+	w.line("")
+}
+
+// small writes the small print.
+func (k costs) small(w *textWriter) {
+	b := k.Bill
+	w.wrapped(0, "Assumed (--events and --runs say otherwise): %s.", strings.Join(b.Assumptions, "; "))
+	w.wrapped(0, "Not counted: %s.", strings.Join(b.NotCounted, "; "))
+	w.line("")
+	t := w.table(column{title: "PRICE OF"}, column{title: "$ EACH", right: true}, column{title: "AT aws.amazon.com", names: true})
+	var told []price.Item
+	for _, l := range b.Lines {
+		if slices.Contains(told, l.Price.Item) {
+			continue
+		}
+		told = append(told, l.Price.Item)
+		mark := ""
+		if l.Price.Region != b.Region {
+			mark = "*"
+		}
+		t.row(string(l.Price.Item)+mark, unitPrice(l.Price.USD), strings.TrimPrefix(l.Price.Source, "https://aws.amazon.com"))
+	}
+	t.end()
+	if b.Borrowed() {
+		w.wrapped(0, "* The list does not have it for %s: this is the price in %s.", b.Region, price.Reference)
+	}
+}
+
+// dollars is an amount to the cent; one that is less, and not nothing, is said to be so.
+func dollars(usd float64) string {
+	if usd > 0 && usd < 0.005 {
+		return "<0.01"
+	}
+	whole, cents := math.Modf(math.Round(usd*100) / 100)
+	return fmt.Sprintf("%s.%02d", commas(int(whole)), int(math.Round(math.Abs(cents)*100)))
+}
+
+// hours is a number of hours.
+func hours(h float64) string {
+	if h < 100 {
+		return fmt.Sprintf("%.1f h", h)
+	}
+	return commas(int(math.Round(h))) + " h"
+}
+
+// commas is a number with its thousands apart.
+func commas(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// unitPrice is a price in full: most are parts of a cent.
+func unitPrice(usd float64) string {
+	s := strings.TrimRight(fmt.Sprintf("%.10f", usd), "0")
+	if i := strings.IndexByte(s, '.'); len(s)-i < 3 {
+		s += strings.Repeat("0", 3-(len(s)-i))
+	}
+	return s
+}
