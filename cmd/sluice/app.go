@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -123,6 +124,18 @@ func awsSettings(cmd *cobra.Command, c *config.Config) (aws.Config, error) {
 			"or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: %w", err)
 	}
 	return sdk, nil
+}
+
+// wire is what the AWS client says of the transport when AWS has answered with an error: nothing that people need.
+var wire = regexp.MustCompile(`https response error StatusCode: \d+, RequestID: [^,]*, (api error )?`)
+
+// plainly is an error for people: of several, each is on a line of its own.
+func plainly(err error) string {
+	lines := strings.Split(wire.ReplaceAllString(err.Error(), ""), "\n")
+	for i, line := range lines {
+		lines[i] = clean(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // remedy is what to do about an error of AWS whose own text does not say it; "" for others.

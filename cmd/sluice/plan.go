@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +74,9 @@ func planText(w *textWriter, p scaler.Plan, settle map[string]time.Duration) {
 		if r.Action != policy.Hold {
 			acts++
 		}
-		table.note("%s", because(r, settle[r.Target]))
+		if !slices.Equal(r.Reasons, []policy.Reason{policy.ReasonSteady}) { // Of a hundred targets most are steady.
+			table.note("%s", because(r, settle[r.Target]))
+		}
 		for _, trouble := range troubles(r) {
 			table.note("%s", bad(trouble))
 		}

@@ -53,8 +53,9 @@ func command() *cobra.Command {
 		&cobra.Group{ID: groupSetUp, Title: "Set up:"})
 	root.SetCompletionCommandGroupID(groupSetUp)
 	root.SetHelpCommandGroupID(groupSetUp)
-	group(root, groupLook, statusCommand(), planCommand())
-	group(root, groupSteer, triggerCommand())
+	group(root, groupLook, statusCommand(), whyCommand(), planCommand(), doctorCommand())
+	group(root, groupLook, scheduleCommand(), costCommand())
+	group(root, groupSteer, triggerCommand(), pauseCommand(), resumeCommand(), setCommand(), drainCommand())
 	group(root, groupSetUp, validateCommand(), configCommand(), localCommand(), schemaCommand(), versionCommand())
 	addOutput(root)
 	addConfig(root)
@@ -96,7 +97,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "sluice: interrupted")
 		return exitProblem
 	}
-	_, _ = fmt.Fprintf(stderr, "sluice: %v\n", err)
+	_, _ = fmt.Fprintf(stderr, "sluice: %s\n", plainly(err))
 	if r := remedy(err); r != "" {
 		_, _ = fmt.Fprintln(stderr, r)
 	}

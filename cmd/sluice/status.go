@@ -194,7 +194,7 @@ func (s *statusReader) readLog(ctx context.Context, names []string) {
 	}
 	s.logError = ""
 	if err != nil {
-		s.logError = err.Error()
+		s.logError = plainly(err)
 	}
 }
 
@@ -287,8 +287,14 @@ func shortID(id string) string { return id[:min(len(id), 8)] }
 // text is the status for people.
 func (s status) text(w *textWriter) {
 	columns := []column{
-		{title: "TARGET", names: true}, {title: "BACKLOG", right: true}, {title: "ACTIVE", right: true}, {title: "HELD", right: true},
-		{title: "DESIRED", right: true}, {title: "RUNNING", right: true}, {title: "PROT", right: true}, {title: "LAST DECISION"},
+		{title: "TARGET", names: true},
+		{title: "BACKLOG", right: true},
+		{title: "ACTIVE", right: true},
+		{title: "HELD", right: true},
+		{title: "DESIRED", right: true},
+		{title: "RUNNING", right: true},
+		{title: "PROT", right: true},
+		{title: "LAST DECISION"},
 	}
 	if !s.close {
 		columns = slices.Delete(columns, 6, 7)
@@ -402,4 +408,3 @@ func (w windowStatus) bounds() string {
 	}
 	return strings.Join(parts, ", ")
 }
-

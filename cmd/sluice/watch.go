@@ -36,9 +36,9 @@ func watch(cmd *cobra.Command, look func(context.Context) (view, error)) error {
 		case err != nil && first:
 			return err
 		case err != nil && format(cmd) != formatText:
-			cmd.PrintErrln("sluice: " + clean(err.Error()))
+			cmd.PrintErrln("sluice: " + plainly(err))
 		case err != nil:
-			err = frames.draw(func(w *textWriter) { w.wrapped(0, "%s", bad(err.Error())) })
+			err = frames.draw(func(w *textWriter) { w.wrapped(0, "%s", bad(plainly(err))) })
 		case format(cmd) == formatJSON:
 			err = printJSON(out, v.value, "")
 		case format(cmd) == formatYAML:
