@@ -33,6 +33,9 @@ func signed(t *testing.T, function, target, body string) *http.Request {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
 	r.Header.Set("X-Amz-Target", target)
+	if target == "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+keyPrefix+function+"/20260101/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=0")
 	return r
 }
@@ -230,6 +233,9 @@ func TestWhatCallsNeed(t *testing.T) {
 			ecs + "TagResource", `{"resourceArn":"arn:r","tags":[{"key":"k","value":"v"}]}`, "ecs:TagResource", "arn:r",
 			iam.Condition{Operator: "StringEquals", Key: "aws:TagKeys", Values: []string{"k"}},
 		},
+		{ecs + "DescribeTaskDefinition", `{"taskDefinition":"d"}`, "ecs:DescribeTaskDefinition", "*", iam.Condition{}},
+		{"Logs_20140328.FilterLogEvents", `{"logGroupName":"/g"}`, "logs:FilterLogEvents", "arn:aws:logs" + here + "log-group:/g:*", iam.Condition{}},
+		{"", "Action=Publish&Version=2010-03-31&TopicArn=arn:t&Message=m", "sns:Publish", "arn:t", iam.Condition{}},
 		{"secretsmanager.GetSecretValue", `{"SecretId":"prod/redis"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager" + here + "secret:prod/redis-??????", iam.Condition{}},
 		{"secretsmanager.GetSecretValue", `{"SecretId":"arn:aws:secretsmanager:x:1:secret:a"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:x:1:secret:a-??????", iam.Condition{}},
 		{"secretsmanager.GetSecretValue", `{"SecretId":"arn:aws:secretsmanager:x:1:secret:a-Ab12Cd"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:x:1:secret:a-Ab12Cd", iam.Condition{}},
@@ -247,7 +253,7 @@ func TestWhatCallsNeed(t *testing.T) {
 		}{
 			"allowed":          {allowed, true},
 			"another action":   {iam.Statement{Actions: []string{"x:" + tt.action}, Resources: allowed.Resources}, false},
-			"another resource": {iam.Statement{Actions: allowed.Actions, Resources: []string{tt.resource + "/x"}}, false},
+			"another resource": {iam.Statement{Actions: allowed.Actions, Resources: []string{"x" + tt.resource}}, false},
 		} {
 			c := &Cloud{feed: newFeed(), deployment: Deployment{Region: "eu-west-1", Account: Account}}
 			c.deployment.Access = &Access{Roles: map[string]iam.Policy{c.deployment.functionARN(Check): {policy.s}}}

@@ -57,6 +57,7 @@ type callInput struct {
 	Tags                          []struct{ Key string }
 	SecretID                      string `json:"SecretId"`
 	Name                          string
+	TopicArn, LogGroupName        string
 
 	deployment Deployment
 }
@@ -94,6 +95,12 @@ var needed = map[string]right{
 	// To IAM, tasks are listed of a container instance, whichever it is.
 	"ecs:ListTasks":   {true, func(in callInput) []string { return in.arns("container-instance", "any") }},
 	"ecs:TagResource": {false, func(in callInput) []string { return []string{in.ResourceArn} }},
+	// AWS has definitions allowed all together or not at all.
+	"ecs:DescribeTaskDefinition": {false, func(callInput) []string { return []string{"*"} }},
+	"logs:FilterLogEvents": {false, func(in callInput) []string {
+		return []string{in.deployment.ARN("logs", "log-group:"+in.LogGroupName+":*")}
+	}},
+	"sns:Publish": {false, func(in callInput) []string { return []string{in.TopicArn} }},
 	"secretsmanager:GetSecretValue": {false, func(in callInput) []string {
 		return []string{in.deployment.secretARN(in.SecretID)}
 	}},

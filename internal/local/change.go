@@ -14,7 +14,7 @@ func (c *Cloud) deployed() Deployment {
 }
 
 // Change changes what is deployed while it runs, as somebody with a console might, and returns what undoes the change. These have an
-// effect: the rule's state, pattern and target, the schedules' state, what is allowed, and functions that are
+// effect: the rule's name, state, pattern and target, the schedules' state and whether they are there, what is allowed, and functions that are
 // stopped. Of the rest, clients are told what it says.
 func (c *Cloud) Change(change func(*Deployment)) (undo func() error, err error) {
 	before := c.deployed()
@@ -35,6 +35,9 @@ func (c *Cloud) redeploy(d Deployment) error {
 	if err != nil {
 		return err
 	}
+	if was := c.deployed().Rule.Name; was != rule.Name {
+		c.events.RemoveRule(was)
+	}
 	if err := c.events.SetRule(rule); err != nil {
 		return err
 	}
@@ -47,9 +50,9 @@ func (c *Cloud) redeploy(d Deployment) error {
 	return nil
 }
 
-// disabled says whether the schedule of that name is.
-func (d Deployment) disabled(schedule string) bool {
-	return slices.ContainsFunc(d.Schedules, func(s Schedule) bool { return s.Name == schedule && s.Disabled })
+// enabled says whether there is a schedule of that name, and it is enabled.
+func (d Deployment) enabled(schedule string) bool {
+	return slices.ContainsFunc(d.Schedules, func(s Schedule) bool { return s.Name == schedule && !s.Disabled })
 }
 
 // clone is a copy that shares nothing that a change may touch.

@@ -21,6 +21,7 @@ type Happening struct {
 	DeadLetter  *lambda.DeadLetter // A function gave an event up.
 	Denied      *Denied            // A function called what its role does not allow.
 	Execution   *ExecutionStep     // A sweep began, went a step further, or ended.
+	Published   *Published         // A message went to an SNS topic.
 	Task        *ecs.Event         // A service or a task of ECS changed.
 }
 
@@ -150,6 +151,7 @@ func (f *feed) delivery(d events.Delivery)     { f.tell(Happening{Delivery: &d})
 func (f *feed) deadLetter(l lambda.DeadLetter) { f.tell(Happening{DeadLetter: &l}) }
 func (f *feed) undelivered(u Undelivered)      { f.tell(Happening{Undelivered: &u}) }
 func (f *feed) denied(d Denied)                { f.tell(Happening{Denied: &d}) }
+func (f *feed) published(p Published)          { f.tell(Happening{Published: &p}) }
 func (f *feed) task(e ecs.Event)               { f.tell(Happening{Task: &e}) }
 func (f *feed) execution(s ExecutionStep)      { f.tell(Happening{Execution: &s}) }
 

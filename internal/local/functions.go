@@ -11,12 +11,14 @@ import (
 
 	"sluice/internal/local/delivery"
 	"sluice/internal/local/lambda"
+	"sluice/internal/local/logs"
 )
 
 // startFunctions makes the Lambda host, with the functions as they are deployed.
 func (c *Cloud) startFunctions() error {
 	d := c.deployed()
 	var functions []lambda.Function
+	var groups []string
 	for _, f := range d.Functions {
 		env, err := c.functionEnv(f)
 		if err != nil {
@@ -33,18 +35,28 @@ func (c *Cloud) startFunctions() error {
 				}})
 			}
 		}
-		functions = append(functions, function)
+		functions, groups = append(functions, function), append(groups, f.LogGroup)
 	}
+	c.logs = logs.New(time.Now, groups...)
 	var err error
 	c.functions, err = lambda.Start(lambda.Options{
 		Functions: functions, Region: d.Region, Account: d.Account, Log: c.opts.FunctionLog,
-		OnAttempt: c.feed.attempt, OnDeadLetter: c.feed.deadLetter,
+		OnLine: c.keepLine, OnAttempt: c.feed.attempt, OnDeadLetter: c.feed.deadLetter,
 	})
 	if err != nil {
 		return err
 	}
 	c.onClose(func() { _ = c.functions.Close() })
 	return nil
+}
+
+// keepLine puts a line that a function has printed into its log group.
+func (c *Cloud) keepLine(l lambda.Line) {
+	for _, f := range c.deployed().Functions {
+		if f.Name == l.Function {
+			c.logs.Put(f.LogGroup, l.Stream, l.Text)
+		}
+	}
 }
 
 // async is how a function deals with asynchronous events that fail: as deployed, with shorter waits.
@@ -68,6 +80,7 @@ func (c *Cloud) functionEnv(f Function) (map[string]string, error) {
 	if env == nil {
 		env = map[string]string{}
 	}
+	env["AWS_LAMBDA_LOG_GROUP_NAME"] = f.LogGroup
 	env["AWS_ENDPOINT_URL"], env["AWS_ACCESS_KEY_ID"] = c.endpoint, keyPrefix+f.Name
 	if f.Code == "" {
 		path, err := filepath.Abs(c.opts.ConfigPath)

@@ -30,6 +30,7 @@ import (
 	"sluice/internal/local/ecs"
 	"sluice/internal/local/events"
 	"sluice/internal/local/lambda"
+	"sluice/internal/local/logs"
 )
 
 // Options say what to run.
@@ -68,16 +69,19 @@ type Cloud struct {
 	ecs        *ecs.Model
 	events     *events.Service
 	functions  *lambda.Host
+	logs       *logs.Store
 	executions *executions
 	secrets    *secrets
 	feed       *feed
 
 	server *http.Server
-	ends   []func() // In the order in which they were begun; Close runs them backwards.
+	paths  http.Handler // See newPaths.
+	ends   []func()     // In the order in which they were begun; Close runs them backwards.
 
 	mu         sync.Mutex
 	deployment Deployment           // Change may change it.
-	queues     map[string][]message // The dead-letter queues, by name.
+	queues     map[string][]*queued // The dead-letter queues, by name.
+	scalable   []ScalableTarget     // By Application Auto Scaling.
 	stacks     map[string]string    // The templates of AddStack, by the names of their stacks.
 }
 
@@ -87,7 +91,7 @@ var ErrNoBootstrap = errors.New("run `make build` to build the functions")
 // Start starts the cloud: its server, Redis, the services with a desired count of zero, the rule and the schedules. The
 // context is only for starting. If it returns an error nothing is left running.
 func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
-	c := &Cloud{opts: opts, feed: newFeed(), queues: map[string][]message{}, stacks: map[string]string{}, began: time.Now()}
+	c := &Cloud{opts: opts, feed: newFeed(), queues: map[string][]*queued{}, stacks: map[string]string{}, began: time.Now()}
 	c.onClose(c.feed.close)
 	if opts.Watch != nil {
 		c.feed.subscribe(opts.Watch)

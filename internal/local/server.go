@@ -1,10 +1,8 @@
 package local
 
 import (
-	"cmp"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"sluice/internal/local/ecs"
@@ -14,6 +12,7 @@ import (
 
 // serve answers at the one address until the cloud closes. Requests under way are cut off then.
 func (c *Cloud) serve(ln net.Listener) {
+	c.paths = c.newPaths()
 	c.server = &http.Server{Handler: c, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan struct{})
 	go func() {
@@ -26,7 +25,7 @@ func (c *Cloud) serve(ln net.Listener) {
 	})
 }
 
-// ServeHTTP hands a request to the service that it is for.
+// ServeHTTP answers those who may call, and hands a request to the service that it is for.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Origin") != "" {
 		// A page in a browser may reach a loopback address. No AWS client sends this header.
@@ -54,9 +53,33 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.ecs.ServeHTTP(w, r)
 	case name == "events:PutEvents":
 		c.events.ServeHTTP(w, r)
-	case strings.HasPrefix(r.URL.Path, lambda.PathPrefix):
-		c.functions.ServeHTTP(w, r)
+	case call.Operation == "":
+		c.paths.ServeHTTP(w, r)
 	default:
-		call.Refuse(w, wire.Errorf("UnknownOperationException", "%s is not available in the local cloud", cmp.Or(strings.Trim(name, ":"), r.Method+" "+r.URL.Path)))
+		call.Refuse(w, notAvailable(name))
 	}
+}
+
+// newPaths answers the calls that have a path for each.
+func (c *Cloud) newPaths() http.Handler {
+	mux := http.NewServeMux()
+	for path, do := range rest {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			result, err := do(c, r)
+			if err != nil {
+				wire.Call{}.Refuse(w, err)
+				return
+			}
+			wire.Call{}.Answer(w, result)
+		})
+	}
+	mux.Handle(lambda.PathPrefix, c.functions)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		wire.Call{}.Refuse(w, notAvailable(r.Method+" "+r.URL.Path))
+	})
+	return mux
+}
+
+func notAvailable(name string) error {
+	return wire.Errorf("UnknownOperationException", "%s is not available in the local cloud", name)
 }

@@ -3,7 +3,9 @@ package local
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
@@ -27,16 +29,17 @@ func (c *Cloud) startServices() error {
 				desired = t.Min
 			}
 		}
-		env := c.Env()
-		for k, v := range s.Env {
-			env = append(env, k+"="+v)
+		env, public := c.Env(), []string{}
+		for _, k := range slices.Sorted(maps.Keys(s.Env)) {
+			public = append(public, k+"="+s.Env[k])
 		}
 		dir := s.Dir
 		if !filepath.IsAbs(dir) {
 			dir = filepath.Join(c.opts.Config.Dir, dir)
 		}
 		if err := c.ecs.CreateService(ecs.ServiceConfig{
-			Cluster: lastPart(s.Cluster), Name: lastPart(s.Service), Desired: desired, Command: s.Command, Env: env, Dir: dir,
+			Cluster: lastPart(s.Cluster), Name: lastPart(s.Service), Desired: desired, Command: s.Command,
+			Env: append(env, public...), Public: public, Dir: dir,
 			StopTimeout: s.StopTimeout.Std(), Pending: s.StartDelay.Std(),
 		}); err != nil {
 			return fmt.Errorf("start service %s: %w", s.Service, err)

@@ -59,7 +59,7 @@ func (c *Cloud) startSchedules() {
 			Timing: c.localTiming(s.Timing), Retry: s.Retry,
 			Target: func(context.Context) error {
 				d := c.deployed()
-				if d.disabled(s.Name) {
+				if !d.enabled(s.Name) {
 					return nil
 				}
 				if err := d.authorize(d.scheduleCaller(s), "states:StartExecution", nil, d.machineARN()); err != nil {

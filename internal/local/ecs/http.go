@@ -11,21 +11,22 @@ import (
 
 // operations are the calls that the model answers.
 var operations = map[string]func(m *Model, body []byte) (smithy.Serializable, error){
-	"CreateService":        answer((*Model).createService),
-	"DeleteService":        answer((*Model).deleteService),
-	"DescribeClusters":     answer((*Model).describeClusters),
-	"DescribeServices":     answer((*Model).describeServices),
-	"DescribeTasks":        answer((*Model).describeTasks),
-	"GetTaskProtection":    answer((*Model).getTaskProtection),
-	"ListClusters":         answer((*Model).listClusters),
-	"ListServices":         answer((*Model).listServices),
-	"ListTagsForResource":  answer((*Model).listTags),
-	"ListTasks":            answer((*Model).listTasks),
-	"StopTask":             answer((*Model).stopTask),
-	"TagResource":          answer((*Model).tagResource),
-	"UntagResource":        answer((*Model).untagResource),
-	"UpdateService":        answer((*Model).updateService),
-	"UpdateTaskProtection": answer((*Model).updateTaskProtection),
+	"CreateService":          answer((*Model).createService),
+	"DeleteService":          answer((*Model).deleteService),
+	"DescribeClusters":       answer((*Model).describeClusters),
+	"DescribeServices":       answer((*Model).describeServices),
+	"DescribeTaskDefinition": answer((*Model).describeTaskDefinition),
+	"DescribeTasks":          answer((*Model).describeTasks),
+	"GetTaskProtection":      answer((*Model).getTaskProtection),
+	"ListClusters":           answer((*Model).listClusters),
+	"ListServices":           answer((*Model).listServices),
+	"ListTagsForResource":    answer((*Model).listTags),
+	"ListTasks":              answer((*Model).listTasks),
+	"StopTask":               answer((*Model).stopTask),
+	"TagResource":            answer((*Model).tagResource),
+	"UntagResource":          answer((*Model).untagResource),
+	"UpdateService":          answer((*Model).updateService),
+	"UpdateTaskProtection":   answer((*Model).updateTaskProtection),
 }
 
 // answer makes an operation out of a method that takes one of the SDK's inputs and returns one of its outputs.

@@ -9,8 +9,8 @@
 // It is faithful where a scaler can be hurt: which unprotected task is stopped is a (seeded) choice of its own and not the
 // caller's, protected tasks block a lower count and a deployment, zones are evened out over everybody's head, Spot capacity
 // ends, the counts can lag behind the tasks, a task on its way out is still there, a worker that crashes comes back later
-// and later, and rates are limited as documented. It knows no load balancers, no capacity, no IAM and no task definitions
-// but by name.
+// and later, and rates are limited as documented. It knows no load balancers, no capacity, no IAM, and of task
+// definitions the one that each service has.
 package ecs
 
 import (

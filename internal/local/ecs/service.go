@@ -30,6 +30,10 @@ type ServiceConfig struct {
 	Command []string
 	Env     []string
 	Dir     string
+	// Public is the part of Env that the task definition shows.
+	Public []string
+	// CPU and MemoryMB are the size of a task, in units of 1/1024 vCPU and in MB; default 256 and 512. They are only told.
+	CPU, MemoryMB int
 	// StopTimeout is how long a task has between SIGTERM and SIGKILL; default 30 s, at most 120 s, as on Fargate.
 	StopTimeout time.Duration
 	// Pending is how long a new task of this service stays PENDING; default that of the model's Options.
@@ -48,10 +52,11 @@ type service struct {
 	status      string
 	desired     int
 	createdAt   time.Time
-	deployments []*deployment        // The first is the PRIMARY one.
-	tasks       []*task              // Those that have not stopped.
-	events      []types.ServiceEvent // The newest first, as ECS tells them; a hundred at most. None is ever changed.
-	blocked     bool                 // The last try to lower the count was blocked by protected tasks.
+	deployments []*deployment               // The first is the PRIMARY one.
+	tasks       []*task                     // Those that have not stopped.
+	events      []types.ServiceEvent        // The newest first, as ECS tells them; a hundred at most. None is ever changed.
+	containers  []types.ContainerDefinition // See SetContainers.
+	blocked     bool                        // The last try to lower the count was blocked by protected tasks.
 
 	tooMany time.Time // Since when there have been too many tasks; zero if there are not.
 
@@ -90,6 +95,7 @@ func (m *Model) create(c ServiceConfig) (*service, error) {
 	c.Cluster = cmp.Or(c.Cluster, "default")
 	c.TaskDefinition = cmp.Or(c.TaskDefinition, c.Name+":1")
 	c.StopTimeout = cmp.Or(c.StopTimeout, 30*time.Second)
+	c.CPU, c.MemoryMB = cmp.Or(c.CPU, 256), cmp.Or(c.MemoryMB, 512)
 	if len(c.Zones) == 0 {
 		c.Zones = []string{m.opts.Region + "a", m.opts.Region + "b"}
 	}

@@ -146,6 +146,13 @@ func (s *Service) SetRule(r Rule) error {
 	return nil
 }
 
+// RemoveRule removes the rule of that name, if there is one.
+func (s *Service) RemoveRule(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rules = slices.DeleteFunc(s.rules, func(r Rule) bool { return r.Name == name })
+}
+
 // Drop makes the service lose the next n events that a rule matches, after it has accepted them.
 func (s *Service) Drop(n int) {
 	s.mu.Lock()

@@ -48,19 +48,32 @@ type Request struct {
 	Context   map[string][]string // What is known beside, by condition key such as aws:SourceArn.
 }
 
-// Allowed says whether the policies allow the request: one of their statements does, and none denies it.
-func Allowed(r Request, policies ...Policy) bool {
-	allowed := false
+// Decision is what policies come to, in the words of the policy simulator.
+type Decision string
+
+// The decisions. What no statement allows is denied implicitly.
+const (
+	Allow        Decision = "allowed"
+	ImplicitDeny Decision = "implicitDeny"
+	ExplicitDeny Decision = "explicitDeny"
+)
+
+// Decide says whether the policies allow the request: one of their statements does, and none denies it.
+func Decide(r Request, policies ...Policy) Decision {
+	decision := ImplicitDeny
 	for _, s := range slices.Concat(policies...) {
 		if s.about(r) {
 			if s.Deny {
-				return false
+				return ExplicitDeny
 			}
-			allowed = true
+			decision = Allow
 		}
 	}
-	return allowed
+	return decision
 }
+
+// Allowed says whether the policies allow the request.
+func Allowed(r Request, policies ...Policy) bool { return Decide(r, policies...) == Allow }
 
 // about says whether a statement applies to the request.
 func (s Statement) about(r Request) bool {

@@ -64,7 +64,7 @@ func (h *Host) start(f *function, n int) (*instance, error) {
 		return nil, fmt.Errorf("start an instance of %s: %w", f.Name, err)
 	}
 	in.srv = &http.Server{Handler: in.runtimeAPI(), ReadHeaderTimeout: 5 * time.Second}
-	if in.logs, err = newLogPipe(f.Name, h.log); err != nil {
+	if in.logs, err = newLogPipe(f.Name, logStream(n), h.log); err != nil {
 		_ = ln.Close()
 		return nil, fmt.Errorf("start an instance of %s: %w", f.Name, err)
 	}
@@ -179,6 +179,11 @@ func (in *instance) failed(kind, message string, duration time.Duration) outcome
 	return outcome{payload: payload, functionError: "Unhandled", duration: duration, log: in.logs.take()}
 }
 
+// logStream is the name of the log stream of the nth instance.
+func logStream(n int) string {
+	return fmt.Sprintf("%s/[$LATEST]%032x", time.Now().UTC().Format("2006/01/02"), n)
+}
+
 // environment is what Lambda puts into the environment of an instance, then the function's own variables. Nothing of the
 // host's own environment is passed on.
 func (h *Host) environment(f *function, n int, api string) []string {
@@ -189,7 +194,7 @@ func (h *Host) environment(f *function, n int, api string) []string {
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.MemoryMB),
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + f.Name,
-		"AWS_LAMBDA_LOG_STREAM_NAME":      fmt.Sprintf("%s/[$LATEST]%032x", time.Now().UTC().Format("2006/01/02"), n),
+		"AWS_LAMBDA_LOG_STREAM_NAME":      logStream(n),
 		"AWS_LAMBDA_LOG_FORMAT":           f.LogFormat,
 		"AWS_REGION":                      h.opts.Region,
 		"AWS_DEFAULT_REGION":              h.opts.Region,

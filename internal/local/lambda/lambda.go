@@ -75,6 +75,8 @@ type Options struct {
 	Region    string    // us-east-1 if empty.
 	Account   string    // 000000000000 if empty.
 	Log       io.Writer // Gets each line that a function prints, after its name. Nothing is logged if nil.
+	// OnLine is called for each line that a function prints, from one goroutine at a time for each instance. It must not block.
+	OnLine func(Line)
 	// OnAttempt is called after each attempt to run a function, also those that were throttled. It must not block.
 	OnAttempt func(Attempt)
 	// OnDeadLetter is called for each event that is given up, with a queue or without. It must not block.
@@ -152,7 +154,7 @@ func Start(opts Options) (*Host, error) {
 	if opts.Account == "" {
 		opts.Account = "000000000000"
 	}
-	h := &Host{opts: opts, fns: map[string]*function{}, log: &lineLog{w: opts.Log}}
+	h := &Host{opts: opts, fns: map[string]*function{}, log: &lineLog{w: opts.Log, onLine: opts.OnLine}}
 	for _, f := range opts.Functions {
 		if f.Name == "" {
 			return nil, errors.New("add function: it has no name")

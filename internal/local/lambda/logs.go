@@ -10,19 +10,30 @@ import (
 	"sync"
 )
 
-// lineLog writes the lines of all functions to one writer, each line whole. Its writer may be nil.
+// lineLog writes the lines of all functions to one writer, each line whole, and tells of them. Both may be nil.
 type lineLog struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu     sync.Mutex
+	w      io.Writer
+	onLine func(Line)
 }
 
-func (l *lineLog) line(name, text string) {
+// Line is a line that a function has printed.
+type Line struct {
+	Function string
+	Stream   string // The log stream, which is the instance's own.
+	Text     string
+}
+
+func (l *lineLog) line(line Line) {
+	if l.onLine != nil {
+		l.onLine(line)
+	}
 	if l.w == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = fmt.Fprintf(l.w, "%s: %s\n", name, text) // A log that cannot be written stops no function.
+	_, _ = fmt.Fprintf(l.w, "%s: %s\n", line.Function, line.Text) // A log that cannot be written stops no function.
 }
 
 // maxLogLines is how many lines of one invocation are kept; more are passed on and forgotten.
@@ -31,10 +42,11 @@ const maxLogLines = 1000
 // logPipe is where an instance prints to. The host writes marks into the same pipe: when a mark has come out, everything
 // printed before it has, too. So the lines of an invocation are complete when its result is handed out.
 type logPipe struct {
-	name string
-	out  *lineLog
-	w    *os.File
-	done chan struct{} // Closed when the pipe has been read to its end.
+	name   string
+	stream string
+	out    *lineLog
+	w      *os.File
+	done   chan struct{} // Closed when the pipe has been read to its end.
 
 	mu     sync.Mutex
 	closed bool
@@ -46,12 +58,12 @@ type logPipe struct {
 // markPrefix begins a mark. No program prints a zero byte followed by this.
 const markPrefix = "\x00sluice mark "
 
-func newLogPipe(name string, out *lineLog) (*logPipe, error) {
+func newLogPipe(name, stream string, out *lineLog) (*logPipe, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make a log pipe: %w", err)
 	}
-	p := &logPipe{name: name, out: out, w: w, done: make(chan struct{}), seen: map[int]chan struct{}{}}
+	p := &logPipe{name: name, stream: stream, out: out, w: w, done: make(chan struct{}), seen: map[int]chan struct{}{}}
 	go p.read(r)
 	return p, nil
 }
@@ -117,7 +129,7 @@ func (p *logPipe) read(f *os.File) {
 }
 
 func (p *logPipe) add(text string) {
-	p.out.line(p.name, text)
+	p.out.line(Line{p.name, p.stream, text})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.lines) < maxLogLines {

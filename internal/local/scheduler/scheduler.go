@@ -40,6 +40,29 @@ func (t Timing) first(now time.Time) time.Duration {
 	return wait
 }
 
+// String is the schedule expression, as Parse reads it.
+func (t Timing) String() string {
+	if t.Clock {
+		if t.Every == time.Hour {
+			return fmt.Sprintf("cron(%d * * * ? *)", t.Offset/time.Minute)
+		}
+		return fmt.Sprintf("cron(%d/%d * * * ? *)", t.Offset/time.Minute, t.Every/time.Minute)
+	}
+	for _, unit := range []struct {
+		name string
+		of   time.Duration
+	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}} {
+		switch n := t.Every / unit.of; {
+		case t.Every%unit.of != 0:
+		case n == 1:
+			return fmt.Sprintf("rate(1 %s)", unit.name)
+		default:
+			return fmt.Sprintf("rate(%d %ss)", n, unit.name)
+		}
+	}
+	return fmt.Sprintf("rate(%v)", t.Every) // Nothing that Parse reads.
+}
+
 // Options say what a schedule does.
 type Options struct {
 	Timing Timing

@@ -40,7 +40,11 @@ func formValue(form url.Values, path string, into reflect.Value) error {
 	switch into.Kind() {
 	case reflect.Struct:
 		for i := range into.NumField() {
-			name := into.Type().Field(i).Name
+			field := into.Type().Field(i)
+			if !field.IsExported() {
+				continue
+			}
+			name := field.Name
 			if path != "" {
 				name = path + "." + name
 			}
