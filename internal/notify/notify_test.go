@@ -10,11 +10,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/google/go-cmp/cmp"
 
@@ -84,11 +87,33 @@ func (f *fakeSNS) Publish(_ context.Context, in *sns.PublishInput, _ ...func(*sn
 	return &sns.PublishOutput{}, f.err
 }
 
+// fakeECS has services of one kind each.
+type fakeECS struct {
+	service    ecstypes.Service
+	definition ecstypes.TaskDefinition
+	err        error
+}
+
+func (f *fakeECS) DescribeServices(
+	_ context.Context, in *ecs.DescribeServicesInput, _ ...func(*ecs.Options),
+) (*ecs.DescribeServicesOutput, error) {
+	s := f.service
+	s.ServiceName, s.TaskDefinition = &in.Services[0], aws.String("arn:definition")
+	return &ecs.DescribeServicesOutput{Services: []ecstypes.Service{s}}, f.err
+}
+
+func (f *fakeECS) DescribeTaskDefinition(
+	context.Context, *ecs.DescribeTaskDefinitionInput, ...func(*ecs.Options),
+) (*ecs.DescribeTaskDefinitionOutput, error) {
+	return &ecs.DescribeTaskDefinitionOutput{TaskDefinition: &f.definition}, f.err
+}
+
 // world is a decision log and who is told of it.
 type world struct {
 	t    *testing.T
 	logs *fakeLogs
 	sns  *fakeSNS
+	ecs  *fakeECS
 	n    *Notifier
 	seq  int
 }
@@ -112,10 +137,13 @@ deploy: {stack: sluice, notify: {every: 15m}}
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, logs: &fakeLogs{groups: map[string][]logLine{}}, sns: &fakeSNS{}}
+	w := &world{t: t, logs: &fakeLogs{groups: map[string][]logLine{}}, sns: &fakeSNS{}, ecs: &fakeECS{
+		service:    ecstypes.Service{LaunchType: ecstypes.LaunchTypeFargate},
+		definition: ecstypes.TaskDefinition{Cpu: aws.String("1024"), Memory: aws.String("2048")},
+	}}
 	w.n = &Notifier{
 		config: c, region: "eu-west-1", log: slog.New(slog.NewJSONHandler(io.Discard, nil)), topic: "arn:topic",
-		from: decisions.Log{Client: w.logs, Groups: []string{outGroup, checkGroup, inGroup}}, sns: w.sns,
+		from: decisions.Log{Client: w.logs, Groups: []string{outGroup, checkGroup, inGroup}}, sns: w.sns, ecs: w.ecs,
 	}
 	return w
 }
@@ -231,9 +259,190 @@ func TestADayInWords(t *testing.T) {
 		"Sluice: worker 0 -> 3", "worker: 0 -> 3, 12 messages waited")
 	w.expect("12:31", "Sluice: video cannot be seen; worker 3 -> 0",
 		"video: cannot be seen since 12:20: broker main: WRONGPASS invalid username-password pair",
-		"worker: 3 -> 0, idle for 2 m")
+		// 3 workers at $0.04937 an hour, but for 11 m 10 s of the 12 h 30 m.
+		"worker: 3 -> 0, idle for 2 m; $1.82 saved today")
 	w.expect("12:46", "Sluice: video seen again", "video: seen again")
 	w.expect("13:01", "")
 }
 
+// TestSavings holds the amount against a day by hand, and that it is left out where it is not known.
+func TestSavings(t *testing.T) {
+	t.Parallel()
+	const amount = "; $0.30 saved today"
+	spot := []ecstypes.CapacityProviderStrategyItem{{CapacityProvider: aws.String("FARGATE")}, {CapacityProvider: aws.String("FARGATE_SPOT")}}
+	for name, tt := range map[string]struct {
+		change func(w *world)
+		want   string
+	}{
+		"on Fargate":           {func(*world) {}, amount},
+		"by capacity provider": {func(w *world) { w.ecs.service = ecstypes.Service{CapacityProviderStrategy: spot[:1]} }, amount},
+		"on Spot":              {func(w *world) { w.ecs.service = ecstypes.Service{CapacityProviderStrategy: spot} }, ""},
+		"on EC2":               {func(w *world) { w.ecs.service.LaunchType = ecstypes.LaunchTypeEc2 }, ""},
+		"on Arm": {func(w *world) {
+			w.ecs.definition.RuntimePlatform = &ecstypes.RuntimePlatform{CpuArchitecture: ecstypes.CPUArchitectureArm64}
+		}, "; $0.24 saved today"},
+		"on Windows": {func(w *world) {
+			w.ecs.definition.RuntimePlatform = &ecstypes.RuntimePlatform{OperatingSystemFamily: ecstypes.OSFamilyWindowsServer2022Core}
+		}, ""},
+		"without sizes":          {func(w *world) { w.ecs.definition.Cpu = nil }, ""},
+		"in a Region like no":    {func(w *world) { w.n.region = "xx-north-9" }, ""},
+		"where ECS says nothing": {func(w *world) { w.ecs.err = errRefused }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			// The peak is 4. Until 04:00: 2 h with 4 workers, 1 h with 2 and 1 h with none are 10 hours of 16; 6 x $0.04937.
+			w.change("02:00", "worker", 4, 2, 0, policy.ReasonSurplus)
+			w.check("02:50", "worker", 0, policy.ReasonSettle)
+			w.change("03:00", "worker", 2, 0, 0, policy.ReasonIdle)
+			tt.change(w)
+			w.n.config.Deploy.Notify.Every = config.Duration(time.Hour + time.Minute)
+			w.expect("04:01", "Sluice: worker 2 -> 0", "worker: 2 -> 0, idle for 10 m"+tt.want)
+		})
+	}
+}
+
+// TestWords holds the sentence of each kind of change.
+func TestWords(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		from, to, backlog int
+		reasons           []policy.Reason
+	}
+	because := func(r ...policy.Reason) []policy.Reason { return r }
+	for want, steps := range map[string][]step{
+		"worker: 0 -> 1, 1 message waited":                                      {{0, 1, 1, because(policy.ReasonBacklog)}},
+		"worker: 0 -> 2, as an event asked":                                     {{0, 2, 0, because(policy.ReasonDemand)}},
+		"worker: 0 -> 2, min asks for this many workers":                        {{0, 2, 0, because(policy.ReasonMin)}},
+		"worker: 1 -> 2, since messages waited beside idle workers":             {{1, 2, 9, because(policy.ReasonStuck)}},
+		"worker: 3 -> 1, there are more workers than the work at hand asks for": {{3, 1, 2, because(policy.ReasonSurplus)}},
+		"worker: 0 -> 3 -> 5, 12 messages waited":                               {{0, 3, 12, because(policy.ReasonBacklog)}, {3, 5, 40, because(policy.ReasonBacklog)}},
+		"worker: 1 -> 2 -> 0 -> 1, as an event asked":                           {{1, 2, 0, because(policy.ReasonDemand)}, {0, 1, 0, because(policy.ReasonDemand)}},
+		"worker: 0 -> 1 -> 2 -> ... -> 5 -> 6 -> 7, 3 messages waited":          nil,
+		"worker: 0 -> 3 -> 2, 12 messages waited, there are more workers than the work at hand asks for": {
+			{0, 3, 12, because(policy.ReasonBacklog)}, {3, 2, 1, because(policy.ReasonSurplus)},
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.ecs.err = errRefused // Without amounts.
+			for i, s := range steps {
+				w.change(fmt.Sprintf("12:0%d", i), "worker", s.from, s.to, s.backlog, s.reasons...)
+			}
+			for i := range 7 {
+				if steps == nil {
+					w.change(fmt.Sprintf("12:0%d", i), "worker", i, i+1, 3, policy.ReasonBacklog)
+				}
+			}
+			if _, lines := w.run("12:16"); !slices.Equal(lines, []string{want}) {
+				t.Errorf("got %q", lines)
+			}
+		})
+	}
+}
+
+// TestOneLookThatFailsIsNoNews holds that a message is sent for what lasts, once, with its beginning; and that each period knows
+// what the one before has told.
+func TestOneLookThatFailsIsNoNews(t *testing.T) {
+	t.Parallel()
+	const seen, lost = policy.ReasonSteady, policy.ReasonUnknown
+	for name, tt := range map[string]struct {
+		looks []policy.Reason // Each five minutes, from 11:45 on; the periods begin at 12:00, 12:15 and 12:30.
+		want  [3]string
+	}{
+		"always seen":              {[]policy.Reason{seen, seen, seen, seen, seen, seen, seen, seen, seen, seen, seen, seen}, [3]string{}},
+		"one look":                 {[]policy.Reason{seen, seen, seen, seen, lost, seen, seen, seen, seen, seen, seen, seen}, [3]string{}},
+		"one at a period's end":    {[]policy.Reason{seen, seen, seen, seen, seen, lost, seen, seen, seen, seen, seen, seen}, [3]string{}},
+		"two about a period's end": {[]policy.Reason{seen, seen, seen, seen, seen, lost, lost, seen, seen, seen, seen, seen}, [3]string{}},
+		"over a period's end":      {[]policy.Reason{seen, seen, seen, seen, seen, lost, lost, lost, lost, seen, seen, seen}, [3]string{"", "since 12:10", "again"}},
+		"for long":                 {[]policy.Reason{seen, seen, seen, seen, lost, lost, lost, lost, lost, lost, lost, lost}, [3]string{"since 12:05", "", ""}},
+		"from the beginning":       {[]policy.Reason{lost, lost, lost, lost, lost, lost, lost, seen, lost, lost, lost, lost}, [3]string{"", "seen again", "since 12:25"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			for i, reason := range tt.looks {
+				w.check(at(t, "11:45").Add(time.Duration(i)*5*time.Minute).Format("15:04"), "video", 0, reason)
+			}
+			for i, clock := range []string{"12:16", "12:31", "12:46"} {
+				_, lines := w.run(clock)
+				got := strings.Join(lines, "; ")
+				if tt.want[i] == "" && got != "" || !strings.Contains(got, tt.want[i]) {
+					t.Errorf("at %s: %q, want %q", clock, got, tt.want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestBounds holds that a message is fit for SNS and for people, however much has happened.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 262 {
+		w.change("12:04", fmt.Sprintf("target-%03d", i), 0, 1+i%5, 7, policy.ReasonBacklog)
+	}
+	for _, c := range []string{"12:05", "12:10"} {
+		w.check(c, "video", 0, policy.ReasonUnknown)
+	}
+	subject, lines := w.run("12:16")
+	if want := "Sluice: video cannot be seen; target-004 0 -> 5; target-009 0 -> 5; target-014 0 -> 5; 259 more"; subject != want {
+		t.Errorf("subject %q, want %q", subject, want)
+	}
+	if len(subject) > maxSubject || len(lines) != maxLines+1 || !strings.HasPrefix(lines[0], "video: cannot be seen") ||
+		lines[1] != "target-004: 0 -> 5, 7 messages waited" || lines[maxLines] != "and 213 more" {
+		t.Errorf("%d lines: %q ... %q", len(lines), lines[:3], lines[len(lines)-2:])
+	}
+	long := message{stack: "Prüfung-" + strings.Repeat("x", 200), lines: []line{{short: strings.Repeat("y", 63) + " cannot be seen"}}}
+	if s := long.subject(); len(s) > maxSubject || strings.ContainsFunc(s, func(r rune) bool { return r > '~' || r < ' ' }) {
+		t.Errorf("subject %q", s)
+	}
+}
+
+// TestALogThatIsTooLong holds that what could be read is told, and that the rest was not.
+func TestALogThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.change("12:04", "worker", 0, 3, 12, policy.ReasonBacklog)
+		w.change("12:06", "video", 0, 1, 2, policy.ReasonBacklog)
+		w.check("12:10", "worker", 0, policy.ReasonSteady)
+		w.logs.hangs = 3 // The first page of each group, and none of what follows.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := w.n.Run(ctx, Input{Time: at(t, "12:16")}); err != nil {
+			t.Fatal(err)
+		}
+		body := *w.sns.published[0].Message
+		for _, part := range []string{"worker: 0 -> 3, 12 messages waited\n", "nothing is told of what came after 12:06:00"} {
+			if !strings.Contains(body, part) {
+				t.Errorf("%q is not in:\n%s", part, body)
+			}
+		}
+	})
+}
+
 var errRefused = errors.New("AccessDeniedException")
+
+// TestErrors holds that what cannot be read or told is an error, so that Lambda tries again and the dead letters have it.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.logs.err = errRefused
+	if _, err := w.n.Run(t.Context(), Input{Time: at(t, "12:16")}); !errors.Is(err, errRefused) || len(w.sns.published) > 0 {
+		t.Errorf("a log that cannot be read: %v, %d published", err, len(w.sns.published))
+	}
+	w = newWorld(t)
+	w.sns.err = errRefused
+	w.change("12:04", "worker", 0, 3, 12, policy.ReasonBacklog)
+	if _, err := w.n.Run(t.Context(), Input{Time: at(t, "12:16")}); !errors.Is(err, errRefused) {
+		t.Errorf("a topic that refuses: %v", err)
+	}
+	for payload, want := range map[string]policy.Kind{`{"time": "2026-11-22T12:15:00Z"}`: "", `{}`: policy.InvalidEvent, `x`: policy.InvalidEvent} {
+		var e *policy.Error
+		if _, err := ParseInput([]byte(payload)); (want == "") != (err == nil) || err != nil && (!errors.As(err, &e) || e.Kind != want) {
+			t.Errorf("%s: %v", payload, err)
+		}
+	}
+}
