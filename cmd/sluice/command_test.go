@@ -3,15 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"sluice/internal/local/events"
 )
 
 const valid = `version: 1
@@ -84,8 +80,8 @@ func TestCommandLines(t *testing.T) {
 		{"trigger with a config that is missing", "trigger --config nowhere.yaml", 1, nil, []string{"nowhere.yaml"}},
 		{"trigger of an unknown target", "trigger audio --config " + good, 1, nil, []string{`target "audio" is not in`, "video"}},
 		{"trigger of an unknown queue", "trigger --queue play --config " + good, 1, nil, []string{`queue "play"`, "encode"}},
-		{"trigger that makes no sense", "trigger --scale-to 0 --config " + good, 1, nil, []string{"ScaleTo is below 1"}},
-		{"hold of nothing", "trigger --hold 5m --config " + good, 1, nil, []string{"no ScaleTo"}},
+		{"trigger that makes no sense", "trigger --scale-to 0 --config " + good, 2, nil, []string{"--scale-to: use 1 or more"}},
+		{"hold of nothing", "trigger --hold 5m --config " + good, 2, nil, []string{"--hold needs --scale-to"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("AWS_REGION", "us-east-1")
@@ -116,49 +112,6 @@ func TestCommandLines(t *testing.T) {
 // sentAt is the time in an event, with a comma before it if it is not alone.
 var sentAt = regexp.MustCompile(`(\{)?,?"sent_at":"[0-9T:.Z-]{20,24}"`)
 
-func TestTriggerSendsTheEvent(t *testing.T) {
-	good := write(t, valid)
-	several := write(t, strings.Replace(valid, "events:", "  - {name: audio, cluster: media, service: others, queues: [mix], max: 1}\nevents:", 1))
-	t.Chdir(t.TempDir())
-	for _, tt := range []struct {
-		name, args               string
-		source, kind, bus, event string
-	}{
-		{"without a config", "trigger", "custom.celery.monitor", "celery.task.queue_full", "default", `{}`},
-		{
-			"with all flags", "trigger video --scale-to 3 --hold 90s --queue encode --source a --detail-type b --bus c",
-			"a", "b", "c", `{"target":"video","queue":"encode","scale_to":3,"hold_seconds":90}`,
-		},
-		{"as configured", "trigger --config " + good, "my.app", "work", "jobs", `{}`},
-		{"flags before the config", "trigger --bus other --config " + good, "my.app", "work", "other", `{}`},
-		{"one of several", "trigger audio --config " + several, "my.app", "work", "jobs", `{"target":"audio"}`},
-		{"by queue", "trigger --queue mix --config " + several, "my.app", "work", "jobs", `{"queue":"mix"}`},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			deliveries := make(chan events.Delivery, 1)
-			s := events.New(events.Options{OnDelivery: func(d events.Delivery) { deliveries <- d }})
-			defer func() { _ = s.Close() }()
-			srv := httptest.NewServer(s)
-			defer srv.Close()
-			client(t, srv.URL)
-			if status, out, errs := execute(t, strings.Fields(tt.args)...); status != 0 || out != "sent\n" || errs != "" {
-				t.Fatalf("exit status %d: %s%s", status, out, errs)
-			}
-			d := <-deliveries
-			detail := sentAt.ReplaceAllString(string(d.Event.Detail), "$1")
-			if d.Event.Source != tt.source || d.Event.DetailType != tt.kind || d.Bus != tt.bus || detail != tt.event {
-				t.Errorf("delivery %+v", d)
-			}
-		})
-	}
-	t.Run("several and none named", func(t *testing.T) {
-		status, _, errs := execute(t, "trigger", "--config", several)
-		if status != 1 || !strings.Contains(errs, "video, audio") {
-			t.Errorf("exit status %d: %s", status, errs)
-		}
-	})
-}
-
 // client sets the environment of an AWS client for the endpoint.
 func client(t *testing.T, url string) {
 	t.Helper()
@@ -167,49 +120,6 @@ func client(t *testing.T, url string) {
 		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 	} {
 		t.Setenv(name, value)
-	}
-}
-
-func TestTriggerWithoutARegion(t *testing.T) {
-	t.Chdir(t.TempDir())
-	client(t, "http://127.0.0.1:1")
-	t.Setenv("AWS_REGION", "")
-	t.Setenv("AWS_DEFAULT_REGION", "")
-	status, _, errs := execute(t, "trigger")
-	if status != 1 || !strings.Contains(errs, "set AWS_REGION") {
-		t.Errorf("exit status %d: %s", status, errs)
-	}
-}
-
-// TestTriggerGoesWhereSluiceIs reads the Region out of the signature.
-func TestTriggerGoesWhereSluiceIs(t *testing.T) {
-	deployed := write(t, valid+"\ndeploy: {account: \"123456789012\", region: eu-central-1}\n")
-	t.Chdir(t.TempDir())
-	signed := make(chan string, 1)
-	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case signed <- r.Header.Get("Authorization"):
-		default:
-		}
-	}))
-	defer srv.Close()
-	client(t, srv.URL)
-	execute(t, "trigger", "--config", deployed)
-	if got := <-signed; !strings.Contains(got, "/eu-central-1/events/") {
-		t.Errorf("signed for %s", got)
-	}
-}
-
-func TestTriggerThatIsRefused(t *testing.T) {
-	t.Chdir(t.TempDir())
-	s := events.New(events.Options{})
-	defer func() { _ = s.Close() }()
-	srv := httptest.NewServer(s)
-	defer srv.Close()
-	client(t, srv.URL)
-	status, out, errs := execute(t, "trigger", "--source", "aws.mine")
-	if status != 1 || out != "" || !strings.Contains(errs, "NotAuthorizedForSourceException") {
-		t.Errorf("exit status %d: %s%s", status, out, errs)
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -32,7 +31,7 @@ func prose(s string, width int) string {
 			out = append(out, paragraph)
 			continue
 		}
-		out = append(out, ansi.Wordwrap(strings.ReplaceAll(paragraph, "\n", " "), width, ""))
+		out = append(out, strings.Join(wrap(strings.ReplaceAll(paragraph, "\n", " "), width), "\n"))
 	}
 	return strings.Join(out, "\n\n")
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
 )
@@ -166,8 +165,8 @@ func (w *textWriter) line(format string, args ...any) {
 // wrapped writes a text within the width, indented; its further lines stand under its first.
 func (w *textWriter) wrapped(indent int, format string, args ...any) {
 	room := max(min(w.width, 100)-indent, 20) // Longer lines of prose are hard to read.
-	for line := range strings.Lines(ansi.Wrap(w.text(format, args), room, "")) {
-		w.b.WriteString(strings.Repeat(" ", indent) + strings.TrimRight(line, " \n") + "\n")
+	for _, line := range wrap(w.text(format, args), room) {
+		w.b.WriteString(strings.TrimRight(strings.Repeat(" ", indent)+line, " ") + "\n")
 	}
 }
 

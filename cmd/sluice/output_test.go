@@ -102,6 +102,24 @@ func TestTablesFit(t *testing.T) {
 	})
 }
 
+func TestWrap(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		width int
+		want  []string
+	}{
+		{"where --queue names it", 9, []string{"where", "--queue", "names it"}},
+		{"a  b\nc", 9, []string{"a b", "c"}},
+		{"動画変換 workers", 8, []string{"動画変換", "workers"}},
+		{"see https://example.com/x now", 10, []string{"see", "https://ex", "ample.com/", "x now"}},
+		{"", 9, []string{""}},
+	} {
+		if got := wrap(tt.text, tt.width); !slices.Equal(got, tt.want) {
+			t.Errorf("wrap(%q, %d) = %q, want %q", tt.text, tt.width, got, tt.want)
+		}
+	}
+}
+
 func TestShorten(t *testing.T) {
 	for _, tt := range []struct {
 		in    string
