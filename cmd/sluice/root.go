@@ -54,7 +54,7 @@ func command() *cobra.Command {
 	root.SetCompletionCommandGroupID(groupSetUp)
 	root.SetHelpCommandGroupID(groupSetUp)
 	group(root, groupLook, statusCommand(), whyCommand(), planCommand(), doctorCommand())
-	group(root, groupLook, scheduleCommand(), costCommand())
+	group(root, groupLook, scheduleCommand(), costCommand(), exporterCommand())
 	group(root, groupSteer, triggerCommand(), pauseCommand(), resumeCommand(), setCommand(), drainCommand())
 	group(root, groupSetUp, validateCommand(), configCommand(), localCommand(), schemaCommand(), versionCommand())
 	addOutput(root)
