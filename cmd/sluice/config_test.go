@@ -62,6 +62,7 @@ targets:
     floor_hold: 0s # default
     scale_in_step: 0 # default
     shield: false # default
+    dry_run: false # default
 events:
   source: custom.celery.monitor # default
   detail_type: celery.task.queue_full # default
@@ -69,6 +70,8 @@ events:
   coalesce: 1s # default
 sweep:
   every: 5m # default
+metrics:
+  level: "off" # default
 local:
   redis: embedded # default
   services:
