@@ -47,7 +47,7 @@ type envelope struct {
 }
 
 // Demand reads the payload of a scale-out: an EventBridge event, {"source", "detail-type", "detail": {"scale_to",
-// "target", "queue", "hold_seconds", "sent_at", "traceparent"}}, all of the detail optional, or {"target"} from the state machine.
+// "target", "queue", "hold_seconds", "sent_at", "traceparent", "tracestate"}}, all of the detail optional, or {"target"} from the state machine.
 //
 // Its errors are of kind policy.InvalidEvent or policy.UnknownTarget and name the field and the remedy. Other fields of
 // the detail are let pass, since producers put their own there; they are named in the answer, for typing errors' sake.
@@ -107,7 +107,7 @@ func (s *Scaler) detail(raw json.RawMessage) (Demand, error) {
 			name, err = text(value)
 		case "queue":
 			queue, err = text(value)
-		case "traceparent": // Of the producer's trace: for whoever records ours.
+		case "traceparent", "tracestate": // Of the producer's trace: for whoever records ours.
 		case "sent_at":
 			var ok bool
 			if d.At, ok = moment(value); !ok {
