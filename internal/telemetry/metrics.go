@@ -31,7 +31,7 @@ type gathered struct {
 	totals  map[string][]float64
 	targets map[string]map[string][]float64
 	reasons map[policy.Reason]int
-	checks  []scaler.Record // The decisions of a sweep's first look.
+	decided []scaler.Record
 }
 
 // NewRecorder returns a Recorder that writes to out; nil if the level is Off.
@@ -56,9 +56,7 @@ func (r *Recorder) Decided(_ context.Context, d scaler.Record) {
 	for _, reason := range d.Reasons {
 		r.reasons[reason]++
 	}
-	if d.UseCase == "check" {
-		r.checks = append(r.checks, d)
-	}
+	r.decided = append(r.decided, d)
 	if d.StartS != nil {
 		r.both(d.Target, CountToWorker, *d.StartS)
 	}
@@ -79,7 +77,7 @@ func (r *Recorder) Swept(_ context.Context, _ scaler.Sweep) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sums := map[string]float64{}
-	for _, d := range r.checks {
+	for _, d := range r.decided {
 		for name, value := range gauges(d) {
 			if name == HeadAge {
 				sums[name] = max(sums[name], value)

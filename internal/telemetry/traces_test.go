@@ -311,7 +311,7 @@ func TestLittleTimeIsNotSpentOnTraces(t *testing.T) {
 	traces, _ := newTraces(t, "http://"+silent.Addr().String(), 1, time.Now)
 	_, span := traces.Start(context.Background(), Invocation{Function: "check"})
 	End(span, "", nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), sendLimit)
 	defer cancel()
 	traces.Flush(ctx)
 	if ctx.Err() != nil {
