@@ -143,7 +143,7 @@ fuzz: ## Each fuzz test for FUZZTIME (default 20s).
 ##@ Set-up, called by the others
 
 .PHONY: test-deps
-test-deps: build/venv stepfunctions/node_modules redis-server
+test-deps: build/venv stepfunctions/node_modules redis-server promtool
 
 build/venv: internal/testenv/requirements.txt examples/shop/requirements.txt
 	$(call venv,$@,-r internal/testenv/requirements.txt -r examples/shop/requirements.txt)
@@ -182,6 +182,16 @@ redis-server:
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends redis-server; \
 		else echo "redis-server is missing: install Redis 7, on Debian with: sudo apt-get install redis-server"; exit 1; fi; }
+
+# promtool comes in Debian's package prometheus, which would also start a Prometheus: of it the one program is taken.
+.PHONY: promtool
+promtool:
+	@command -v promtool >/dev/null || [ -x build/tools/promtool ] || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			mkdir -p build/tools/prometheus && cd build/tools/prometheus && apt-get update -q && \
+				{ apt-get download -q -o APT::Sandbox::User=root prometheus && dpkg-deb -x prometheus_*.deb . && mv usr/bin/promtool ..; } && \
+				cd .. && rm -rf prometheus; \
+		else echo "promtool is missing: install it with Prometheus 2.42 or newer, on Debian with: sudo apt-get install prometheus"; exit 1; fi; }
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.
