@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -108,9 +107,6 @@ func TestCommandLines(t *testing.T) {
 		})
 	}
 }
-
-// sentAt is the time in an event, with a comma before it if it is not alone.
-var sentAt = regexp.MustCompile(`(\{)?,?"sent_at":"[0-9T:.Z-]{20,24}"`)
 
 // client sets the environment of an AWS client for the endpoint.
 func client(t *testing.T, url string) {

@@ -22,7 +22,8 @@ func TestConfigShowsWhatIsInEffect(t *testing.T) {
 	path := write(t, `version: 1
 brokers: [{name: redis, url: "rediss://user:hunter2@redis.internal:6380/1", tls: {server_name: x}}]
 targets:
-  - {name: video, cluster: media, service: workers, queues: ["on", a b], max: 3, max_wait: 60s, task_seconds: 2.5, concurrency: 2}
+  - {name: video, cluster: media, service: workers, queues: ["on", a b], max: 3, max_wait: 60s, task_seconds: 2.5, concurrency: 2, windows: [{name: office hours, cron: 0 8 * * mon-fri, for: 10h, max: 0}]}
+traces: {endpoint: "http://collector:4318"}
 local:
   services:
     - {cluster: media, service: workers, command: [run, "redis://:hunter2@h/1"], env: {A: "1", DB_PASSWORD: hunter2, REDIS: "redis://hunter2@h"}}
@@ -63,6 +64,13 @@ targets:
     scale_in_step: 0 # default
     shield: false # default
     dry_run: false # default
+    windows:
+      - name: "office hours"
+        cron: "0 8 * * mon-fri"
+        time_zone: UTC # default
+        for: 10h
+        max: 0
+        pre_warm: 0s # default
 events:
   source: custom.celery.monitor # default
   detail_type: celery.task.queue_full # default
@@ -72,6 +80,9 @@ sweep:
   every: 5m # default
 metrics:
   level: "off" # default
+traces:
+  endpoint: "http://collector:4318"
+  sample: 1 # default
 local:
   redis: embedded # default
   services:
@@ -267,6 +278,13 @@ func drawFile(t *rapid.T) string {
 		queue := rapid.Map(printable, func(s string) string { return fmt.Sprintf("%s%d", s, i) })
 		targets = append(targets, fields(fmt.Sprintf("name: t%d, cluster: c, service: s%d, max: 2000, queues: %s%s%s",
 			i, i, list(quoted(queue), 1).Draw(t, "queues"), broker, size), optional{
+			"dry_run": boolean, "windows": mapped(func(t *rapid.T) string {
+				bound := rapid.SampledFrom([]string{"min: 0", "min: 0, max: 0", "max: 2000"}).Draw(t, "bound")
+				if rapid.Bool().Draw(t, "zone") {
+					bound += ", time_zone: Europe/Berlin, pre_warm: " + span.Draw(t, "pre-warm")
+				}
+				return "[{name: \"1 a\", cron: \"*/5 0-6,9 * jan mon\", for: 90m, " + bound + "}]"
+			}),
 			"min": count, "settle": span, "grace": span, "floor_hold": span, "scale_in_step": count,
 			"activity": mapped(func(t *rapid.T) string {
 				if rapid.Bool().Draw(t, "counter") {
@@ -294,13 +312,16 @@ func drawFile(t *rapid.T) string {
 		"events": mapped(func(t *rapid.T) string {
 			return "{detail_type: " + quoted(printable).Draw(t, "detail type") + "}"
 		}),
-		"sweep": rapid.Just("{every: 7m}"),
-		"local": rapid.Just("{redis: none, services: [" + strings.Join(services, ", ") + "]}"),
+		"sweep":   rapid.Just("{every: 7m}"),
+		"metrics": rapid.SampledFrom([]string{"{level: off}", "{level: \"off\"}", "{level: totals}", "{level: targets}"}),
+		"traces":  rapid.SampledFrom([]string{"{endpoint: \"https://[::1]:4318\", sample: 0}", "{endpoint: \"http://a/b\", sample: 0.125}"}),
+		"local":   rapid.Just("{redis: none, services: [" + strings.Join(services, ", ") + "]}"),
 		"deploy": mapped(func(t *rapid.T) string {
 			return fields("", optional{
 				"stack": rapid.Just("s"), "log_retention": rapid.Just("365"), "targets_per_schedule": count,
 				"vpc":    rapid.Just("{id: vpc-00000001, subnets: [subnet-00000001, subnet-00000002], security_groups: [sg-00000001]}"),
 				"keys":   list(quoted(rapid.StringMatching(`arn:aws:kms:eu-central-1:[0-9]{12}:key/[A-Za-z0-9-]{1,9}`)), 0),
+				"notify": rapid.SampledFrom([]string{"{}", "{every: 1h, email: a@b.c}"}),
 				"alarms": rapid.SampledFrom([]string{"{email: a@b.c}", "{workers: false}", `{topic: "arn:aws:sns:eu-central-1:123456789012:t"}`}),
 				"example": mapped(func(t *rapid.T) string {
 					return "{image: \"s:1\", redis: external, api: " + boolean.Draw(t, "api") + "}"

@@ -91,10 +91,10 @@ func (f setFlags) change(t config.Target, tags map[string]string, now time.Time)
 			}
 		}
 	}
-	switch {
-	case f.max >= 0 && o.Limits.Min < t.Min:
+	switch least, most, _ := t.Bounds(now); {
+	case f.min < 0 && o.Min == nil && o.Limits.Min < least:
 		c.notes = append(c.notes, "The configured min gives way, too, as it is more than the max.")
-	case f.min >= 0 && o.Limits.Max > t.Max && o.Max == nil:
+	case f.max < 0 && o.Max == nil && o.Limits.Max > most:
 		c.notes = append(c.notes, "The configured max is raised, too, as it is less than the min.")
 	}
 	return c, nil
