@@ -76,8 +76,8 @@ func changes(s Signals, l Limits, now time.Time) []change {
 	}
 	return append(list,
 		change{s.Active.N, fewer(s.Active.N, "executing task", "ended"), func(s *Signals, _ *Limits, n int) { s.Active.N -= n }},
-		change{s.Held.N, fewer(s.Held.N, "held message", "had been done"), func(s *Signals, _ *Limits, n int) { s.Held.N -= n }},
-		change{s.Backlog.N, fewer(s.Backlog.N, "waiting message", "had been done"), func(s *Signals, _ *Limits, n int) { s.Backlog.N -= n }},
+		change{s.Held.N, fewer(s.Held.N, "held message", "were done"), func(s *Signals, _ *Limits, n int) { s.Held.N -= n }},
+		change{s.Backlog.N, fewer(s.Backlog.N, "waiting message", "were done"), func(s *Signals, _ *Limits, n int) { s.Backlog.N -= n }},
 		change{
 			mostAsked, func(n int) string { return number(n, "more message") + " waited" },
 			func(s *Signals, _ *Limits, n int) { s.Backlog.N = min(s.Backlog.N, mostAsked) + n },
@@ -99,12 +99,15 @@ func changes(s Signals, l Limits, now time.Time) []change {
 			func(s *Signals, _ *Limits, n int) { s.Demand += n },
 		},
 		once(s.Deploying, "no deployment were in progress", func(s *Signals, _ *Limits) { s.Deploying = false }),
-		once(s.Tasks.Young > 0, fmt.Sprintf("the %s had run for grace (%v)", number(s.Tasks.Young, "young task"), l.Grace),
+		once(s.Tasks.Young > 0, fmt.Sprintf("%s had run for %v (grace)", the(s.Tasks.Young, "young task"), l.Grace),
 			func(s *Signals, _ *Limits) { s.Tasks.Young = 0 }),
-		once(s.Tasks.Protected > 0, fmt.Sprintf("the protection of %s ended", number(s.Tasks.Protected, "task")),
+		once(s.Tasks.Protected > 0, fmt.Sprintf("the protection of %s ended", the(s.Tasks.Protected, "protected task")),
 			func(s *Signals, _ *Limits) { s.Tasks.Protected = 0 }),
 		once(s.Prior == nil, fmt.Sprintf("it still were so in %v (settle)", l.Settle), func(s *Signals, l *Limits) {
-			// As a confirmation would find it, if nothing changed.
+			// As a confirmation would find it, if nothing changed; which looks at the single tasks, too.
+			if !s.Tasks.Known {
+				s.Tasks = TaskCounts{Known: true, Live: s.Desired, Told: true}
+			}
 			s.Prior = &Sighting{
 				At: now.Add(-l.Settle), Processed: s.Seen.Processed, Heard: s.Seen.Heard, Workers: Want(*s, *l), Stuck: s.Stuck,
 			}
@@ -125,14 +128,19 @@ func once(there bool, words string, apply func(*Signals, *Limits)) change {
 // fewer says what became of k of the n things, such as "2 of the 3 executing tasks ended".
 func fewer(n int, thing, became string) func(k int) string {
 	return func(k int) string {
-		switch {
-		case n == 1:
-			return "the " + thing + " " + became
-		case k == n:
-			return "the " + number(n, thing) + " " + became
+		if k == n {
+			return the(n, thing) + " " + became
 		}
 		return fmt.Sprintf("%d of the %s %s", k, number(n, thing), became)
 	}
+}
+
+// the is all of n things.
+func the(n int, thing string) string {
+	if n == 1 {
+		return "the " + thing
+	}
+	return "the " + number(n, thing)
 }
 
 // number is so many of a thing.

@@ -58,12 +58,16 @@ func TestHalted(t *testing.T) {
 		},
 		{
 			"paused-in: another is at the drained ones",
-			func(s *Signals, _ *Limits) { s.PausedIn, s.Active, s.Drained, s.Overlap = true, Known(1), drained, true },
+			func(s *Signals, _ *Limits) {
+				s.PausedIn, s.Active, s.Drained, s.Overlap = true, Known(1), drained, true
+			},
 			Decision{Hold, 2, 2, 0, []Reason{ReasonPausedIn}, 0},
 		},
 		{
 			"paused-in: stuck ones are not replaced",
-			func(s *Signals, _ *Limits) { s.PausedIn, s.Backlog, s.Stuck, s.Prior.Stuck = true, Known(3), true, true },
+			func(s *Signals, _ *Limits) {
+				s.PausedIn, s.Backlog, s.Stuck, s.Prior.Stuck = true, Known(3), true, true
+			},
 			Decision{Hold, 2, 2, 1, []Reason{ReasonStuck, ReasonPausedIn}, 0},
 		},
 		{
@@ -92,17 +96,23 @@ func TestHalted(t *testing.T) {
 		},
 		{
 			"paused-out: drained ones fetch again, all that are needed",
-			func(s *Signals, _ *Limits) { s.PausedOut, s.Backlog, s.Drained = true, Known(1), Drained{Tasks: 2, Idle: 2} },
+			func(s *Signals, _ *Limits) {
+				s.PausedOut, s.Backlog, s.Drained = true, Known(1), Drained{Tasks: 2, Idle: 2}
+			},
 			Decision{ScaleOut, 2, 2, 1, []Reason{ReasonBacklog, ReasonResume}, 1},
 		},
 		{
 			"paused-out: where they are too few all of them fetch again, the busy ones too",
-			func(s *Signals, _ *Limits) { s.PausedOut, s.Active, s.Backlog, s.Drained = true, Known(1), Known(30), drained },
+			func(s *Signals, _ *Limits) {
+				s.PausedOut, s.Active, s.Backlog, s.Drained = true, Known(1), Known(30), drained
+			},
 			Decision{ScaleOut, 2, 2, 3, []Reason{ReasonBacklog, ReasonResume, ReasonPausedOut}, 2},
 		},
 		{
 			"paused-out: stuck ones are not replaced, since a new one would start",
-			func(s *Signals, _ *Limits) { s.PausedOut, s.Backlog, s.Stuck, s.Prior.Stuck = true, Known(3), true, true },
+			func(s *Signals, _ *Limits) {
+				s.PausedOut, s.Backlog, s.Stuck, s.Prior.Stuck = true, Known(3), true, true
+			},
 			Decision{Hold, 2, 2, 1, []Reason{ReasonStuck, ReasonPausedOut}, 0},
 		},
 		{
@@ -112,7 +122,9 @@ func TestHalted(t *testing.T) {
 		},
 		{
 			"paused in both directions",
-			func(s *Signals, _ *Limits) { s.PausedIn, s.PausedOut, s.Active, s.Drained = true, true, Known(40), drained },
+			func(s *Signals, _ *Limits) {
+				s.PausedIn, s.PausedOut, s.Active, s.Drained = true, true, Known(40), drained
+			},
 			Decision{ScaleOut, 2, 2, 4, []Reason{ReasonPausedIn, ReasonResume}, 2},
 		},
 

@@ -47,13 +47,15 @@ func TestTagsWithAnEnd(t *testing.T) {
 		}},
 		{"a floor that is over", map[string]string{TagFloor: "9@2026-11-21T12:00:00Z"}, Overrides{Limits: between}},
 		{
-			"an end that is no time: the tag does not count, and holds", map[string]string{TagPaused: "true@tomorrow"},
+			"an end that is no time: the tag does not count, and holds",
+			map[string]string{TagPaused: "true@tomorrow"},
 			Overrides{Limits: between, Bad: []string{
 				`tag sluice:paused: "true@tomorrow" does not end in a time such as 2026-11-21T22:40:00Z: correct or delete it`,
 			}},
 		},
 		{
-			"several that cannot be understood", map[string]string{TagMin: "x", TagDryRun: "perhaps"},
+			"several that cannot be understood",
+			map[string]string{TagMin: "x", TagDryRun: "perhaps"},
 			Overrides{Limits: between, Bad: []string{
 				`tag sluice:dry-run: "perhaps" is neither true nor false: correct or delete it`,
 				`tag sluice:min: "x" is not a whole number from 0 to 5000: correct or delete it`,
