@@ -23,7 +23,7 @@ type message struct {
 // subject says the most important, and how much there is beside it.
 func (m message) subject() string {
 	subject := "Sluice"
-	if m.stack != "sluice" { // There may be several.
+	if m.stack != "" && m.stack != "sluice" { // There may be several.
 		subject += " " + m.stack
 	}
 	if len(m.lines) == 0 {
@@ -77,7 +77,11 @@ func (m message) body() string {
 	if m.read.Before(m.until) {
 		_, _ = fmt.Fprintf(&b, "The log was too long to be read in time: nothing is told of what came after %s.\n", m.read.Format("15:04:05"))
 	}
-	_, _ = fmt.Fprintf(&b, "\n%s, stack %s. Times are UTC.\n", m.period(), m.stack)
+	of := ""
+	if m.stack != "" {
+		of = ", stack " + m.stack
+	}
+	_, _ = fmt.Fprintf(&b, "\n%s%s. Times are UTC.\n", m.period(), of)
 	b.WriteString("Why: sluice why TARGET\n")
 	return b.String()
 }

@@ -47,8 +47,10 @@ type Options struct {
 	Config    *config.Config
 	AWS       aws.Config
 	Log       *slog.Logger
-	Topic     string   // The ARN of the SNS topic.
-	LogGroups []string // Where the functions' decisions are.
+	Every     time.Duration // How long a period is.
+	Topic     string        // The ARN of the SNS topic.
+	LogGroups []string      // Where the functions' decisions are.
+	Stack     string        // The name of the stack that tells; "" if that is not known.
 }
 
 // Notifier tells what has changed.
@@ -56,6 +58,8 @@ type Notifier struct {
 	config *config.Config
 	region string
 	log    *slog.Logger
+	every  time.Duration
+	stack  string
 	topic  string
 	from   decisions.Log
 	sns    snsAPI
@@ -65,15 +69,15 @@ type Notifier struct {
 // New returns a notifier. It errs if it is not told where to read or to publish.
 func New(o Options) (*Notifier, error) {
 	switch {
-	case o.Config.Deploy.Notify == nil:
-		return nil, invalidConfig("deploy.notify is not in sluice.yaml: it says how long a period is: deploy again")
+	case o.Every <= 0:
+		return nil, invalidConfig("the environment variable SLUICE_NOTIFY_EVERY is not set to a time such as 15m: the deployment sets it: deploy again")
 	case o.Topic == "":
 		return nil, invalidConfig("the environment variable SLUICE_TOPIC_ARN is not set: the deployment sets it: deploy again")
 	case len(o.LogGroups) == 0:
 		return nil, invalidConfig("the environment variable SLUICE_LOG_GROUPS is not set: the deployment sets it: deploy again")
 	}
 	return &Notifier{
-		config: o.Config, region: o.AWS.Region, log: o.Log, topic: o.Topic,
+		config: o.Config, region: o.AWS.Region, log: o.Log, every: o.Every, stack: o.Stack, topic: o.Topic,
 		from: decisions.Log{Client: cloudwatchlogs.NewFromConfig(o.AWS), Groups: o.LogGroups},
 		sns:  sns.NewFromConfig(o.AWS), ecs: ecs.NewFromConfig(o.AWS),
 	}, nil
@@ -108,7 +112,7 @@ type Answer struct {
 // Run tells what has changed in the period that ends at the input's time.
 func (n *Notifier) Run(ctx context.Context, in Input) (Answer, error) {
 	until := in.Time.UTC().Add(-lag)
-	since := until.Add(-n.config.Deploy.Notify.Every.Std())
+	since := until.Add(-n.every)
 	d := newDigest(since)
 	reading, cancel := mostOf(ctx)
 	defer cancel()
@@ -124,7 +128,7 @@ func (n *Notifier) Run(ctx context.Context, in Input) (Answer, error) {
 	if len(lines) == 0 && !read.Before(until) {
 		return a, nil
 	}
-	m := message{stack: n.config.Deploy.Stack, since: since, until: until, read: read, lines: lines}
+	m := message{stack: n.stack, since: since, until: until, read: read, lines: lines}
 	subject, body := m.subject(), m.body()
 	if _, err := n.sns.Publish(ctx, &sns.PublishInput{TopicArn: &n.topic, Subject: &subject, Message: &body}); err != nil {
 		return a, fmt.Errorf("publish to topic %s: %w", n.topic, err)

@@ -132,7 +132,6 @@ brokers: [{name: main, url: "redis://localhost"}]
 targets:
   - {name: worker, cluster: prod, service: worker, queues: [celery], max: 10}
   - {name: video, cluster: prod, service: video, queues: [video], max: 10}
-deploy: {stack: sluice, notify: {every: 15m}}
 `), "")
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +141,7 @@ deploy: {stack: sluice, notify: {every: 15m}}
 		definition: ecstypes.TaskDefinition{Cpu: aws.String("1024"), Memory: aws.String("2048")},
 	}}
 	w.n = &Notifier{
-		config: c, region: "eu-west-1", log: slog.New(slog.NewJSONHandler(io.Discard, nil)), topic: "arn:topic",
+		config: c, region: "eu-west-1", every: 15 * time.Minute, stack: "sluice", log: slog.New(slog.NewJSONHandler(io.Discard, nil)), topic: "arn:topic",
 		from: decisions.Log{Client: w.logs, Groups: []string{outGroup, checkGroup, inGroup}}, sns: w.sns, ecs: w.ecs,
 	}
 	return w
@@ -296,7 +295,7 @@ func TestSavings(t *testing.T) {
 			w.check("02:50", "worker", 0, policy.ReasonSettle)
 			w.change("03:00", "worker", 2, 0, 0, policy.ReasonIdle)
 			tt.change(w)
-			w.n.config.Deploy.Notify.Every = config.Duration(time.Hour + time.Minute)
+			w.n.every = time.Hour + time.Minute
 			w.expect("04:01", "Sluice: worker 2 -> 0", "worker: 2 -> 0, idle for 10 m"+tt.want)
 		})
 	}
