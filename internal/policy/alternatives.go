@@ -69,7 +69,7 @@ func changes(s Signals, l Limits, now time.Time) []change {
 		once(s.PausedOut, "the tag sluice:paused-out were gone", func(s *Signals, _ *Limits) { s.PausedOut = false }),
 		once(s.DryRun, "it were no dry run", func(s *Signals, _ *Limits) { s.DryRun = false }),
 		once(s.BadOverride, "the sluice: tags could be understood", func(s *Signals, _ *Limits) { s.BadOverride = false }),
-		once(!(s.Backlog.Known && s.Active.Known && s.Held.Known), "all could be seen, and it were no more than what was", func(s *Signals, _ *Limits) {
+		once(!(s.Backlog.Known && s.Active.Known && s.Held.Known), "all could be seen, and there were nothing more", func(s *Signals, _ *Limits) {
 			s.Backlog, s.Active, s.Held = Known(s.Backlog.N), Known(s.Active.N), Known(s.Held.N)
 			s.Unheard = 0
 		}),

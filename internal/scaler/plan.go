@@ -99,7 +99,7 @@ func (s *Scaler) observeTasks(ctx context.Context, targets []Target) []observati
 
 // taskPlans are the target's tasks with their workers.
 func (o observation) taskPlans(now time.Time) []TaskPlan {
-	plans := []TaskPlan{}
+	var plans []TaskPlan
 	for _, t := range o.tasks {
 		p := TaskPlan{ID: t.ID, State: t.State, AgeS: *seconds(t.Age(now))}
 		if t.ProtectedUntil.After(now) {
