@@ -69,6 +69,7 @@ func TestWhoseTraceItIs(t *testing.T) {
 	}{
 		{"the producer's, linked to X-Ray's", string(eventWith(carried)), xrayHeader, producersTrace, producersSpan, xraySpan, false},
 		{"the producer's", string(eventWith(carried)), "", producersTrace, producersSpan, "", false},
+		{"the producer's, with a random ID", string(eventWith(strings.Replace(carried, "-01", "-03", 1))), "", producersTrace, producersSpan, "", false},
 		{"the producer does not sample it", string(eventWith(unsampled)), xrayHeader, "", "", "", true},
 		{"X-Ray's: a sweep's", `{"target": "film"}`, xrayHeader, xrayTrace, xraySpan, "", false},
 		{"X-Ray's: the event carries none", string(eventWith(`{"scale_to": 1}`)), xrayHeader, xrayTrace, xraySpan, "", false},
