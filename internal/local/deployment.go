@@ -22,7 +22,7 @@ import (
 // one out of the template that deploys it. The tests hold the two to be equal, so that what runs here is what deploys.
 type Deployment struct {
 	Region, Account string
-	Functions       []Function // ScaleOut, Check and ScaleIn.
+	Functions       []Function // ScaleOut, Check and ScaleIn, and Notify if there is one.
 	Rule            Rule
 	Machine         Machine
 	Schedules       []Schedule
@@ -65,15 +65,19 @@ type Machine struct {
 	Definition string // JSON without spaces, with the ARNs of the functions in it.
 }
 
-// Schedule starts the state machine.
+// Schedule starts the state machine, or calls a function.
 type Schedule struct {
 	Name        string
+	Function    string // The function's name; empty if it starts the state machine.
 	Timing      scheduler.Timing
-	Input       string // JSON.
+	Input       string // JSON, in which scheduledTime stands for the time of the call.
 	Retry       delivery.Policy
 	DeadLetters string
 	Disabled    bool
 }
+
+// scheduledTime is replaced in the input of a schedule.
+const scheduledTime = "<aws.scheduler.scheduled-time>"
 
 // Access is who may do what, as policies of roles and of resources say it.
 type Access struct {
@@ -88,12 +92,15 @@ const (
 	ScaleOut     = "scaleout"
 	Check        = "check"
 	ScaleIn      = "scalein"
+	Notify       = "notify"
 	RuleName     = "scale-out"
 	StateMachine = "sluice-sweep"
 	Sweep        = "sweep" // The schedule; where there are several they are sweep-1, sweep-2 and so on.
 	// ScheduleGroup is the group of the schedules.
-	ScheduleGroup = "sluice"
-	AlarmTopic    = "sluice-alarms"
+	ScheduleGroup    = "sluice"
+	ScheduleOfNotify = "digest"
+	AlarmTopic       = "sluice-alarms"
+	NotifyTopic      = "sluice-digest"
 )
 
 // LogGroupOf is the name of the log group of a function.
@@ -102,10 +109,17 @@ func LogGroupOf(function string) string { return "/aws/lambda/" + function }
 // Account is the account that everything belongs to, unless the deployment says another.
 const Account = "000000000000"
 
-// In is a deployment without anything in it yet, where `deploy.region` and `deploy.account` say; else in the Region, or us-east-1 if
+// In is a deployment with nothing in it yet but the topics that exist already, where `deploy.region` and `deploy.account` say; else in the Region, or us-east-1 if
 // that is empty, and in Account.
 func In(c *config.Config, region string) Deployment {
-	return Deployment{Region: cmp.Or(c.Deploy.Region, region, "us-east-1"), Account: cmp.Or(c.Deploy.Account, Account)}
+	d := Deployment{Region: cmp.Or(c.Deploy.Region, region, "us-east-1"), Account: cmp.Or(c.Deploy.Account, Account)}
+	if c.Deploy.Alarms.Topic != "" {
+		d.Topics = append(d.Topics, c.Deploy.Alarms.Topic)
+	}
+	if n := c.Deploy.Notify; n != nil && n.Topic != "" {
+		d.Topics = append(d.Topics, n.Topic)
+	}
+	return d
 }
 
 // DeadLettersOf is the name of the dead-letter queue of what has that name.
@@ -130,6 +144,7 @@ func (d Deployment) ARN(service, resource string) string {
 
 // The ARNs of what is in a deployment, by name.
 func (d Deployment) functionARN(name string) string { return d.ARN("lambda", "function:"+name) }
+func (d Deployment) topicARN(name string) string    { return d.ARN("sns", name) }
 func (d Deployment) queueARN(name string) string    { return d.ARN("sqs", name) }
 func (d Deployment) machineARN() string             { return d.ARN("states", "stateMachine:"+d.Machine.Name) }
 
@@ -183,12 +198,21 @@ func BuiltIn(c *config.Config, region string) (Deployment, error) {
 		return Deployment{}, err
 	}
 	d.Schedules = schedules(c)
-	topic := c.Deploy.Alarms.Topic
-	if topic == "" {
-		topic = d.ARN("sns", AlarmTopic)
+	alarms := c.Deploy.Alarms.Topic
+	if alarms == "" {
+		alarms = d.topicARN(AlarmTopic)
+		d.Topics = append(d.Topics, alarms)
 	}
-	d.Topics = []string{topic}
-	d.Outputs = d.outputsOf(topic)
+	digests := ""
+	if c.Deploy.Notify != nil {
+		digests = d.notify(c, alarms)
+	}
+	if c.Metrics.Level != config.MetricsOff {
+		for i := range d.Functions[:3] {
+			d.Functions[i].Env = map[string]string{"SLUICE_METRICS_NAMESPACE": "Sluice/" + c.Deploy.Stack + "/Sluice"}
+		}
+	}
+	d.Outputs = d.outputsOf(alarms, digests)
 	return d, nil
 }
 
@@ -230,8 +254,14 @@ func (d Deployment) check() error {
 		names[f.Name] = true
 	}
 	for _, name := range []string{ScaleOut, Check, ScaleIn} {
-		if !names[name] || len(d.Functions) != 3 {
-			return fmt.Errorf("run the deployment: it has to have the functions %s, %s and %s, and no others", ScaleOut, Check, ScaleIn)
+		if others := len(d.Functions) - 3; !names[name] || others > 1 || others == 1 && !names[Notify] {
+			return fmt.Errorf("run the deployment: it has to have the functions %s, %s and %s and no others, but for %s",
+				ScaleOut, Check, ScaleIn, Notify)
+		}
+	}
+	for _, s := range d.Schedules {
+		if s.Function != "" && !names[s.Function] {
+			return fmt.Errorf("run the deployment: schedule %s calls %q, which is none of its functions", s.Name, s.Function)
 		}
 	}
 	if !names[d.Rule.Target] {

@@ -140,6 +140,7 @@ func (x *executions) start(name string, input json.RawMessage) (*execution, erro
 
 func (x *executions) run(ctx context.Context, e *execution) {
 	x.tell(ExecutionStep{Name: e.name})
+	ctx = lambda.WithTrace(ctx)
 	result := x.machine.Run(ctx, e.input, asl.Env{
 		Invoke: x.task,
 		Observe: func(event asl.Event) {

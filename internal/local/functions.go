@@ -93,7 +93,7 @@ func (c *Cloud) functionEnv(f Function) (map[string]string, error) {
 		}
 	}
 	for _, b := range c.opts.Config.Brokers {
-		if b.URLEnv == "" {
+		if b.URLEnv == "" || f.Name == Notify { // It asks no broker.
 			continue
 		}
 		value := os.Getenv(b.URLEnv)

@@ -1,7 +1,7 @@
 // Package local is the cloud on a laptop: what stands in for AWS in the demo, in tests and in `sluice local`.
 //
 // It puts together the parts that the folders below it are: ecs (services whose tasks are processes here), lambda (the
-// three functions as the bootstraps that ship), events (the rule that calls ScaleOut), asl (the state machine file as it is
+// functions as the bootstraps that ship), events (the rule that calls ScaleOut), asl (the state machine file as it is
 // deployed) and scheduler (the sweep). What it puts together is a Deployment: of sluice.yaml alone, or (package cfn) of the
 // CloudFormation template that deploys it; then whoever calls is held to the template's permissions, too (package iam). All of them answer at one loopback address, each in AWS's own protocol, so that any
 // AWS client works against it with AWS_ENDPOINT_URL and nothing else changed; the functions, too, find AWS that way. A
@@ -39,7 +39,7 @@ type Options struct {
 	ConfigPath string // Of the file that Config was loaded from: the functions load it themselves.
 	// Deployment is what to run, such as that of a template (package cfn). BuiltIn makes it of Config if it is nil.
 	Deployment *Deployment
-	Lambdas    string // The folder with scaleout/bootstrap, check/bootstrap and scalein/bootstrap.
+	Lambdas    string // The folder with scaleout/bootstrap, check/bootstrap, scalein/bootstrap and, for `deploy.notify`, notify/bootstrap.
 	Addr       string // Where to listen; 127.0.0.1 with a free port if empty. It has to be a loopback address.
 	Region     string // Of BuiltIn: see In.
 	// RedisURL is a Redis that runs already. If it is empty the config says whether an embedded one is started.
@@ -203,15 +203,15 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 // checkBootstraps finds the functions' bootstraps, and reads them through: Lambda has the code at hand before the first call, and
 // on a slow disk the first start of a function would otherwise take a second that is the disk's.
 func (c *Cloud) checkBootstraps() error {
-	for _, name := range []string{ScaleOut, Check, ScaleIn} {
-		f, err := os.Open(bootstrap(c.opts.Lambdas, name))
+	for _, function := range c.deployed().Functions {
+		f, err := os.Open(bootstrap(c.opts.Lambdas, function.Name))
 		if err != nil {
-			return fmt.Errorf("find function %s: %w: %w", name, err, ErrNoBootstrap)
+			return fmt.Errorf("find function %s: %w: %w", function.Name, err, ErrNoBootstrap)
 		}
 		_, err = io.Copy(io.Discard, f)
 		_ = f.Close()
 		if err != nil {
-			return fmt.Errorf("read function %s: %w", name, err)
+			return fmt.Errorf("read function %s: %w", function.Name, err)
 		}
 	}
 	return nil

@@ -2,9 +2,9 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"sluice/internal/local/delivery"
@@ -51,31 +51,56 @@ func (c *Cloud) rule(d Deployment) (events.Rule, error) {
 	}, nil
 }
 
-// startSchedules starts the sweeps: each as deployed, unless `local.sweep_every` says otherwise.
+// startSchedules starts what the schedules start: each as deployed, unless `local.sweep_every` has the sweeps come at another pace.
 func (c *Cloud) startSchedules() {
 	d := c.deployed()
 	for _, s := range d.Schedules {
+		timing := s.Timing
+		if s.Function == "" {
+			timing = c.localTiming(timing)
+		}
 		schedule := scheduler.Start(scheduler.Options{
-			Timing: c.localTiming(s.Timing), Retry: s.Retry,
-			Target: func(context.Context) error {
-				d := c.deployed()
-				if !d.enabled(s.Name) {
-					return nil
-				}
-				if err := d.authorize(d.scheduleCaller(s), "states:StartExecution", nil, d.machineARN()); err != nil {
-					return &delivery.Error{Code: "AccessDeniedException", Message: err.Error()}
-				}
-				_, err := c.executions.start("", json.RawMessage(s.Input))
-				return err
-			},
+			Timing: timing, Retry: s.Retry,
+			Target: func(_ context.Context, at time.Time) error { return c.callTarget(s, at) },
 			GiveUp: func(why *delivery.GaveUp) {
 				c.giveUp(d.scheduleCaller(s), s.DeadLetters, []byte(s.Input), why, map[string]string{
-					"SCHEDULE_ARN": d.scheduleARN(s), "TARGET_ARN": d.machineARN(),
+					"SCHEDULE_ARN": d.scheduleARN(s), "TARGET_ARN": d.targetARN(s),
 				})
 			},
 		})
 		c.onClose(func() { _ = schedule.Close() })
 	}
+}
+
+// callTarget does what a schedule is there for, if that is still deployed and enabled.
+func (c *Cloud) callTarget(s Schedule, at time.Time) error {
+	d := c.deployed()
+	if !d.enabled(s.Name) {
+		return nil
+	}
+	action := "states:StartExecution"
+	if s.Function != "" {
+		action = "lambda:InvokeFunction"
+	}
+	if err := d.authorize(d.scheduleCaller(s), action, nil, d.targetARN(s)); err != nil {
+		return &delivery.Error{Code: "AccessDeniedException", Message: err.Error()}
+	}
+	input := []byte(strings.ReplaceAll(s.Input, scheduledTime, at.UTC().Format("2006-01-02T15:04:05Z")))
+	var err error
+	if s.Function != "" {
+		_, err = c.functions.InvokeAsync(s.Function, input)
+	} else {
+		_, err = c.executions.start("", input)
+	}
+	return err
+}
+
+// targetARN is what a schedule calls.
+func (d Deployment) targetARN(s Schedule) string {
+	if s.Function != "" {
+		return d.functionARN(s.Function)
+	}
+	return d.machineARN()
 }
 
 // localTiming is the timing with the time between sweeps of `local.sweep_every`, if there is one. Several schedules stay apart by

@@ -74,7 +74,7 @@ func (c *Cloud) getSchedule(r *http.Request) (map[string]any, error) {
 		if s.Name != name || group != ScheduleGroup {
 			continue
 		}
-		target := map[string]any{"Arn": d.machineARN(), "RoleArn": d.roleARN(s.Name), "Input": s.Input}
+		target := map[string]any{"Arn": d.targetARN(s), "RoleArn": d.roleARN(s.Name), "Input": s.Input}
 		d.describeDelivery(target, s.Retry, s.DeadLetters)
 		return map[string]any{
 			"Name": s.Name, "GroupName": ScheduleGroup, "Arn": d.scheduleARN(s), "State": state(s.Disabled),

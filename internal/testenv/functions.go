@@ -11,7 +11,7 @@ import (
 // test finds there is never stale; what `make build` has left under build/ may be.
 func BuildFunctions(dir string) error {
 	bin := filepath.Join(dir, "bin") + string(filepath.Separator)
-	names := []string{"scaleout", "check", "scalein"}
+	names := []string{"scaleout", "check", "scalein", "notify"}
 	args := []string{"build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", bin}
 	for _, name := range names {
 		args = append(args, "sluice/lambdas/"+name)

@@ -319,9 +319,12 @@ func (r *reader) schedule(res resource) error {
 	var noTiming, noQueue error
 	s.Timing, noTiming = scheduler.Parse(p.ScheduleExpression)
 	s.DeadLetters, noQueue = r.deadLetters(p.Target.DeadLetterConfig.Arn)
-	_, noMachine := r.named("AWS::StepFunctions::StateMachine", p.Target.Arn)
+	var noTarget error
+	if s.Function, noTarget = r.named("AWS::Lambda::Function", p.Target.Arn); noTarget != nil {
+		_, noTarget = r.named("AWS::StepFunctions::StateMachine", p.Target.Arn)
+	}
 	noRole := r.take(p.Target.RoleArn, r.deployment.ARN("scheduler", "schedule/"+local.ScheduleGroup+"/"+s.Name), "scheduler.amazonaws.com")
-	if err := errors.Join(noTiming, noQueue, noMachine, noRole); err != nil {
+	if err := errors.Join(noTiming, noQueue, noTarget, noRole); err != nil {
 		return res.errorf("%w", err)
 	}
 	r.deployment.Schedules = append(r.deployment.Schedules, s)

@@ -184,10 +184,17 @@ func (r *reader) choose() error {
 			r.names[group] = local.LogGroupOf(r.names[res.id])
 		}
 	}
-	schedules := r.of("AWS::Scheduler::Schedule")
-	for i, name := range local.ScheduleNames(len(schedules)) {
-		r.names[schedules[i].id] = name
-		queue(schedules[i], local.Sweep, "Target", "DeadLetterConfig", "Arn")
+	var sweeps []resource
+	for _, res := range r.of("AWS::Scheduler::Schedule") {
+		queue(res, local.Sweep, "Target", "DeadLetterConfig", "Arn")
+		if target, _ := within(res.Properties, "Target", "Arn", "Fn::GetAtt", 0).(string); r.byID[target].Type == "AWS::Lambda::Function" {
+			r.names[res.id] = local.ScheduleOfNotify
+		} else {
+			sweeps = append(sweeps, res)
+		}
+	}
+	for i, name := range local.ScheduleNames(len(sweeps)) {
+		r.names[sweeps[i].id] = name
 	}
 	for _, only := range [][2]string{{"AWS::Events::Rule", local.RuleName}, {"AWS::StepFunctions::StateMachine", local.StateMachine}} {
 		kind, name := only[0], only[1]
@@ -197,19 +204,36 @@ func (r *reader) choose() error {
 		}
 		r.names[list[0].id] = name
 	}
-	for kind, name := range map[string]string{"AWS::SNS::Topic": local.AlarmTopic, "AWS::Scheduler::ScheduleGroup": local.ScheduleGroup} {
-		list := r.of(kind)
-		if len(list) > 1 {
-			return fmt.Errorf("it has %d resources of the type %s: the local cloud runs one at most", len(list), kind)
-		}
-		for _, res := range list {
-			r.names[res.id] = name
-		}
+	groups := r.of("AWS::Scheduler::ScheduleGroup")
+	if len(groups) > 1 {
+		return fmt.Errorf("it has %d schedule groups: the local cloud runs one at most", len(groups))
+	}
+	for _, res := range groups {
+		r.names[res.id] = local.ScheduleGroup
+	}
+	if err := r.chooseTopics(); err != nil {
+		return err
 	}
 	rule := r.of("AWS::Events::Rule")[0]
 	queue(rule, local.RuleName, "Targets", 0, "DeadLetterConfig", "Arn")
 	for _, res := range slices.Concat(r.of("AWS::SQS::Queue"), r.of("AWS::IAM::Role"), r.of("AWS::Logs::LogGroup")) {
 		r.names[res.id] = cmp.Or(r.names[res.id], res.id)
+	}
+	return nil
+}
+
+// chooseTopics names the topics: after the output that shows them.
+func (r *reader) chooseTopics() error {
+	for _, only := range [][2]string{{"AlarmTopic", local.AlarmTopic}, {"NotifyTopic", local.NotifyTopic}} {
+		id, _ := within(r.outputs[only[0]], "Ref").(string)
+		if r.byID[id].Type == "AWS::SNS::Topic" && r.names[id] == "" {
+			r.names[id] = only[1]
+		}
+	}
+	for _, res := range r.of("AWS::SNS::Topic") {
+		if r.names[res.id] == "" {
+			return res.errorf("no output says what it is for: AlarmTopic or NotifyTopic")
+		}
 	}
 	return nil
 }
@@ -243,15 +267,16 @@ func (r *reader) build() error {
 			}
 		}
 	}
-	if len(r.deployment.Schedules) == 0 {
+	if !slices.ContainsFunc(r.deployment.Schedules, func(s local.Schedule) bool { return s.Function == "" }) {
 		return errors.New("it has no AWS::Scheduler::Schedule: nothing would start a sweep")
 	}
 	if err := r.describeOutputs(); err != nil {
 		return err
 	}
 	// As BuiltIn has them.
-	rank := map[string]int{local.ScaleOut: 0, local.Check: 1, local.ScaleIn: 2}
+	rank := map[string]int{local.ScaleOut: 0, local.Check: 1, local.ScaleIn: 2, local.Notify: 3}
 	slices.SortFunc(r.deployment.Functions, func(a, b local.Function) int { return rank[a.Name] - rank[b.Name] })
+	slices.SortStableFunc(r.deployment.Schedules, func(a, b local.Schedule) int { return cmp.Compare(a.Function, b.Function) })
 	return nil
 }
 
@@ -268,6 +293,11 @@ func (r *reader) describeOutputs() error {
 		text, err := r.resolve(value)
 		if err != nil {
 			return fmt.Errorf("output %s: %w", name, err)
+		}
+		for _, group := range r.of("AWS::Scheduler::ScheduleGroup") {
+			if text == within(group.Properties, "Name") {
+				text = r.names[group.id] // The CDK has made the name up already, by a hash.
+			}
 		}
 		r.deployment.Outputs[name] = fmt.Sprint(text)
 	}

@@ -19,7 +19,16 @@ func (h *Host) Invoke(ctx context.Context, name string, payload []byte) (Result,
 	if err != nil {
 		return Result{}, err
 	}
-	return h.attempt(ctx, f, call{id: newID(), payload: payload, number: 1})
+	trace, _ := ctx.Value(traceKey{}).(string)
+	return h.attempt(ctx, f, call{id: newID(), payload: payload, number: 1, trace: trace})
+}
+
+// traceKey is where a context has the X-Ray header of the calls.
+type traceKey struct{}
+
+// WithTrace has all calls of Invoke with the context belong to one trace of X-Ray.
+func WithTrace(ctx context.Context) context.Context {
+	return context.WithValue(ctx, traceKey{}, newTrace())
 }
 
 // Check is an invocation of type DryRun: it says whether Invoke would accept the call, and runs nothing.

@@ -66,7 +66,7 @@ func (t Timing) String() string {
 // Options say what a schedule does.
 type Options struct {
 	Timing Timing
-	Target func(context.Context) error
+	Target func(ctx context.Context, at time.Time) error // At is the time that the call is for, also if it is late.
 	Retry  delivery.Policy
 	// GiveUp, if not nil, gets each call that failed for good: to put it into a dead-letter queue.
 	GiveUp func(why *delivery.GaveUp)
@@ -86,28 +86,31 @@ func Start(opts Options) *Schedule {
 	next := time.NewTimer(opts.Timing.first(time.Now()))
 	s.wg.Go(func() {
 		defer next.Stop()
+		var at time.Time
 		select {
 		case <-ctx.Done():
 			return
-		case <-next.C:
+		case at = <-next.C:
 		}
 		tick := time.NewTicker(opts.Timing.Every)
 		defer tick.Stop()
 		for {
-			s.wg.Go(func() { s.call(ctx) })
+			due := at
+			s.wg.Go(func() { s.call(ctx, due) })
 			select {
 			case <-ctx.Done():
 				return
-			case <-tick.C:
+			case at = <-tick.C:
 			}
 		}
 	})
 	return s
 }
 
-func (s *Schedule) call(ctx context.Context) {
+func (s *Schedule) call(ctx context.Context, at time.Time) {
 	var why *delivery.GaveUp
-	if err := s.opts.Retry.Do(ctx, s.opts.Target); errors.As(err, &why) && s.opts.GiveUp != nil {
+	target := func(ctx context.Context) error { return s.opts.Target(ctx, at) }
+	if err := s.opts.Retry.Do(ctx, target); errors.As(err, &why) && s.opts.GiveUp != nil {
 		s.opts.GiveUp(why)
 	}
 }

@@ -15,7 +15,7 @@ func TestRunsAtOnceAndThenAtEveryInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		runs := make(chan time.Duration, 10)
-		s := Start(Options{Timing: Timing{Every: 5 * time.Minute}, Target: func(context.Context) error { runs <- time.Since(began); return nil }})
+		s := Start(Options{Timing: Timing{Every: 5 * time.Minute}, Target: func(context.Context, time.Time) error { runs <- time.Since(began); return nil }})
 		time.Sleep(12 * time.Minute)
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -35,7 +35,7 @@ func TestRunsAtOnceAndThenAtEveryInterval(t *testing.T) {
 func TestRunsOverlapAndCloseEndsThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan struct{}, 10)
-		s := Start(Options{Timing: Timing{Every: time.Second}, Target: func(ctx context.Context) error {
+		s := Start(Options{Timing: Timing{Every: time.Second}, Target: func(ctx context.Context, _ time.Time) error {
 			<-ctx.Done()
 			ended <- struct{}{}
 			return ctx.Err()
@@ -58,7 +58,14 @@ func TestFailedCallsAreMadeAgainAndGivenUp(t *testing.T) {
 		calls, letters := make(chan time.Duration, 10), make(chan *delivery.GaveUp, 10)
 		s := Start(Options{
 			Timing: Timing{Every: 5 * time.Second}, Retry: delivery.Policy{Retries: 1, MaxAge: time.Minute},
-			Target: func(context.Context) error { calls <- time.Since(began); return boom },
+			Target: func(_ context.Context, at time.Time) error {
+				// The time that it is for stays the same.
+				if due := time.Since(began).Truncate(5 * time.Second); at.Sub(began) != due {
+					t.Errorf("a call for %v, want %v", at.Sub(began), due)
+				}
+				calls <- time.Since(began)
+				return boom
+			},
 			GiveUp: func(why *delivery.GaveUp) { letters <- why },
 		})
 		time.Sleep(7 * time.Second)
@@ -156,6 +163,18 @@ func TestParseRate(t *testing.T) {
 		got, err := ParseRate(tt.in)
 		if got != tt.want || (err == nil) != (tt.want > 0) {
 			t.Errorf("ParseRate(%q) = %v, %v; want %v", tt.in, got, err, tt.want)
+		}
+	}
+}
+
+func TestExpressionsOfTimings(t *testing.T) {
+	for _, s := range []string{
+		"rate(1 minute)", "rate(5 minutes)", "rate(1 hour)", "rate(25 hours)", "rate(2 days)", "rate(90 seconds)", "rate(1 second)",
+		"cron(7 * * * ? *)", "cron(2/5 * * * ? *)", "cron(0 * * * ? *)",
+	} {
+		timing, err := Parse(s)
+		if err != nil || timing.String() != s {
+			t.Errorf("%s: %v, %v", s, timing, err)
 		}
 	}
 }

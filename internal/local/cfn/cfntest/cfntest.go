@@ -61,7 +61,7 @@ func Place(tb testing.TB, short []byte, configPath string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for _, name := range []string{"scaleout", "check", "scalein"} {
+	for _, name := range []string{"scaleout", "check", "scalein", "notify"} {
 		asset := filepath.Join(dir, "asset."+name)
 		if err := os.Mkdir(asset, 0o700); err != nil {
 			tb.Fatal(err)
