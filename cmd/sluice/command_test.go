@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const valid = `version: 1
@@ -25,6 +26,7 @@ targets:
 
 func TestMain(m *testing.M) {
 	_ = os.Unsetenv("AWS_CA_BUNDLE") // Or the AWS client would read it, for a server without TLS.
+	time.Local = time.UTC            // As people's times are shown.
 	os.Exit(m.Run())
 }
 

@@ -19,19 +19,64 @@ type episode struct {
 	seen  []scaler.Record
 }
 
-// together is how long the steps of one episode can lie apart: the settle time, at most an hour, and the time that a scale-in takes.
-const together = 75 * time.Minute
+// apart is how long the steps of one episode can lie apart: the settle time, at most an hour, and what the state machine waits besides.
+const apart = 75 * time.Minute
 
-// episodes groups the lines of a log, oldest first, into episodes, newest first.
-func episodes(log []logged) []episode {
+// episodes groups the lines of a log, oldest first, into episodes, newest first. Sweeps may overlap, and nothing in the log says which
+// execution a line is of: a look that confirms belongs to the candidate that has just been settling for so long, and what comes after it
+// to the last that it can follow.
+func episodes(log []logged, settle time.Duration) []episode {
 	var all []episode
 	for _, line := range log {
-		if n := len(all); n > 0 && all[n-1].takes(line) {
-			all[n-1].steps = append(all[n-1].steps, line)
-			continue
+		best := -1
+		var bestOff time.Duration
+		for i, e := range slices.Backward(all) {
+			begin, last := e.steps[0], e.steps[len(e.steps)-1]
+			if line.At.Sub(begin.At) > apart {
+				break
+			}
+			off := line.At.Sub(last.At)
+			if line.Decision != nil && line.Decision.UseCase == "confirm" {
+				off = (off - settle).Abs()
+			}
+			if follows(last, line) && (best < 0 || off < bestOff) {
+				best, bestOff = i, off
+			}
 		}
-		all = append(all, episode{steps: []logged{line}, times: 1, first: line.At})
+		if best < 0 {
+			all = append(all, episode{steps: []logged{line}, times: 1, first: line.At})
+		} else {
+			all[best].steps = append(all[best].steps, line)
+		}
 	}
+	return fold(all)
+}
+
+// follows says whether a line can be the next step after the last one.
+func follows(last, line logged) bool {
+	d := last.Decision
+	switch {
+	case d == nil:
+		return false
+	case line.Result != nil: // A scale-in that finds another at work decides nothing.
+		return d.UseCase == "scale_in" && line.Function == last.Function || d.UseCase == "scale_out" && line.Function == last.Function ||
+			d.UseCase == "confirm" && d.Action != policy.Hold && line.Function == "scalein"
+	case line.Decision == nil:
+		return false
+	}
+	switch next := line.Decision; next.UseCase {
+	case "confirm":
+		return d.UseCase == "check" && d.Action != policy.Hold
+	case "scale_in":
+		return (d.UseCase == "confirm" || d.UseCase == "scale_in") && d.Action != policy.Hold
+	case "scale_out": // A sweep's, unless an event asked.
+		return d.UseCase == "check" && d.Action == policy.ScaleOut && next.EventAgeMS == nil && !slices.Contains(next.Reasons, policy.ReasonDemand)
+	}
+	return false
+}
+
+// fold makes one of equal episodes that follow each other, and puts the newest first.
+func fold(all []episode) []episode {
 	var folded []episode
 	for _, e := range all {
 		if d := e.steps[0].Decision; d != nil {
@@ -47,25 +92,6 @@ func episodes(log []logged) []episode {
 	}
 	slices.Reverse(folded)
 	return folded
-}
-
-// takes says whether a line belongs to the episode.
-func (e episode) takes(line logged) bool {
-	begin, last := e.steps[0], e.steps[len(e.steps)-1]
-	if begin.Decision == nil || line.At.Sub(begin.At) > together {
-		return false
-	}
-	if line.Decision == nil {
-		return last.Decision != nil && (last.Decision.UseCase == "scale_in" || last.Decision.UseCase == "scale_out") && line.Result != nil
-	}
-	switch line.Decision.UseCase {
-	case "confirm", "scale_in":
-		return begin.Decision.UseCase == "check" && begin.Decision.Action != policy.Hold
-	case "scale_out": // A sweep's, unless an event asked.
-		return begin.Decision.UseCase == "check" && begin.Decision.Action == policy.ScaleOut && len(e.steps) == 1 &&
-			line.Decision.EventAgeMS == nil && !slices.Contains(line.Decision.Reasons, policy.ReasonDemand)
-	}
-	return false
 }
 
 // signature is what equal episodes have in common.
@@ -103,14 +129,6 @@ func (e episode) result() *scaler.Change {
 		}
 	}
 	return nil
-}
-
-// when says when the episode was: its time, or from when to when and how many times.
-func (e episode) when(now time.Time) string {
-	if e.times == 1 {
-		return clock(e.first, now)
-	}
-	return fmt.Sprintf("%s to %s, %d times", clock(e.first, now), clock(e.steps[0].At, now), e.times)
 }
 
 // title says what happened, in a few words.
@@ -163,9 +181,9 @@ func (e episode) happened(d scaler.Record) string {
 }
 
 // later says what followed the first step, a line each.
-func (e episode) later(now time.Time) (lines []string) {
+func (e episode) later(clock func(time.Time) string) (lines []string) {
 	for _, s := range e.steps[1:] {
-		at := clock(s.At, now)
+		at := clock(s.At)
 		switch {
 		case s.Result != nil:
 			lines = append(lines, at+" "+resultText(*s.Result))
@@ -197,7 +215,7 @@ func resultText(c scaler.Change) string {
 		text = fmt.Sprintf("unchanged at %d", c.DesiredCount)
 	}
 	if c.EventToCountMS != nil {
-		text += fmt.Sprintf(", %.1f s after the event", float64(*c.EventToCountMS)/1000)
+		text += ", " + (time.Duration(*c.EventToCountMS) * time.Millisecond).String() + " after the event"
 	}
 	return text
 }

@@ -17,7 +17,6 @@ import (
 
 	"sluice/internal/config"
 	"sluice/internal/deployed"
-	"sluice/internal/deployed/decisions"
 	"sluice/internal/function"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
@@ -94,11 +93,8 @@ func (l *live) find(ctx context.Context) (deployed.Stack, error) {
 	return *l.stack, nil
 }
 
-// log is the log of decisions.
-func (l *live) log(ctx context.Context) (decisions.Log, error) {
-	s, err := l.find(ctx)
-	return s.Log(cloudwatchlogs.NewFromConfig(l.sdk)), err
-}
+// logs is the client for the log of decisions.
+func (l *live) logs() *cloudwatchlogs.Client { return cloudwatchlogs.NewFromConfig(l.sdk) }
 
 // lookLimit bounds a look: a broker or a service that does not answer is unknown long before.
 const lookLimit = 45 * time.Second

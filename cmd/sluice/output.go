@@ -164,9 +164,15 @@ func (w *textWriter) line(format string, args ...any) {
 
 // wrapped writes a text within the width, indented; its further lines stand under its first.
 func (w *textWriter) wrapped(indent int, format string, args ...any) {
-	room := max(min(w.width, 100)-indent, 20) // Longer lines of prose are hard to read.
+	w.hanging(strings.Repeat(" ", indent), format, args...)
+}
+
+// hanging writes a text within the width behind a mark, under which its further lines are indented.
+func (w *textWriter) hanging(mark, format string, args ...any) {
+	room := max(min(w.width, 100)-len(mark), 20) // Longer lines of prose are hard to read.
 	for _, line := range wrap(w.text(format, args), room) {
-		w.b.WriteString(strings.TrimRight(strings.Repeat(" ", indent)+line, " ") + "\n")
+		w.b.WriteString(strings.TrimRight(mark+line, " ") + "\n")
+		mark = strings.Repeat(" ", len(mark))
 	}
 }
 

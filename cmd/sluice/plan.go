@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/internal/config"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
 )
@@ -107,7 +108,7 @@ func because(r scaler.Record, settle time.Duration) string {
 	var why []string
 	for _, reason := range r.Reasons {
 		if reason == policy.ReasonSettle && r.Action == policy.Candidate {
-			why = append(why, fmt.Sprintf("it has to stay so for the settle time of %v first (settle)", settle))
+			why = append(why, fmt.Sprintf("it has to stay so for the settle time of %v first (settle)", config.Duration(settle)))
 			continue
 		}
 		why = append(why, fmt.Sprintf("%s (%s)", reason.Sentence(), reason))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -188,9 +187,9 @@ func (s *statusReader) readLog(ctx context.Context, names []string) {
 		return
 	}
 	s.read1 = now
-	log, err := s.live.log(ctx)
+	stack, err := s.live.find(ctx)
 	if err == nil {
-		s.last, err = log.Latest(ctx, now.Add(-max(missedSweeps(s.live.config), time.Hour)), now.Add(time.Minute), names)
+		s.last, err = stack.Log(s.live.logs()).Latest(ctx, now.Add(-max(missedSweeps(s.live.config), time.Hour)), now.Add(time.Minute), names)
 	}
 	s.logError = ""
 	if err != nil {
@@ -241,7 +240,7 @@ func troubles(r scaler.Record) (list []string) {
 	case r.Error != "":
 		say("%s", r.Error)
 	case unseen(r):
-		say("unknown: %s", cmp.Or(r.Cause, "part of it could not be seen"))
+		say("%s", unknowns(r))
 	}
 	if len(r.Unheard) > 0 && !unseen(r) {
 		say("no worker answers from %s", tasksNamed(r.Unheard))
@@ -262,6 +261,21 @@ func troubles(r scaler.Record) (list []string) {
 		say("%s, and nobody works: %s", waiting(*r.Backlog), strings.Join(why, "; "))
 	}
 	return list
+}
+
+// unknowns says what is not known, and why if that is known.
+func unknowns(r scaler.Record) string {
+	var parts []string
+	for what, n := range []*int{r.Backlog, r.Active, r.Held, r.Running} {
+		if n == nil {
+			parts = append(parts, []string{"what waits", "what executes", "what is held", "what runs"}[what])
+		}
+	}
+	text := "not known: " + strings.Join(parts, ", ")
+	if r.Cause != "" {
+		text += ": " + r.Cause
+	}
+	return text
 }
 
 // waiting says that messages wait.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/internal/config"
+	"sluice/internal/deployed"
 	"sluice/internal/deployed/decisions"
 	"sluice/internal/scaler"
 )
@@ -77,6 +78,7 @@ type why struct {
 // logged is a line of the log of decisions: a decision, or what came of one.
 type logged struct {
 	At         time.Time      `json:"at"`
+	Function   string         `json:"function"` // scaleout, check or scalein.
 	Decision   *scaler.Record `json:"decision,omitempty"`
 	Result     *scaler.Change `json:"result,omitempty"`
 	Unreadable string         `json:"unreadable,omitempty"`
@@ -88,9 +90,9 @@ func ask(ctx context.Context, l *live, t config.Target, since time.Duration) (wh
 	y := why{Target: t.Name, At: now, Since: now.Add(-since), Log: []logged{}, settle: t.Settle.Std(), per: t.MessagesPerWorker}
 	done := make(chan error)
 	go func() {
-		log, err := l.log(ctx)
+		stack, err := l.find(ctx)
 		if err == nil {
-			y.Log, err = readDecisions(ctx, log, t.Name, y.Since, now.Add(time.Minute))
+			y.Log, err = readDecisions(ctx, stack, l.logs(), t.Name, y.Since, now.Add(time.Minute))
 		}
 		done <- err
 	}()
@@ -112,13 +114,14 @@ func ask(ctx context.Context, l *live, t config.Target, since time.Duration) (wh
 	return y, nil
 }
 
-func readDecisions(ctx context.Context, log decisions.Log, target string, since, until time.Time) ([]logged, error) {
+func readDecisions(ctx context.Context, stack deployed.Stack, c decisions.Client, target string, since, until time.Time) ([]logged, error) {
+	functions := map[string]string{stack.ScaleOut.Logs: "scaleout", stack.Check.Logs: "check", stack.ScaleIn.Logs: "scalein"}
 	lines := []logged{}
-	for e, err := range log.Records(ctx, decisions.Query{Since: since, Until: until, Targets: []string{target}}) {
+	for e, err := range stack.Log(c).Records(ctx, decisions.Query{Since: since, Until: until, Targets: []string{target}}) {
 		if err != nil {
 			return lines, err
 		}
-		lines = append(lines, logged{e.Time, e.Decision, e.Result, e.Unreadable})
+		lines = append(lines, logged{e.Time, functions[e.Group], e.Decision, e.Result, e.Unreadable})
 	}
 	return lines, nil
 }

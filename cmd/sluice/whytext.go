@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"sluice/internal/config"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
 )
@@ -22,15 +23,15 @@ func (y why) text(w *textWriter) {
 	}
 	w.line("")
 	zone := y.At.Local().Format("MST")
-	switch all := episodes(y.Log); {
+	switch all := episodes(y.Log, y.settle); {
 	case y.LogError != "":
 		w.wrapped(0, "%s", bad("The log of decisions could not be read: "+y.LogError))
 	case len(all) == 0:
 		w.wrapped(0, "Since %s (%s) there was no decision: do the sweeps run? `sluice doctor` tells.", clock(y.Since, y.At), zone)
 	default:
 		w.wrapped(0, "Since %s (%s), newest first:", clock(y.Since, y.At), zone)
+		w.line("")
 		for _, e := range all {
-			w.line("")
 			y.tell(w, e)
 		}
 	}
@@ -75,15 +76,7 @@ func (y why) now(w *textWriter, p scaler.TargetPlan) {
 }
 
 // bullet writes an entry of a list.
-func (w *textWriter) bullet(format string, args ...any) {
-	inner := textWriter{width: w.width - 4, colour: w.colour}
-	inner.wrapped(0, format, args...)
-	mark := "  - "
-	for line := range strings.Lines(inner.b.String()) {
-		w.b.WriteString(mark + line)
-		mark = "    "
-	}
-}
+func (w *textWriter) bullet(format string, args ...any) { w.hanging("  - ", format, args...) }
 
 // would is the beginning of a sentence: what a sweep would do now.
 func (y why) would(r scaler.Record) string {
@@ -94,9 +87,9 @@ func (y why) would(r scaler.Record) string {
 	case r.Action == policy.Hold:
 		what = fmt.Sprintf("A sweep would leave it at %d", r.Current)
 	case r.Action == policy.Candidate && r.Desired < r.Current:
-		what = fmt.Sprintf("A sweep would let %s go (%d -> %d), if it stays so for %v,", count(r.Current-r.Desired, "worker"), r.Current, r.Desired, y.settle)
+		what = fmt.Sprintf("A sweep would let %s go (%d -> %d), if it stays so for %v,", count(r.Current-r.Desired, "worker"), r.Current, r.Desired, config.Duration(y.settle))
 	case r.Action == policy.Candidate:
-		what = fmt.Sprintf("A sweep would replace a worker, if it stays so for %v,", y.settle)
+		what = fmt.Sprintf("A sweep would replace a worker, if it stays so for %v,", config.Duration(y.settle))
 	case r.Action == policy.ScaleIn:
 		what = fmt.Sprintf("A sweep would let %s go (%d -> %d)", count(r.Current-r.Desired, "worker"), r.Current, r.Desired)
 	case r.Desired > r.Current:
@@ -120,7 +113,7 @@ func (y why) decided(d policy.Decision) string {
 	case d.Action == policy.Hold:
 		return fmt.Sprintf("stay at %d", d.Current)
 	case d.Action == policy.Candidate:
-		return fmt.Sprintf("%d -> %d after %v", d.Current, d.Desired, y.settle)
+		return fmt.Sprintf("%d -> %d after %v", d.Current, d.Desired, config.Duration(y.settle))
 	}
 	return outcome(d.Action, d.Current, d.Desired, d.Resume)
 }
@@ -179,23 +172,39 @@ func (y why) does(t scaler.TaskPlan) string {
 	return strings.Join(parts, ", ")
 }
 
+// clock is a time of the log. They all have the day if one of them is another one's.
+func (y why) clock(at time.Time) string {
+	if y.Since.Local().Format(time.DateOnly) != y.At.Local().Format(time.DateOnly) {
+		return at.Local().Format("Jan _2 15:04:05")
+	}
+	return at.Local().Format(time.TimeOnly)
+}
+
 // tell tells an episode of the log.
 func (y why) tell(w *textWriter, e episode) {
-	w.wrapped(0, "%s  %s", dim(e.when(y.At)), bold(e.title()))
 	begin := e.steps[0]
+	at := y.clock(begin.At)
+	indent := len(at) + 2
+	title := e.title()
+	if e.times > 1 {
+		title += fmt.Sprintf(", %d times since %s", e.times, y.clock(e.first))
+	}
+	w.hanging(at+"  ", "%s", bold(title))
 	if begin.Unreadable != "" {
-		w.wrapped(2, "%s", begin.Unreadable)
+		w.wrapped(indent, "%s", begin.Unreadable)
 	}
 	if d := begin.Decision; d != nil {
+		// That a candidate has to settle is said by the title.
 		reasons := slices.DeleteFunc(slices.Clone(d.Reasons), func(r policy.Reason) bool { return r == policy.ReasonSettle && d.Action == policy.Candidate })
-		w.wrapped(2, "%s", reasonsText(reasons))
-		w.wrapped(2, "seen: %s; wish %s, allowed %d to %d%s", seenText(e.seen), rangeOf(e.seen, func(r scaler.Record) *int { return &r.Wish }), d.Min, d.Max, also(*d))
+		w.wrapped(indent, "%s", reasonsText(reasons))
+		wish := rangeOf(e.seen, func(r scaler.Record) *int { return &r.Wish })
+		w.wrapped(indent, "%s; wish %s of %d..%d%s", seenText(e.seen), wish, d.Min, d.Max, also(*d))
 		for _, trouble := range troubles(*d) {
-			w.wrapped(2, "%s", bad(trouble))
+			w.wrapped(indent, "%s", bad(trouble))
 		}
 	}
-	for _, line := range e.later(y.At) {
-		w.wrapped(2, "%s", line)
+	for _, line := range e.later(y.clock) {
+		w.wrapped(indent, "%s", line)
 	}
 }
 
@@ -219,7 +228,7 @@ func also(r scaler.Record) string {
 
 // seenText is what was seen of the work, over several looks.
 func seenText(seen []scaler.Record) string {
-	text := fmt.Sprintf("%s waiting, %s executing, %s fetched and not begun",
+	text := fmt.Sprintf("%s waiting, %s executing, %s held",
 		rangeOf(seen, func(r scaler.Record) *int { return r.Backlog }), rangeOf(seen, func(r scaler.Record) *int { return r.Active }),
 		rangeOf(seen, func(r scaler.Record) *int { return r.Held }))
 	if later := rangeOf(seen, func(r scaler.Record) *int { return r.Later }); later != "0" && later != "?" {
