@@ -141,6 +141,14 @@ func (r *resources) sweepAlarms(scope constructs.Construct) {
 			"Look at: the dashboard's table of targets for messages_waiting with count_running 0, then the events of that ECS service: "+
 			"an image that cannot be pulled, no capacity, no free address, a task that ends at once. Do: mend the "+
 			"service. Targets that are paused by the tag sluice:paused do not count.")
+	if r.observes() {
+		r.alarm(scope, "QueueStuck", r.observed(headAge, headAge, "Maximum", every),
+			when{atLeast: r.stuckAfter().Seconds(), periods: 1, missing: silenceIsFine}, // Where nothing waits there is no age.
+			fmt.Sprintf("The same message has been the next one in some queue for over %s, the longest visibility_timeout, in which every "+
+				"worker must have become free once: nobody takes it. Look at: `sluice status` or the query \"Unknown and errors\" for "+
+				"queues that nobody fetches from (unfetched); do workers hang, or only serve higher priorities? Do: stop a worker that hangs; "+
+				"give the queue workers. The age is a lower bound: Check forgets it when its process ends.", config.Duration(r.stuckAfter())))
+	}
 }
 
 // deadLetterAlarms tell of each message that nobody will try again. One alarm for each queue, so that its text says what to do.

@@ -1,6 +1,7 @@
 package sluicecdk
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
 	"github.com/aws/jsii-runtime-go"
+
+	"sluice/internal/price"
 )
 
 // The dashboard has what is about targets from the log, by Logs Insights: a metric for each target would cost something each
@@ -40,14 +43,19 @@ func (r *resources) dashboard() {
 		}
 		r.board.AddWidgets(row...)
 	}
+	if r.observes() {
+		for _, row := range r.observations() {
+			r.board.AddWidgets(row...)
+		}
+	}
 	r.board.AddWidgets(
 		query("Changes, the latest first", columns/2, 8, changes, r.functionLogs()...),
 		query("Decisions by reason", columns/2, 8, decisionsByReason, r.functionLogs()...))
 	r.board.AddWidgets(query("Targets in trouble", columns, 6, trouble, r.functionLogs()...))
 	r.board.AddWidgets(r.sweeps(), r.failures(), r.deadLetters())
-	r.board.AddWidgets(r.latency(), query("Functions: calls, cold starts, time, memory", 2*columns/3, 6, functionCalls, logsOf(r.allFunctions())...))
+	r.board.AddWidgets(r.latency(), query("Functions: calls, cold starts, time, memory", 2*columns/3, 6, r.functionCalls(), logsOf(r.allFunctions())...))
 	r.board.AddWidgets(text(r.costGuide(), 4))
-	r.board.AddWidgets(r.cost(), query("Step Functions", columns/4, 4, transitions, r.machineLogs))
+	r.board.AddWidgets(r.cost(), query("Step Functions", columns/4, 4, r.transitions(), r.machineLogs))
 }
 
 // functionLogs are the log groups of the three functions that scale, which log decisions.
@@ -58,67 +66,6 @@ func logsOf(functions []*function) (out []awslogs.LogGroup) {
 		out = append(out, f.logs)
 	}
 	return out
-}
-
-// The queries. Fields are those of the lines that the functions log (internal/scaler: record, result, CheckAll), and of Lambda's
-// and Step Functions' own lines. A test holds them to lines of the scaler's.
-var (
-	targetsNow = []string{
-		`filter message = "` + decisionMessage + `" and use_case = "check"`,
-		"stats latest(backlog) as messages_waiting, latest(active) as tasks_executing, latest(held) as messages_held, " +
-			"latest(current) as count_desired, latest(running) as count_running, latest(wish) as count_wished, " +
-			"latest(reasons.0) as first_reason by target",
-		"sort messages_waiting desc",
-		"limit 1000",
-	}
-	changes = []string{
-		`filter message = "` + resultMessage + `" and status != "unchanged" and status != "held"`,
-		"fields @timestamp, target, status, previous, desired_count, reasons.0, reasons.1",
-		"sort @timestamp desc",
-		"limit 100",
-	}
-	decisionsByReason = []string{
-		`filter message = "` + decisionMessage + `"`,
-		`parse @message '"reasons":[*]' as why`,
-		"stats count(*) as decisions by why, action, use_case",
-		"sort decisions desc",
-		"limit 100",
-	}
-	trouble = []string{
-		`filter message = "` + decisionMessage + `" and (ispresent(cause) or ispresent(error) or ispresent(unheard.0) or ispresent(unfetched.0))`,
-		"stats count(*) as times, latest(@timestamp) as last_seen, latest(cause) as last_cause, latest(error) as last_error, " +
-			"latest(unheard.0) as silent_task, latest(unfetched.0) as queue_nobody_fetches by target",
-		"sort last_seen desc",
-		"limit 100",
-	}
-	functionCalls = []string{
-		`filter type = "platform.report"`,
-		"stats count(*) as calls, count(record.metrics.initDurationMs) as cold_starts, max(record.metrics.initDurationMs) as longest_start_ms, " +
-			"pct(record.metrics.durationMs, 50) as p50_ms, pct(record.metrics.durationMs, 99) as p99_ms, " +
-			"max(record.metrics.maxMemoryUsedMB) as memory_used_mb, max(record.metrics.memorySizeMB) as memory_mb, " +
-			fmt.Sprintf("sum(record.metrics.billedDurationMs * record.metrics.memorySizeMB * %.16f) as usd by @log", perGBSecond/1024/1000),
-	}
-	transitions = []string{
-		`filter type like "StateEntered"`,
-		fmt.Sprintf("stats count(*) as state_transitions, state_transitions * %.9f as usd", perTransition),
-	}
-)
-
-// targetOverTime is how a target fared: a point for each sweep.
-func targetOverTime(target string, every time.Duration) []string {
-	return []string{
-		`filter message = "` + decisionMessage + `" and use_case = "check" and target = "` + target + `"`,
-		"stats max(backlog) as messages_waiting, max(active) as tasks_executing, max(current) as count_desired, max(running) as count_running " +
-			"by bin(" + bin(every) + ")",
-	}
-}
-
-// bin is a time as Logs Insights writes it, rounded up to hours where there are any.
-func bin(d time.Duration) string {
-	if d < time.Hour {
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	}
-	return fmt.Sprintf("%dh", int((d+time.Hour-1)/time.Hour))
 }
 
 // sweeps shows what sweeps saw and how they ended.
@@ -177,19 +124,8 @@ func labelled(label string) *awscloudwatch.MetricOptions {
 	return o
 }
 
-// Prices are the list prices of us-east-1, in US dollars, as AWS published them in 2026 at aws.amazon.com/lambda/pricing,
-// /step-functions/pricing and /cloudwatch/pricing, without free tiers. Other Regions differ by some percent.
-const (
-	perGBSecond   = 0.0000133334 // Lambda on arm64.
-	perRequest    = 0.20 / 1e6   // Lambda.
-	perTransition = 0.025 / 1e3  // Standard workflows.
-	perGBOfLogs   = 0.50         // Taken in.
-	perAlarm      = 0.10         // A month.
-	perMetric     = 0.30         // A month.
-)
-
-// quietTransitions is what a sweep with nothing to do takes: Check, AnythingToDo, Quiet.
-const quietTransitions = 3
+// usd is what AWS asks for one of the items, in the Region that is deployed to.
+func (r *resources) usd(item price.Item) float64 { return price.Of(item, r.config.Deploy.Region).USD }
 
 // cost shows what Sluice cost in the dashboard's range of time.
 func (r *resources) cost() awscloudwatch.IWidget {
@@ -205,13 +141,13 @@ func (r *resources) cost() awscloudwatch.IWidget {
 	logs := map[string]awscloudwatch.IMetric{"logsSweep": bytesOf(r.machineLogs)}
 	for _, f := range r.allFunctions() {
 		calls, time := "calls"+f.title, "time"+f.title
-		add("cost"+f.title, f.title, functionCost(calls, time, f.memory),
+		add("cost"+f.title, f.title, r.functionCost(calls, time, f.memory),
 			map[string]awscloudwatch.IMetric{calls: f.lambda.MetricInvocations(sum), time: f.lambda.MetricDuration(sum)})
 		logs["logs"+f.title] = bytesOf(f.logs)
 	}
-	add("costSweeps", "Step Functions", fmt.Sprintf("sweeps * %.9f", quietTransitions*perTransition),
+	add("costSweeps", "Step Functions", fmt.Sprintf("sweeps * %.9f", price.QuietTransitions*r.usd(price.Transition)),
 		map[string]awscloudwatch.IMetric{"sweeps": r.machine.MetricStarted(sum)})
-	add("costLogs", "Logs", fmt.Sprintf("SUM([%s]) * %.15f", list(logs), perGBOfLogs/(1<<30)), logs)
+	add("costLogs", "Logs", fmt.Sprintf("SUM([%s]) * %.15f", list(logs), r.usd(price.LogsIn)/(1<<30)), logs)
 	total := awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 		Expression: jsii.String("SUM([" + list(parts) + "])"), UsingMetrics: &parts, Label: jsii.String("Together"),
 	})
@@ -224,8 +160,8 @@ func (r *resources) cost() awscloudwatch.IWidget {
 }
 
 // functionCost is what a function's calls cost, with a time in milliseconds.
-func functionCost(calls, time string, memory float64) string {
-	return fmt.Sprintf("%s * %.9f + %s * %.15f", calls, perRequest, time, perGBSecond*memory/1024/1000)
+func (r *resources) functionCost(calls, time string, memory float64) string {
+	return fmt.Sprintf("%s * %.9f + %s * %.15f", calls, r.usd(price.LambdaRequest), time, r.usd(price.LambdaGBSecond)*memory/1024/1000)
 }
 
 // bytesOf is how much a log group takes in. CDK's own metric of that name leaves the group out, and is the whole account's.
@@ -258,24 +194,22 @@ const guide = `## Sluice
 	`(the next makes it good), cold starts after quiet times. **Not normal** are: messages in a dead-letter queue; messages that wait ` +
 	`with ` + "`count_running`" + ` 0 for ten minutes; the same target in trouble for hours.
 
-Tables and charts of targets are queries of the log: each look costs $0.005 for a GB read. Set no short refresh interval.`
+Tables and charts of targets are queries of the log: each look costs about $0.005 for a GB read. Set no short refresh interval. More queries are saved in Logs Insights, in this stack's folder.`
 
 // costGuide says what the cost is made of, and what it does not show.
 func (r *resources) costGuide() string {
-	return costGuide(len(r.alarmList))
-}
-
-func costGuide(alarms int) string {
-	const metrics = 2
+	region, alarms := cmp.Or(r.config.Deploy.Region, price.Reference), len(r.alarmList)
 	return fmt.Sprintf(`## What Sluice costs
-List prices of us-east-1 as AWS published them in 2026 (aws.amazon.com/lambda/pricing, /step-functions/pricing, /cloudwatch/pricing), without free tiers: `+
+List prices of %s or, where these are not known, of %s, as of %s, without free tiers ("sluice cost" names their pages, and adds up a month): `+
 		`Lambda on arm64 $%.10f per GB-second and $%.2f per million requests, $%.3f per 1,000 state transitions, $%.2f per GB of logs. `+
 		`Below, Step Functions is counted with the %d transitions of a quiet sweep, and Lambda without cold starts; beside it and in the table of functions is all that was used.
 
 Not below, by the month: %d alarms at $%.2f = $%.2f (ten are free in an account; one on more than %d targets is billed for each service that it looks at), `+
-		`%d metrics at $%.2f, this dashboard $3 (three are free), and the VPC: NAT or endpoints. The workers are yours.`,
-		perGBSecond, perRequest*1e6, perTransition*1e3, perGBOfLogs, quietTransitions,
-		alarms, perAlarm, float64(alarms)*perAlarm, maxServices, metrics, perMetric)
+		`metrics at $%.2f each (%d, and those of metrics.level, which is %s), this dashboard $%.0f (three are free), and the VPC: NAT or endpoints. The workers are yours.`,
+		region, price.Reference, price.AsOf,
+		r.usd(price.LambdaGBSecond), r.usd(price.LambdaRequest)*1e6, r.usd(price.Transition)*1e3, r.usd(price.LogsIn), price.QuietTransitions,
+		alarms, r.usd(price.Alarm), float64(alarms)*r.usd(price.Alarm), maxServices,
+		r.usd(price.Metric), price.StackMetrics, r.config.Metrics.Level, r.usd(price.Dashboard))
 }
 
 func text(markdown string, height float64) awscloudwatch.IWidget {

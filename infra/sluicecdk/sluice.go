@@ -110,5 +110,6 @@ func NewSluice(scope constructs.Construct, id *string, props *SluiceProps) Sluic
 	r.metrics()
 	r.alarms()
 	r.dashboard()
+	r.saveQueries()
 	return sluice{r}
 }

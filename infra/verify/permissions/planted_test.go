@@ -24,7 +24,7 @@ var planted = []struct {
 	},
 	{
 		name: "the last call of an operation is gone", file: "internal/scaler/scaleout.go",
-		old: "s.Fleet.SetTags(ctx, o.service.ARN, map[string]string{tagFloor: f.String()})", new: "nil",
+		old: "s.Fleet.SetTags(ctx, o.service.ARN, map[string]string{TagFloor: f.String()})", new: "nil",
 		less: map[string]string{ScaleOut: "ecs.TagResource"},
 	},
 	{

@@ -114,6 +114,7 @@ func checkAlarms(d *Deployment, f *findings) {
 			time.Duration(a.periods-1)*every >= long && time.Duration(a.periods-2)*every < long
 	})
 	d.checkWorkerAlarms(f, alarms)
+	d.checkStuck(f, alarms)
 }
 
 // goesOffAt says whether the alarm goes off when its metric has that value, and not below.
@@ -303,6 +304,8 @@ func (d *Deployment) missing(s *Stack, m metric) string {
 	case !ok:
 		filter, _ := s.filterOf(m)
 		switch {
+		case filter == nil && m.namespace == d.namespace():
+			return d.unwritten(m.name, sortedKeys(m.dimensions))
 		case filter == nil:
 			return "no metric filter makes it"
 		case len(m.dimensions) > 0:

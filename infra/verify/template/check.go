@@ -111,6 +111,8 @@ var Checks = []Check{
 	{"dashboard", "the dashboard is JSON and shows what exists", checkDashboard},
 	{"notify", "with deploy.notify its function is started each `every`, reads the three logs and publishes to the topic asked for", checkNotify},
 	{"outputs", "the outputs by which the command line finds everything are there, and tell of the right thing", checkOutputs},
+	{"queries", "the queries for people are saved, in a folder of the stack's own, for log groups of the template", checkQueries},
+	{"price", "alarms, metrics and memory are those that internal/price counts", checkPrice},
 	{"network", "the functions run where they are configured to", checkNetwork},
 	{"desired counts", "no service sets DesiredCount, which Sluice changes", checkDesiredCounts},
 	{"example", "the example's tasks are private, small, stop slowly; its Redis is encrypted, has two zones and a password", checkExample},

@@ -3,7 +3,11 @@ package template
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
+
+	"sluice/internal/config"
+	"sluice/internal/telemetry"
 )
 
 // What a dashboard may have: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html, and for queries
@@ -19,6 +23,12 @@ const (
 
 // shown are what the dashboard has to show, each as a word that one of its queries or metrics has.
 var shown = []string{"backlog", "active", "current", "running", "reasons", "initDuration", "Duration", "ExecutionsStarted"}
+
+// observed is what it has to show of the functions' own metrics.
+var observed = []string{
+	telemetry.DueBacklog, telemetry.Active, telemetry.Desired, telemetry.Running, telemetry.HeadAge, telemetry.EventToCount,
+	telemetry.CountToWorker, telemetry.Decisions, telemetry.ECSErrors, telemetry.RedisErrors,
+}
 
 // source is a log group that a query reads.
 var source = regexp.MustCompile(`SOURCE '([^']*)'`)
@@ -67,7 +77,11 @@ func checkDashboard(d *Deployment, f *findings) {
 	if metrics > maxDashboardMetric {
 		f.add(r, "show fewer", "has %d metrics, more than %d", metrics, maxDashboardMetric)
 	}
-	for _, word := range shown {
+	wanted := shown
+	if d.Config.Metrics.Level != config.MetricsOff {
+		wanted = append(slices.Clone(shown), observed...)
+	}
+	for _, word := range wanted {
 		if !strings.Contains(r.text("DashboardBody"), word) {
 			f.add(r, "add a widget", "shows nothing of %s", word)
 		}
@@ -80,7 +94,10 @@ func (d *Deployment) checkMetricWidget(f *findings, r *Resource, title string, w
 	for _, row := range metrics {
 		fields := list(row)
 		if len(fields) > 0 {
-			if _, ok := fields[0].(map[string]any); ok { // An expression over the others.
+			if _, ok := fields[0].(map[string]any); ok { // An expression: over the others, or a search.
+				if e := text(at(fields[0], "expression")); strings.HasPrefix(e, "SEARCH") {
+					d.checkSearch(f, r, title, e)
+				}
 				continue
 			}
 		}
