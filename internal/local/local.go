@@ -31,6 +31,7 @@ import (
 	"sluice/internal/local/events"
 	"sluice/internal/local/lambda"
 	"sluice/internal/local/logs"
+	"sluice/internal/local/metrics"
 )
 
 // Options say what to run.
@@ -70,6 +71,7 @@ type Cloud struct {
 	events     *events.Service
 	functions  *lambda.Host
 	logs       *logs.Store
+	metrics    metrics.Store
 	executions *executions
 	secrets    *secrets
 	feed       *feed
@@ -130,6 +132,7 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 		return nil, err
 	}
 	c.onClose(c.executions.close)
+	c.startUsage()
 	c.serve(ln)
 	if !opts.NoSweep {
 		c.startSchedules()

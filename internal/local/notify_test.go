@@ -24,7 +24,7 @@ func TestNotify(t *testing.T) {
 			put(t, c, "1")
 			r.wait(t, "the scale-out", func(h Happening) bool { return h.Task != nil && h.Task.Task == "" && h.Task.Desired == 1 })
 			r.wait(t, "the end of the call", func(h Happening) bool { return h.Invocation != nil && h.Invocation.Function == ScaleOut })
-			in := fmt.Sprintf(`{"time":%q}`, time.Now().Add(2 * time.Minute).UTC().Format(time.RFC3339))
+			in := fmt.Sprintf(`{"time":%q}`, time.Now().Add(2*time.Minute).UTC().Format(time.RFC3339))
 			if res, err := c.Functions().Invoke(t.Context(), Notify, []byte(in)); err != nil || res.FunctionError != "" {
 				t.Fatalf("%s, %v", res.Payload, err)
 			}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"sluice/internal/local/logs"
+	"sluice/internal/local/metrics"
 	"sluice/internal/local/wire"
 )
 
@@ -15,6 +16,8 @@ var operations = map[string]func(*Cloud, wire.Call) (map[string]any, error){
 
 	"cloudformation:DescribeStacks": operation((*Cloud).describeStacks),
 	"cloudformation:GetTemplate":    operation((*Cloud).getTemplate),
+
+	"cloudwatch:GetMetricData": part(theMetrics, (*metrics.Store).Get),
 
 	"events:DescribeRule":      operation((*Cloud).describeRule),
 	"events:ListTargetsByRule": operation((*Cloud).listTargetsByRule),
@@ -46,6 +49,7 @@ var operations = map[string]func(*Cloud, wire.Call) (map[string]any, error){
 }
 
 func theLogs(c *Cloud) *logs.Store       { return c.logs }
+func theMetrics(c *Cloud) *metrics.Store { return &c.metrics }
 func theSecrets(c *Cloud) *secrets       { return c.secrets }
 func theExecutions(c *Cloud) *executions { return c.executions }
 

@@ -78,7 +78,7 @@ func (p *Processes) Start(spec Spec, ended func(Exit)) (Process, error) {
 		closeLog(log)
 		return nil, fmt.Errorf("start task %s: %w", spec.TaskID, err)
 	}
-	t := &processTree{control: control}
+	t := &processTree{control: control, pid: cmd.Process.Pid}
 	go func() {
 		err := cmd.Wait()
 		closeLog(log)
@@ -132,6 +132,7 @@ func exitCode(cmd *exec.Cmd, err error) int {
 }
 
 type processTree struct {
+	pid     int // Of the supervisor.
 	mu      sync.Mutex
 	control *os.File
 	killed  bool
