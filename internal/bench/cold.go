@@ -3,8 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +23,7 @@ type cold struct {
 	bootstrap string
 	payload   func(run int) string
 	answer    string // What the answer has to hold.
+	config    string // The sluice.yaml; that of all others if it is empty.
 }
 
 // coldStarts measures the time from the start of a process until its first answer is there, each in a new process under
@@ -25,7 +31,8 @@ type cold struct {
 //
 // Ours answer twice: something that needs neither ECS nor Redis (an event that is not ours, an input without a target), as
 // hello-world does; and something real. The original is written anew in Python, as the three-function fix that Sluice
-// replaces: boto3, and redis where it reads the queue.
+// replaces: boto3, and redis where it reads the queue. One of ours is started with metrics, and with traces, which are sent before
+// the answer.
 func coldStarts(ctx context.Context, l *lab) ([]row, error) {
 	addr, stop, err := l.redis(ctx)
 	if err != nil {
@@ -51,6 +58,19 @@ func coldStarts(ctx context.Context, l *lab) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer collector.Close()
+	for i, more := range []struct{ what, config string }{
+		{"scaleout, an event that is not ours, with metrics", "metrics: {level: targets}\n"},
+		{"scaleout, an event that is not ours, with traces", fmt.Sprintf("traces: {endpoint: %q}\n", collector.URL)},
+	} {
+		k := kinds[1]
+		k.what = more.what
+		if k.config, err = l.write("sluice.yaml", yaml(addr, 1, 1)+more.config); err != nil {
+			return nil, err
+		}
+		kinds = slices.Insert(kinds, 7+i, k)
+	}
 	took := make([][]float64, len(kinds))
 	for run := range l.runs + 1 {
 		for i := range kinds {
@@ -74,6 +94,8 @@ func coldStarts(ctx context.Context, l *lab) ([]row, error) {
 	}
 	n := len(rows)
 	return append(out,
+		ratio(rows[7].What+" / without", rows[7], rows[1]),
+		ratio(rows[8].What+" / without", rows[8], rows[1]),
 		ratio(rows[n-2].What+" / scaleout, the same event", rows[n-2], rows[4]),
 		ratio(rows[n-1].What+" / check, the same target", rows[n-1], rows[5])), nil
 }
@@ -88,7 +110,7 @@ func (l *lab) kinds(ctx context.Context) ([]cold, error) {
 	// Each event asks for one worker more than the last, so that each changes the count.
 	rising := func(run int) string { return event(run + 1) }
 	seen := `{"target":"target-0","previous":{"at":"2026-11-21T22:00:00Z","processed":0,"heard":0}}`
-	kinds := []cold{{"hello-world in Go", hello, always("{}"), "world"}}
+	kinds := []cold{{"hello-world in Go", hello, always("{}"), "world", ""}}
 	ours := map[string]string{}
 	for _, name := range shipped {
 		if ours[name], err = l.built("local", name, "bootstrap"); err != nil {
@@ -111,19 +133,23 @@ func (l *lab) kinds(ctx context.Context) ([]cold, error) {
 		}
 	}
 	return append(kinds,
-		cold{"scaleout, an event that is not ours", ours["scaleout"], always(strings.Replace(event(1), "custom.celery", "other", 1)), "InvalidEvent"},
-		cold{"check, an input without a target", ours["check"], always(`{"previous":{}}`), "InvalidEvent"},
-		cold{"scalein, an input without a target", ours["scalein"], always("{}"), "InvalidEvent"},
-		cold{"scaleout, event: Redis, DescribeServices, UpdateService", ours["scaleout"], rising, "scaled out"},
-		cold{"check, one target: Redis, DescribeServices", ours["check"], always(`{"target":"target-0"}`), `"failed":false`},
-		cold{"scalein, one target: Redis, its service and tasks", ours["scalein"], always(seen), "held"},
-		cold{"original in Python: boto3, UpdateService", original["scale_out"], rising, "scaled"},
-		cold{"original in Python: boto3, redis, DescribeServices", original["check"], always("{}"), "should_scale_in"},
+		cold{"scaleout, an event that is not ours", ours["scaleout"], always(strings.Replace(event(1), "custom.celery", "other", 1)), "InvalidEvent", ""},
+		cold{"check, an input without a target", ours["check"], always(`{"previous":{}}`), "InvalidEvent", ""},
+		cold{"scalein, an input without a target", ours["scalein"], always("{}"), "InvalidEvent", ""},
+		cold{"scaleout, event: Redis, DescribeServices, UpdateService", ours["scaleout"], rising, "scaled out", ""},
+		cold{"check, one target: Redis, DescribeServices", ours["check"], always(`{"target":"target-0"}`), `"failed":false`, ""},
+		cold{"scalein, one target: Redis, its service and tasks", ours["scalein"], always(seen), "held", ""},
+		cold{"original in Python: boto3, UpdateService", original["scale_out"], rising, "scaled", ""},
+		cold{"original in Python: boto3, redis, DescribeServices", original["check"], always("{}"), "should_scale_in", ""},
 	), nil
 }
 
 // coldStart starts one process and returns how many milliseconds it took until its answer was there.
 func coldStart(ctx context.Context, k cold, env map[string]string, run int) (float64, error) {
+	if k.config != "" {
+		env = maps.Clone(env)
+		env["SLUICE_CONFIG"] = k.config
+	}
 	host, err := lambda.Start(lambda.Options{Functions: []lambda.Function{{
 		Name: "function", Bootstrap: k.bootstrap, Env: env, Timeout: 30 * time.Second,
 	}}})
