@@ -32,6 +32,10 @@ func (r *release) stillIdle(o observation, leaving []*victim, n int) *policy.Dec
 			held.Reasons = []policy.Reason{policy.ReasonGrace}
 			return held
 		}
+		if !r.idle && (o.view.silent > 0 || o.view.missing[r.target.Name] > 0) {
+			held.Reasons = []policy.Reason{policy.ReasonWork}
+			return held
+		}
 		return nil // Every task was heard from, and each worker has been seen empty.
 	}
 	// Every task that ECS might choose has to be one that was seen drained and empty; all others have to be protected: by whomever,

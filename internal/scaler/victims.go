@@ -49,7 +49,7 @@ func (r *release) choose() (why policy.Reason) {
 }
 
 // chooseAll takes every worker of the target. Where names do not tell the tasks, those on its queues are taken for its own, unless
-// some serve other targets too, or are more than its tasks: one of them is somebody else's.
+// some serve other targets too, or are more than its tasks: one of them is somebody else's; or are fewer.
 func (r *release) chooseAll() (why policy.Reason) {
 	o := r.seen
 	untold := 0 // Running tasks of which no worker is known by its name.
@@ -75,6 +75,9 @@ func (r *release) chooseAll() (why policy.Reason) {
 			return policy.ReasonUntold
 		}
 		r.victims = append(r.victims, &victim{nodes: []policy.Node{n}})
+	}
+	if untold > 0 {
+		return policy.ReasonUntold // One is too busy to answer, and cannot be told to fetch no more.
 	}
 	return ""
 }
