@@ -166,9 +166,9 @@ func (s savings) print(w *textWriter, b price.Bill) {
 	}
 	t.end()
 	w.line("")
-	w.wrapped(0, "Saved $%s on %s of %s; in that time Sluice itself cost about $%s. Workers are counted as each sweep saw them running, at "+
+	w.wrapped(0, "Saved %s on %s of %s; in that time Sluice itself cost about %s. Workers are counted as each sweep saw them running, at "+
 		"Fargate's on-demand price; times that no sweep saw are left out. Whether you would have run the peak around the clock only you know.",
-		dollars(s.USD), commas(s.Priced), count(len(s.Targets), "target"), dollars(b.Total*seen/price.Month.Hours()))
+		money(s.USD), commas(s.Priced), count(len(s.Targets), "target"), money(b.Total*seen/price.Month.Hours()))
 	w.line("")
 }
 
@@ -206,9 +206,20 @@ func dollars(usd float64) string {
 	return fmt.Sprintf("%s.%02d", commas(int(whole)), int(math.Round(math.Abs(cents)*100)))
 }
 
+// money is an amount in a sentence.
+func money(usd float64) string {
+	if s := dollars(usd); s[0] != '<' {
+		return "$" + s
+	}
+	return "less than a cent"
+}
+
 // hours is a number of hours.
 func hours(h float64) string {
-	if h < 100 {
+	switch {
+	case h > 0 && h < 1:
+		return fmt.Sprintf("%.0f m", h*60)
+	case h < 100:
 		return fmt.Sprintf("%.1f h", h)
 	}
 	return commas(int(math.Round(h))) + " h"
