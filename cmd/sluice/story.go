@@ -23,7 +23,7 @@ func (s *story) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.w, format+"\n", args...)
 }
 
-// happening tells what a person wants to see: events, errors of functions, the counts and tasks of ECS, failed sweeps.
+// happening tells what a person wants to see: events, errors of functions, messages, the counts and tasks of ECS, failed sweeps.
 // What functions and tasks print is written besides, as it comes.
 func (s *story) happening(h local.Happening) {
 	switch {
@@ -49,6 +49,12 @@ func (s *story) happening(h local.Happening) {
 		s.say("%s of %s (after %d retries): %s: %s", letter(u.Lost), u.From, u.Why.Retries, u.Why, u.Payload)
 	case h.Denied != nil:
 		s.say("function %s may not %s on %s", h.Denied.Function, h.Denied.Action, h.Denied.Resource)
+	case h.Published != nil:
+		p := h.Published
+		s.say("message to %s: %s", p.Topic[strings.LastIndexByte(p.Topic, ':')+1:], p.Subject)
+		for line := range strings.Lines(p.Message) {
+			s.say("    %s", strings.TrimSuffix(line, "\n"))
+		}
 	case h.Task != nil && h.Task.Task != "":
 		s.say("task %s/%s %.8s: %s %s", h.Task.Cluster, h.Task.Service, h.Task.Task, h.Task.Status, h.Task.Reason)
 	case h.Task != nil && h.Task.Desired != h.Task.Previous:
