@@ -33,8 +33,9 @@ func awsSettings() (aws.Config, error) {
 	return c, nil
 }
 
-// whole are the settings with a client that sends each request in one piece.
-func whole(c aws.Config) aws.Config {
+// Whole are the settings with a client that sends each request in one piece: see wholeRequests. Scaler, Broker and BrokerURL see to
+// it themselves.
+func Whole(c aws.Config) aws.Config {
 	if _, ok := c.HTTPClient.(wholeRequests); ok {
 		return c
 	}

@@ -188,9 +188,9 @@ func BrokerURL(ctx context.Context, sdk aws.Config, b config.Broker) (string, er
 				"read broker URL: the environment variable %s is not set: set it where this runs", b.URLEnv)}
 		}
 	case b.URLSecret != "":
-		url, err = secret(ctx, whole(sdk), b.URLSecret)
+		url, err = secret(ctx, Whole(sdk), b.URLSecret)
 	case b.URLParameter != "":
-		url, err = parameter(ctx, whole(sdk), b.URLParameter)
+		url, err = parameter(ctx, Whole(sdk), b.URLParameter)
 	}
 	return strings.TrimSpace(url), err // A secret that was read from a file often ends in a newline.
 }

@@ -76,7 +76,7 @@ func load(log *slog.Logger) (Setup, error) {
 		return Setup{}, err
 	}
 	sdk, err := awsSettings()
-	return Setup{Config: c, AWS: sdk, Log: log, Now: time.Now}, err
+	return Setup{Config: c, AWS: Whole(sdk), Log: log, Now: time.Now}, err
 }
 
 func configPath() string {

@@ -254,3 +254,17 @@ func TestOutsideOfLambda(t *testing.T) {
 		t.Errorf("calls %q, want %q; answer %+v", called, want, answer)
 	}
 }
+
+// TestWhatAHandlerIsMadeOf holds that a function without a scaler has what one is made of, with the client that loses no answers.
+func TestWhatAHandlerIsMadeOf(t *testing.T) {
+	inLambda(t, oneTarget)
+	h := newHandler("notify", quiet(), io.Discard, func(s Setup) (Handler, error) {
+		if _, ok := s.AWS.HTTPClient.(wholeRequests); !ok || s.AWS.Region != "eu-west-1" || len(s.Config.Targets) != 1 || s.Log == nil || s.Now == nil {
+			t.Errorf("setup %+v", s)
+		}
+		return func(context.Context, []byte) (any, error) { return "done", nil }, nil
+	})
+	if got, err := h.Invoke(t.Context(), nil); err != nil || string(got) != `"done"` {
+		t.Errorf("%s, %v", got, err)
+	}
+}

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -52,9 +53,11 @@ func (h *handler) invocation(ctx context.Context, payload []byte) telemetry.Invo
 
 // callSpan begins the span of a call to AWS.
 func callSpan(r *http.Request) trace.Span {
-	name := r.Header.Get("X-Amz-Target") // Such as AmazonEC2ContainerServiceV20141113.DescribeServices.
-	_, span := telemetry.Call(r.Context(), name[strings.LastIndex(name, ".")+1:],
-		attribute.String("rpc.system.name", "aws-api"), attribute.String("rpc.method", name), attribute.String("server.address", r.URL.Hostname()))
+	// Such as AmazonEC2ContainerServiceV20141113.DescribeServices. SNS, of the older protocols, names the operation in the body.
+	operation := r.Header.Get("X-Amz-Target")
+	name := cmp.Or(operation[strings.LastIndex(operation, ".")+1:], r.Method)
+	_, span := telemetry.Call(r.Context(), name, attribute.String("rpc.system.name", "aws-api"),
+		attribute.String("rpc.method", operation), attribute.String("server.address", r.URL.Hostname()))
 	return span
 }
 

@@ -55,7 +55,7 @@ func Scaler(s Setup) (*scaler.Scaler, error) {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
-	sdk, c := whole(s.AWS), s.Config
+	sdk, c := Whole(s.AWS), s.Config
 	called := func(string) func(string, error) { return nil }
 	if s.Called != nil {
 		called = func(system string) func(string, error) {
