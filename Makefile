@@ -96,6 +96,12 @@ test-race: build test-deps ## The same with the race detector (slower).
 test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -parallel 4 -run 'TestCompat|TestOthersWedge' ./internal/celery
 
+.PHONY: test-doctor
+test-doctor: test-deps ## Misconfigurations planted one at a time, with real workers, Redis servers and functions: sluice doctor has to find each.
+	@mkdir -p build && rm -f build/doctor.txt
+	@DOCTOR_TABLE=$(abspath build/doctor.txt) go test -count=1 -run TestPlanted ./internal/doctor || { cat build/doctor.txt; exit 1; }
+	@cat build/doctor.txt
+
 .PHONY: test-model
 test-model: test-deps build/venv-celery-5.2 build/venv-celery-5.6 ## The simulator's model held against workers of Celery 5.2 and 5.6, too.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -run 'TestModelIsLikeCelery/5' ./internal/sim/broker

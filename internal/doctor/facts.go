@@ -185,8 +185,8 @@ type Broker struct {
 	Endpoint Fact[config.Endpoint]
 	Probe    Probe // How far a connection comes.
 	Server   Fact[Server]
-	Channels Fact[[]string] // Where workers of any database listen for commands.
-	Clients  Fact[int]      // How many clients wait for messages of this database.
+	Waiting  Fact[map[int]int] // How many clients wait for messages, by database.
+	Bindings Fact[[]string]    // The keys by which workers of this database listen for commands; looked at only if nobody is heard.
 	Look     Fact[policy.Look]
 	Beats    Fact[map[string]policy.Beat]
 	Oldest   Fact[time.Time] // When the oldest message that is not acknowledged was fetched; zero if there is none.

@@ -50,19 +50,20 @@ func (g *gatherer) broker(ctx context.Context, b config.Broker) Broker {
 	}
 	client := g.client(out.Endpoint.Value)
 	defer func() { _ = client.Close() }()
-	keys := keyring{prefix: b.KeyPrefix, db: out.Endpoint.Value.DB, control: b.ControlExchange}
 	out.Server = g.server(ctx, client)
-	out.Channels = asFact(client.PubSubChannels(ctx, "*.pidbox").Result())
-	out.Clients = waiting(ctx, client, keys.db)
-	out.Oldest = oldest(ctx, client, keys)
-	g.hear(ctx, &out, listeners(ctx, client, keys))
+	out.Waiting = waiting(ctx, client)
+	out.Oldest = oldest(ctx, client, b)
+	g.hear(ctx, &out)
+	if look := out.Look; look.Err == nil && len(look.Value.Nodes) == 0 && !listening(look.Value) {
+		out.Bindings = bindings(ctx, client)
+	}
 	return out
 }
 
 // close leaves nothing but the cause of what is not known.
 func (b *Broker) close() {
 	err := b.shut()
-	b.Server, b.Channels, b.Clients = Unknown[Server](err), Unknown[[]string](err), Unknown[int](err)
+	b.Server, b.Bindings, b.Waiting = Unknown[Server](err), Unknown[[]string](err), Unknown[map[int]int](err)
 	b.Look, b.Beats, b.Oldest = Unknown[policy.Look](err), Unknown[map[string]policy.Beat](err), Unknown[time.Time](err)
 }
 
@@ -90,18 +91,6 @@ func (g *gatherer) client(e config.Endpoint) *redis.Client {
 	return redis.NewClient(o)
 }
 
-// keyring makes the names of the few keys and channels that are looked at here beside those that package celery looks at.
-type keyring struct {
-	prefix  string
-	db      int
-	control string
-}
-
-func (k keyring) controlChannel() string {
-	return fmt.Sprintf("%s/%d.%s.pidbox", k.prefix, k.db, k.control)
-}
-func (k keyring) unackedIndex() string { return k.prefix + "unacked_index" }
-
 // server asks a Redis what it is.
 func (g *gatherer) server(ctx context.Context, c *redis.Client) Fact[Server] {
 	text, err := c.Info(ctx).Result()
@@ -126,24 +115,56 @@ func (g *gatherer) server(ctx context.Context, c *redis.Client) Fact[Server] {
 	return Known(s)
 }
 
-// waiting counts the clients that wait for messages of the database.
-func waiting(ctx context.Context, c *redis.Client, db int) Fact[int] {
+// waiting counts the clients that wait for messages, by database: a worker does so on one connection, whatever else it has. Those
+// whose last command was the same and that wait no more, as Sluice's own are after a look, are none.
+func waiting(ctx context.Context, c *redis.Client) Fact[map[int]int] {
 	list, err := c.ClientList(ctx).Result()
 	if err != nil {
-		return Unknown[int](fmt.Errorf("ask Redis for CLIENT LIST: %w", err))
+		return Unknown[map[int]int](fmt.Errorf("ask Redis for CLIENT LIST: %w", err))
 	}
-	n, ours := 0, "db="+strconv.Itoa(db)
+	clients := map[int]int{}
 	for line := range strings.Lines(list) {
-		if fields := strings.Fields(line); slices.Contains(fields, "cmd=brpop") && slices.Contains(fields, ours) {
-			n++
+		fields := strings.Fields(line)
+		i := slices.IndexFunc(fields, func(f string) bool { return strings.HasPrefix(f, "db=") })
+		blocked := slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "flags=") && strings.Contains(f, "b") })
+		if i < 0 || !blocked || !slices.Contains(fields, "cmd=brpop") {
+			continue
+		}
+		if db, err := strconv.Atoi(fields[i][len("db="):]); err == nil {
+			clients[db]++
 		}
 	}
-	return Known(n)
+	return Known(clients)
 }
 
+// bindingsScanned is how many keys are looked through for bindings: beside a result backend there may be millions.
+const bindingsScanned = 100_000
+
+// bindings are the keys by which workers of the database listen for commands, with whatever prefix and exchange.
+func bindings(ctx context.Context, c *redis.Client) Fact[[]string] {
+	var found []string
+	var cursor uint64
+	const batch = 1000
+	for range bindingsScanned / batch {
+		keys, next, err := c.Scan(ctx, cursor, "*"+binding+"*.pidbox", batch).Result()
+		if err != nil {
+			return Unknown[[]string](fmt.Errorf("look for the keys of workers: %w", err))
+		}
+		found = append(found, keys...)
+		if cursor = next; cursor == 0 {
+			break
+		}
+	}
+	slices.Sort(found)
+	return Known(slices.Compact(found))
+}
+
+// binding stands in the name of the set of what listens on an exchange, before the exchange. Source: kombu.transport.redis.
+const binding = "_kombu.binding."
+
 // oldest is when the oldest message that is not acknowledged was fetched.
-func oldest(ctx context.Context, c *redis.Client, k keyring) Fact[time.Time] {
-	first, err := c.ZRangeWithScores(ctx, k.unackedIndex(), 0, 0).Result()
+func oldest(ctx context.Context, c *redis.Client, b config.Broker) Fact[time.Time] {
+	first, err := c.ZRangeWithScores(ctx, b.KeyPrefix+"unacked_index", 0, 0).Result()
 	if err != nil {
 		return Unknown[time.Time](fmt.Errorf("look at what is not acknowledged: %w", err))
 	}
@@ -154,26 +175,18 @@ func oldest(ctx context.Context, c *redis.Client, k keyring) Fact[time.Time] {
 	return Known(time.Unix(int64(whole), int64(part*1e9)))
 }
 
-// listeners is how many workers listen for commands; 0 if the server does not tell.
-func listeners(ctx context.Context, c *redis.Client, k keyring) int {
-	n, err := c.PubSubNumSub(ctx, k.controlChannel()).Result()
-	if err != nil {
-		return 0
-	}
-	return int(n[k.controlChannel()])
-}
-
 // hear listens to the workers, and then asks them: one that is too old must not be asked, and its heartbeats tell its version.
-func (g *gatherer) hear(ctx context.Context, b *Broker, listening int) {
+func (g *gatherer) hear(ctx context.Context, b *Broker) {
 	workers, err := g.env.Celery(ctx, b.Broker)
 	if err != nil {
 		b.Look, b.Beats = Unknown[policy.Look](err), Unknown[map[string]policy.Beat](err)
 		return
 	}
 	defer func() { _ = workers.Close() }()
-	expected := listening
-	if expected == 0 && (b.Clients.Err != nil || b.Clients.Value > 0) {
-		expected = 1 // Somebody fetches messages and hears no commands: is it a worker?
+	// Where it is not known how many there are, each is waited for as long as there can be another.
+	expected := math.MaxInt
+	if b.Waiting.Err == nil {
+		expected = b.Waiting.Value[b.Endpoint.Value.DB]
 	}
 	b.Beats = asFact(workers.Beats(ctx, expected))
 	var queues []string

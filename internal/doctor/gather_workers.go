@@ -81,8 +81,8 @@ func fromPlan(f Fact[scaler.Plan], t config.Target, b *Broker) Fact[Workers] {
 		return Unknown[Workers](errors.New("it was not looked at"))
 	}
 	p := f.Value.Targets[i]
-	if p.Record.Error != "" {
-		return Unknown[Workers](errors.New(p.Record.Error))
+	if text := unseen(p); text != "" {
+		return Unknown[Workers](errors.New(text))
 	}
 	var w Workers
 	var hosts []string

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sluice/internal/scaler"
 )
 
 func awsIdentity(j *judgement, f *Facts) {
@@ -111,10 +113,19 @@ func functionBlind(j *judgement, f *Facts) {
 		return
 	}
 	for _, t := range a.Plan.Targets {
-		if t.Record.Error != "" {
-			j.find("target "+t.Record.Target, "the Check function cannot see it: %s", t.Record.Error)
+		if text := unseen(t); text != "" {
+			j.find("target "+t.Record.Target, "the Check function cannot see it: %s", text)
 		}
 	}
+}
+
+// unseen is what kept a look from seeing a target. Tags that cannot be understood are among a look's errors, and keep it from nothing.
+func unseen(t scaler.TargetPlan) string {
+	text := t.Record.Error
+	for _, tag := range t.Overrides.Bad {
+		text = strings.ReplaceAll(text, tag, "")
+	}
+	return strings.Trim(text, "; ")
 }
 
 func ruleMissing(j *judgement, f *Facts) {

@@ -64,7 +64,7 @@ targets: [{name: worker, cluster: prod, service: svc, queues: [a, b], max: 3, mi
 		}},
 		Brokers: []Broker{{
 			Broker: c.Brokers[0], Endpoint: Known(endpoint), Server: Known(Server{Mode: "standalone", Role: "master", Policy: "noeviction", MaxMemory: 1 << 30}),
-			Channels: Known([]string{"/1.celery.pidbox"}), Clients: Known(1), Oldest: Known(noon.Add(-time.Minute)),
+			Waiting: Known(map[int]int{1: 1}), Oldest: Known(noon.Add(-time.Minute)),
 			Beats: Known(map[string]policy.Beat{node: {Version: "5.2.0"}}),
 			Look: Known(policy.Look{
 				At: noon, Listeners: policy.Known(1),
@@ -215,19 +215,32 @@ var wrongs = []struct {
 	}, ""},
 	{"a queue that is none", func(f *Facts) { f.look().Queues["a"] = policy.Queue{Backlog: policy.Unknown("WRONGTYPE")} }, "queue-unreadable"},
 
-	{"nobody heard", func(f *Facts) { f.silence("/0.celeryev.pidbox") }, "workers-unheard" + unheard},
-	{"other database", func(f *Facts) { f.silence("/3.celery.pidbox") }, "wrong-database" + unheard},
-	{"other prefix", func(f *Facts) { f.silence("acme:/1.celery.pidbox") }, "wrong-prefix" + unheard},
-	{"other exchange", func(f *Facts) { f.silence("/1.mine.pidbox") }, "wrong-control-exchange" + unheard},
+	{"nobody heard", func(f *Facts) { f.silence(nil) }, "workers-unheard" + unheard},
+	{"other database", func(f *Facts) { f.silence(map[int]int{3: 1}) }, "wrong-database" + unheard},
+	{"other prefix", func(f *Facts) { f.silence(map[int]int{1: 1, 3: 1}, "acme:_kombu.binding.celery.pidbox") }, "wrong-prefix" + unheard},
+	{"other exchange", func(f *Facts) { f.silence(map[int]int{1: 1}, "_kombu.binding.mine.pidbox") }, "wrong-control-exchange" + unheard},
+	{"control off", func(f *Facts) {
+		f.silence(map[int]int{1: 1}, "_kombu.binding.reply.celery.pidbox", "_kombu.binding.celery.pidbox")
+	}, "remote-control-off" + unheard},
 	{"control off, by heartbeat", func(f *Facts) {
-		f.silence()
+		f.silence(nil)
 		f.Brokers[0].Beats.Value = map[string]policy.Beat{"w@h": {Version: "5.6"}}
 	}, "remote-control-off" + unheard},
-	{"control off, by client", func(f *Facts) { f.silence(); f.Brokers[0].Clients = Known(1) }, "remote-control-off" + unheard},
-	{"no task runs", func(f *Facts) { f.silence("/3.celery.pidbox"); f.Targets[0].Workers = Known(Workers{}) }, "remote-control-off? " +
+	{"nobody heard, and no CLIENT LIST", func(f *Facts) { f.silence(nil); f.Brokers[0].Waiting = Unknown[map[int]int](errors.New("NOPERM")) }, "workers-unheard" + unheard},
+	{"no task runs", func(f *Facts) { f.silence(map[int]int{3: 1}); f.Targets[0].Workers = Known(Workers{}) }, "remote-control-off? " +
 		"workers-unheard? wrong-control-exchange? wrong-database? wrong-prefix?" + unheard},
 	{"one of two tasks unheard", func(f *Facts) { f.Targets[0].Workers = Known(Workers{Settled: 2, Unheard: []string{"t2"}}) }, "workers-unheard"},
 	{"one listens and is silent", func(f *Facts) { f.look().Listeners = policy.Known(2) }, "workers-silent"},
+	{"one listens and is silent, and b is unfetched", func(f *Facts) {
+		f.look().Listeners = policy.Known(2)
+		f.look().Nodes[0].Queues = []string{"a"}
+	}, "queue-unfetched? workers-silent"},
+	{"a tag misspelt, as Check sees it", func(f *Facts) {
+		f.tag("sluice:min", "two")
+		p := &f.Answer.Value.Plan.Targets[0]
+		p.Overrides = scaler.ParseTags(f.Targets[0].Service.Value.Tags, policy.Limits{}, noon)
+		p.Record.Error = p.Overrides.Bad[0]
+	}, "tag-unclear"},
 	{"pickle", func(f *Facts) { f.look().Nodes[0].Active = policy.Unknown("pickle") }, "answers-unreadable"},
 	{"Celery 5.1", func(f *Facts) { f.Brokers[0].Beats.Value["celery@ip-10-0-0-1"] = policy.Beat{Version: "5.1.2"} }, "celery-too-old"},
 	{"Celery 4", func(f *Facts) { f.Brokers[0].Beats.Value["celery@ip-10-0-0-1"] = policy.Beat{Version: "4.4.7"} }, "celery-too-old"},
@@ -265,10 +278,10 @@ func (f *Facts) shut(o Obstacle) {
 	f.Brokers[0].Probe = Probe{o, errors.New("no")}
 	f.Brokers[0].close()
 }
-func (f *Facts) silence(channels ...string) {
+func (f *Facts) silence(waiting map[int]int, bindings ...string) {
 	*f.look() = policy.Look{At: noon, Listeners: policy.Known(0), Queues: f.look().Queues}
 	b := &f.Brokers[0]
-	b.Beats, b.Clients, b.Channels = Known(map[string]policy.Beat{}), Known(0), Known(channels)
+	b.Beats, b.Waiting, b.Bindings = Known(map[string]policy.Beat{}), Known(waiting), Known(bindings)
 }
 
 func TestJudge(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,9 +64,6 @@ const (
 	wholly        silence = "wholly"
 )
 
-// pidbox is a channel on which workers listen for commands: prefix, database, exchange.
-var pidbox = regexp.MustCompile(`^(.*)/([0-9]+)\.([^/]*)\.pidbox$`)
-
 // silenceOf finds out why no worker is heard on a broker. detail is what was seen in place of them.
 func (f *Facts) silenceOf(b Broker) (why silence, detail string, err error) {
 	if b.Look.Err != nil {
@@ -82,33 +78,43 @@ func (f *Facts) silenceOf(b Broker) (why silence, detail string, err error) {
 		return "", "", errors.New("how many tasks run is not known")
 	case tasks == 0:
 		return "", "", errNoWorker
-	case b.Channels.Err != nil:
-		return wholly, "", nil
 	}
+	db, ours := b.Endpoint.Value.DB, len(b.Beats.Value)
+	if b.Waiting.Err == nil {
+		ours = max(ours, b.Waiting.Value[db])
+	}
+	if ours == 0 {
+		why, detail = elsewhere(b.Waiting.Value, db)
+		return why, detail, nil
+	}
+	// Somebody is there and hears no commands of ours: other ones, or none.
 	exchange := cmp.Or(b.ControlExchange, "celery")
-	for _, channel := range b.Channels.Value {
-		m := pidbox.FindStringSubmatch(channel)
-		if m == nil {
-			continue
-		}
-		db, _ := strconv.Atoi(m[2])
-		switch {
-		case m[1] == b.KeyPrefix && m[3] == exchange:
-			return otherDatabase, fmt.Sprintf("workers listen in database %d of this Redis, and nobody in database %d", db, b.Endpoint.Value.DB), nil
-		case db == b.Endpoint.Value.DB && m[3] == exchange:
-			return otherPrefix, fmt.Sprintf("workers listen with the key prefix %q, and nobody with %q", m[1], b.KeyPrefix), nil
-		case db == b.Endpoint.Value.DB && m[1] == b.KeyPrefix:
-			return otherExchange, fmt.Sprintf("workers listen on the control exchange %q, and nobody on %q", m[3], exchange), nil
+	for _, key := range b.Bindings.Value {
+		prefix, other, _ := strings.Cut(key, binding)
+		switch other = strings.TrimSuffix(other, ".pidbox"); {
+		case strings.HasPrefix(other, "reply."): // Of those who ask.
+		case prefix != b.KeyPrefix:
+			return otherPrefix, fmt.Sprintf("workers of database %d use the key prefix %q, and not %q", db, prefix, b.KeyPrefix), nil
+		case other != exchange:
+			return otherExchange, fmt.Sprintf("workers listen on the control exchange %q, and not on %q", other, exchange), nil
 		}
 	}
-	switch {
-	case len(b.Beats.Value) > 0:
-		return controlOff, fmt.Sprintf("%d workers send heartbeats, and none listens for commands", len(b.Beats.Value)), nil
-	case b.Clients.Err == nil && b.Clients.Value > 0:
-		return controlOff, fmt.Sprintf("%d clients wait for messages in database %d, and none listens for commands",
-			b.Clients.Value, b.Endpoint.Value.DB), nil
+	return controlOff, fmt.Sprintf("%d workers fetch messages from database %d, and none listens for commands", ours, db), nil
+}
+
+// elsewhere looks for workers in other databases than ours.
+func elsewhere(waiting map[int]int, ours int) (why silence, detail string) {
+	var others []string
+	for db := range waiting {
+		if db != ours {
+			others = append(others, strconv.Itoa(db))
+		}
 	}
-	return wholly, "", nil
+	if len(others) == 0 {
+		return wholly, ""
+	}
+	slices.Sort(others)
+	return otherDatabase, fmt.Sprintf("no worker fetches messages from database %d of this Redis, and some do from %s", ours, strings.Join(others, ", "))
 }
 
 // silent makes the check that tells of one cause of silence.
@@ -165,8 +171,10 @@ func answersUnreadable(j *judgement, _ *Facts, b Broker, look policy.Look) {
 
 func queueUnfetched(j *judgement, f *Facts, b Broker, look policy.Look) {
 	fetched, drained := map[string]bool{}, false
+	unsure := listening(look) && look.Listeners.N > look.Heard()
 	for _, n := range look.Nodes {
 		drained = drained || len(n.Queues) == 0
+		unsure = unsure || !n.Active.Known
 		for _, q := range n.Queues {
 			fetched[q] = true
 		}
@@ -186,6 +194,8 @@ func queueUnfetched(j *judgement, f *Facts, b Broker, look policy.Look) {
 		case w.Settled == 0:
 			j.unchecked(t.subject(), errNoWorker)
 		case len(missing) == 0:
+		case unsure:
+			j.unchecked(t.subject(), errors.New("not every worker tells what it fetches from"))
 		case drained && len(missing) == len(t.Queues):
 			j.unchecked(t.subject(), errors.New("its workers are drained: Sluice has told them to fetch nothing more"))
 		default:

@@ -1,0 +1,27 @@
+"""The application whose workers the tests plant faults in.
+
+CELERY holds settings as JSON. ANNOUNCE has a worker say in its heartbeats that it is another version of Celery. A `hold` lasts until
+somebody opens its gate, a Redis list.
+"""
+
+import json
+import os
+
+import redis
+from celery import Celery
+from celery.worker import state
+
+URL = os.environ["WORKER_REDIS"]
+
+app = Celery("app", broker=URL)
+app.conf.update(json.loads(os.environ.get("CELERY", "{}")))
+if "ANNOUNCE" in os.environ:
+    state.SOFTWARE_INFO["sw_ver"] = os.environ["ANNOUNCE"]
+
+own = redis.Redis.from_url(URL, socket_timeout=None)
+
+
+@app.task(name="hold")
+def hold(gate, *rest):
+    own.incr("began")
+    own.blpop([gate], 0)
