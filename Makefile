@@ -141,6 +141,10 @@ fmt: ## Format all Go code.
 generate: ## Generate anew what is generated: the JSON Schema of sluice.yaml.
 	go generate ./...
 
+.PHONY: docs
+docs: test-deps ## Run the commands of docs/operate.md against a local cloud with real workers, and write what they print into it.
+	go test -count=1 -run '^TestOperate$$' ./cmd/sluice -update
+
 .PHONY: fuzz
 fuzz: ## Each fuzz test for FUZZTIME (default 20s).
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz || true); do \
