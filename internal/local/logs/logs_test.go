@@ -70,7 +70,7 @@ func TestFilter(t *testing.T) {
 			got, pages := searchAll(t, s, tt.in)
 			var short strings.Builder
 			for _, m := range got {
-				short.WriteString(strings.Trim(m, `{"n":}`))
+				short.WriteString(strings.Trim(m, `{"n:}`))
 			}
 			if short.String() != tt.want || pages != tt.pages {
 				t.Errorf("%s in %d pages, want %s in %d", short.String(), pages, tt.want, tt.pages)
