@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
-	_ "time/tzdata" // Lambda's provided.al2023 came without time zones (aws-lambda-dotnet issue 1620), and all machines shall know the same.
+	// Lambda's provided.al2023 came without time zones (aws-lambda-dotnet issue 1620). They make the zipped functions 2 % larger, 0.1 MB, and
+	// take 5 µs of a start; nothing of them is read where there is no window.
+	_ "time/tzdata"
 
 	"github.com/robfig/cron/v3"
 )
