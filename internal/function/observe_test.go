@@ -75,7 +75,8 @@ func inLambdaContext(t *testing.T) context.Context {
 	ctx = lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{
 		AwsRequestID: "r1", InvokedFunctionArn: "arn:aws:lambda:eu-west-1:123456789012:function:shop-ScaleOut",
 	})
-	return context.WithValue(ctx, "x-amzn-trace-id", //nolint:staticcheck // As package lambda does it.
+	//lint:ignore SA1029 Package lambda has a string there as well.
+	return context.WithValue(ctx, "x-amzn-trace-id",
 		"Root=1-67891233-abcdef012345678912345678;Parent=463ac35c9f6413ad;Sampled=1")
 }
 
