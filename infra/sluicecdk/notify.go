@@ -34,6 +34,7 @@ func (r *resources) makeNotify() {
 		Environment: &map[string]*string{
 			"SLUICE_TOPIC_ARN":  r.notifyTopic.TopicArn(),
 			"SLUICE_LOG_GROUPS": jsii.String(names),
+			"SLUICE_STACK":      awscdk.Stack_Of(r.scope).StackName(), // For people who have several.
 			// The function's sluice.yaml has no `deploy:`.
 			"SLUICE_NOTIFY_EVERY": jsii.String(every.String()),
 		},

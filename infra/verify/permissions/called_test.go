@@ -56,12 +56,7 @@ var targets = map[string]string{"AmazonEC2ContainerServiceV20141113": "ecs", "se
 // ServeHTTP answers for ECS; for the rest, that it is not allowed: how brokers are reached makes no difference here.
 func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	c.mu.Lock()
-	if c.called[c.as] == nil {
-		c.called[c.as] = map[string]bool{}
-	}
-	c.called[c.as][targets[service]+"."+operation] = true
-	c.mu.Unlock()
+	c.note(targets[service] + "." + operation)
 	if operation == "TagResource" {
 		body, err := io.ReadAll(r.Body)
 		var in struct{ Tags []struct{ Key string } }
@@ -318,7 +313,7 @@ func TestCalled(t *testing.T) { // Not in parallel: it sets the environment.
 	for _, f := range Functions() {
 		tags[f] = map[string]bool{}
 	}
-	called := map[string]map[string]map[string]bool{"secrets": secretsRead(t)}
+	called := map[string]map[string]map[string]bool{"secrets": secretsRead(t), "notify": notified(t)}
 	for kind, target := range kinds {
 		target.Name, target.Cluster, target.Service, target.Queues, target.Max = kind, "prod", kind, []string{"celery"}, 5
 		kinds[kind] = target
@@ -351,7 +346,7 @@ func TestCalled(t *testing.T) { // Not in parallel: it sets the environment.
 				f, actions[c.Operation].name, seen[c.Operation], strings.Join(c.Path[1:], " > "), only)
 		}
 	}
-	allowed := map[string]map[string]bool{ScaleOut: {}, Check: {}, ScaleIn: {}}
+	allowed := map[string]map[string]bool{ScaleOut: {}, Check: {}, ScaleIn: {}, Notify: {}}
 	for _, special := range conditions {
 		if special.tag != "" {
 			allowed[special.function][special.tag] = true

@@ -50,8 +50,8 @@ var planted = []struct {
 	},
 	{
 		name: "a closure that a library calls, by a method that is a value", file: "lambdas/check/main.go",
-		old:  "	function.Start(",
-		new:  "	later := map[int]any{1: new(ssm.Client).DeleteParameter}\n	time.AfterFunc(0, func() { println(later[1]) })\n	function.Start(",
+		old:  "	function.StartWith(",
+		new:  "	later := map[int]any{1: new(ssm.Client).DeleteParameter}\n	time.AfterFunc(0, func() { println(later[1]) })\n	function.StartWith(",
 		more: map[string]string{Check: "ssm.DeleteParameter"},
 	},
 }

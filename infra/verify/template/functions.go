@@ -72,6 +72,7 @@ func (d *Deployment) environment(name string) map[string]string {
 	want := map[string]string{}
 	if name == notify {
 		want["SLUICE_TOPIC_ARN"], _ = d.notifyTopic()
+		want["SLUICE_STACK"] = d.Config.Deploy.Stack
 		want["SLUICE_LOG_GROUPS"] = strings.Join(d.scalersLogs(), ",")
 		want["SLUICE_NOTIFY_EVERY"] = d.Config.Deploy.Notify.Every.Std().String()
 		return want
