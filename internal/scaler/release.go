@@ -132,7 +132,7 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	change.Status, change.DesiredCount = "scaled in", n
 	if r.stuck {
 		change.Status, change.DesiredCount = "replaced", change.Previous
-		return r.putBack(ctx)
+		return r.putBack(ctx, r.seen.service.Desired)
 	}
 	return nil
 }

@@ -7,13 +7,13 @@ import (
 	"sluice/internal/policy"
 )
 
-// putBack raises the count to what it was, unless somebody has raised it meanwhile.
-func (r *release) putBack(ctx context.Context) error {
+// putBack raises the count to n, which is at most what it was, unless somebody has raised it meanwhile.
+func (r *release) putBack(ctx context.Context, n int) error {
 	d := r.describe(ctx, []Target{r.target})[r.target.Ref]
-	if d.Err != nil || d.Service.Desired >= r.seen.service.Desired {
+	if d.Err != nil || d.Service.Desired >= n {
 		return d.Err
 	}
-	return r.Fleet.SetDesired(ctx, r.target.Ref, r.seen.service.Desired)
+	return r.Fleet.SetDesired(ctx, r.target.Ref, n)
 }
 
 // alive are the victims whose tasks nobody else has told to stop: they would take work with them.
@@ -67,7 +67,8 @@ func (r *release) awaitStop(ctx context.Context, going []string) (stopped bool, 
 				return false, err // Not known: the protection is left to expire.
 			}
 			r.Log.WarnContext(ctx, "tasks are not stopped", "target", r.target.Name, "desired_count", r.seen.service.Desired)
-			return false, r.putBack(ctx)
+			// To those that live: nobody is to be started in the place of one that did go.
+			return false, r.putBack(ctx, min(r.seen.service.Desired, r.live(observation{tasks: tasks})))
 		}
 		if err := r.pause(ctx, stopPause); err != nil {
 			return false, err

@@ -49,7 +49,7 @@ func (j *judge) live(t *target) {
 			need = 0
 		}
 	}
-	t.state.short = j.since(t.state.short, backlog > 0 && up < need && !f.paused)
+	t.state.short = j.since(t.state.short, backlog > 0 && up < need && !f.startsNobody())
 	if t.state.short.IsZero() {
 		return
 	}
@@ -57,6 +57,20 @@ func (j *judge) live(t *target) {
 		j.w.brokenAt(Live, t.index,
 			"%d messages have waited for workers of %s for over %v: %d fetch, %d are asked for by the work, the count is %d",
 			backlog, t.plan.Name, bound, up, need, t.desired)
+	}
+}
+
+// recalled judges whether workers that were drained fetch again while nobody is to be let go. Those that are more than the count are on
+// their way out, and whose names tell nothing may be anybody's.
+func (j *judge) recalled(t *target) {
+	deaf := t.inForce().keeps() && t.plan.mappable() && !t.plan.Worker.NoControl && len(t.live) <= t.desired &&
+		slices.ContainsFunc(t.live, func(k *task) bool {
+			return k.chosen && k.worker != nil && k.worker.Ready() && k.worker.Obeys() && !fetches(k.worker, t.plan.Queues)
+		})
+	t.state.deaf = j.since(t.state.deaf, deaf)
+	if !t.state.deaf.IsZero() && j.w.loop.now.Sub(t.state.deaf) > j.liveBound(t) {
+		j.w.brokenAt(Live, t.index, "workers of %s that were drained have been left so for over %v, although nobody is to be let go%v",
+			t.plan.Name, j.liveBound(t), t.inForce())
 	}
 }
 
@@ -114,13 +128,13 @@ func (p *plan) longestHold(target int) time.Duration {
 func (j *judge) frugal(t *target) {
 	f := t.inForce()
 	// A copy of a message that was done may stay fetched until its visibility timeout, and be executed once more.
-	idle := !f.paused && !f.bad && t.desired > f.min && (t.plan.mappable() || f.min == 0) && t.broker.Unacked() == 0
+	idle := !f.keeps() && !f.bad && t.desired > f.min && (t.plan.mappable() || f.min == 0) && t.broker.Unacked() == 0
 	for _, o := range j.w.targets {
 		if o.broker != t.broker {
 			continue
 		}
 		// A neighbour's silent worker may be anybody's; and workers that all bear one name cannot be told apart at all.
-		idle = idle && len(o.left()) == 0 && !o.plan.Worker.NoControl
+		idle = idle && (len(o.left()) == 0 || o.inForce().max == 0 && !o.atWork()) && !o.plan.Worker.NoControl
 	}
 	idle = idle && (t.plan.mappable() || !j.shared(t))
 	for _, k := range t.live {
@@ -139,6 +153,17 @@ func (j *judge) frugal(t *target) {
 		j.w.brokenAt(Frugal, t.index, "%s has had no work for over %v, and its count is still %d (min %d)",
 			t.plan.Name, bound, t.desired, f.min)
 	}
+}
+
+// atWork says whether a worker of the target executes something or has fetched it.
+func (t *target) atWork() bool {
+	return slices.ContainsFunc(t.live, func(k *task) bool {
+		if k.worker == nil {
+			return false
+		}
+		executing, held := k.worker.Holding(0)
+		return executing+held > 0
+	})
 }
 
 // left returns the messages of the target that are not done.

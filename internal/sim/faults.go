@@ -51,6 +51,11 @@ const (
 	operatorBounds kind = "operator changes min or max"
 	operatorTypo   kind = "operator mistypes a tag"
 	operatorCount  kind = "operator changes the count"
+
+	operatorPausesIn  kind = "operator pauses in"
+	operatorPausesOut kind = "operator pauses out"
+	operatorDryRun    kind = "operator tries a dry run"
+	operatorDrains    kind = "operator wants no worker"
 )
 
 // faultPlan is one fault as it was drawn.
@@ -64,6 +69,9 @@ type faultPlan struct {
 	High    int           // With operatorBounds: the new max; below 0 leaves it.
 	After   bool          // A Lambda dies after the effect of the call, before its answer.
 	Length  time.Duration // How long what it hits takes.
+	Tag     string        // What an operator sets, and to what.
+	Value   string
+	Ends    bool // The tag says itself when it is over.
 }
 
 // fault is one that happens.

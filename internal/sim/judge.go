@@ -19,10 +19,10 @@ const (
 	// not ours.
 	Lossless Invariant = "lossless"
 	// Live: once the faults have ended, no message waits longer than the bound (see liveBound) while there are fewer
-	// workers that fetch than the work asks for and max allows.
+	// workers that fetch than the work asks for and max allows; and nobody stays drained while scaling in is paused, or on a dry run.
 	Live Invariant = "live"
-	// Bounded: the count that we set is within min and max as they were in force while the function ran, and a paused
-	// service is left alone.
+	// Bounded: the count that we set is within min and max as they were in force while the function ran; a paused service is left
+	// alone, in the direction that is paused; and on a dry run we do nothing.
 	Bounded Invariant = "bounded"
 	// Spared: we never lower the count below the tasks that others protect, never change their protection, and end our own; no
 	// service is left blocked by us.
@@ -31,7 +31,7 @@ const (
 	// task for it, and ask nobody whether it is busy.
 	Even Invariant = "even"
 	// Frugal: once the faults have ended, a target without work goes down to min, by a step at least in each frugalBound,
-	// wherever its workers can be told or min is 0.
+	// wherever its workers can be told or min is 0. So does one that is to have no worker, whatever waits, as each is done.
 	Frugal Invariant = "frugal"
 	// Sane: nothing panics, the state machine never meets an answer that it does not understand, no lock is taken for
 	// longer than maxLock.
@@ -80,6 +80,7 @@ type targetJudgement struct {
 	clients    []*broker.Client
 	limits     []limitsInForce // Newest last.
 	short      time.Time       // Since when it has had too few workers; zero if it has enough.
+	deaf       time.Time       // Since when workers are drained though nobody is to be let go.
 	idle       time.Time       // Since when it has been without work, and its count the same.
 	count      int             // That count.
 	blocked    time.Time       // Since when more tasks have run than our count asks for.
@@ -126,6 +127,7 @@ func (j *judge) watch() {
 		for _, t := range j.w.targets {
 			j.live(t)
 			j.frugal(t)
+			j.recalled(t)
 			j.blocked(t)
 			j.min(t)
 		}

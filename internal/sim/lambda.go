@@ -89,6 +89,7 @@ type invocation struct {
 
 	lastTasks time.Time       // When it last asked for the tasks of its service.
 	reasons   []policy.Reason // Of its last decision.
+	lowered   bool            // It has lowered a count.
 }
 
 // invoke begins an invocation. It is refused if the function has as many as it may, or while Lambda throttles.

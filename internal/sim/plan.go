@@ -56,6 +56,7 @@ type targetPlan struct {
 	// StopTimeout is ECS's, and Pending how long a task takes from its network interface to its start.
 	StopTimeout, Pending time.Duration
 	Floor                time.Duration
+	Windows              []windowPlan
 	Rebalances           bool // ECS evens out the zones.
 	Protects             bool // The application protects its task from scale-in while it executes something long.
 	Zones                int
@@ -118,6 +119,7 @@ func newPlan(seed uint64) *plan {
 	}
 	slices.SortStableFunc(p.Sends, func(a, b sendPlan) int { return int(a.At - b.At) })
 	p.Faults = drawFaults(stream(seed, "faults"), p)
+	drawPeople(seed, p)
 	return p
 }
 

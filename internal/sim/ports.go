@@ -167,9 +167,10 @@ func (p fleetPort) Protect(
 	ctx context.Context, ref policy.ServiceRef, ids []string, d time.Duration,
 ) (map[string]time.Time, error) {
 	t := p.w.byRef[ref]
+	inv := p.w.loop.current.owner
 	var out map[string]time.Time
 	err := p.call(ctx, "protect", t.index, true, func() (err error) {
-		p.w.judge.protects(t, ids, d)
+		p.w.judge.protects(t, inv, ids, d)
 		out, err = p.w.fleet.Protect(context.Background(), ref, ids, d)
 		p.w.judge.protected(t, out)
 		return err
@@ -182,14 +183,21 @@ func (p fleetPort) Protect(
 
 func (p fleetPort) Release(ctx context.Context, ref policy.ServiceRef, ids []string) error {
 	t := p.w.byRef[ref]
+	inv := p.w.loop.current.owner
 	return p.call(ctx, "release", t.index, true, func() error {
-		p.w.judge.releases(t, ids)
+		p.w.judge.releases(t, inv, ids)
 		return p.w.fleet.Release(context.Background(), ref, ids)
 	})
 }
 
 func (p fleetPort) SetTags(ctx context.Context, arn string, tags map[string]string) error {
-	return p.call(ctx, "tag", -1, true, func() error { return p.w.fleet.SetTags(context.Background(), arn, tags) })
+	inv := p.w.loop.current.owner
+	return p.call(ctx, "tag", -1, true, func() error {
+		if i := p.w.index(lastPart(arn)); i >= 0 {
+			p.w.judge.acts(p.w.targets[i], inv, "sets a tag")
+		}
+		return p.w.fleet.SetTags(context.Background(), arn, tags)
+	})
 }
 
 // brokerPort is scaler.Broker over the model of a Redis with its workers, whose own faults are in the model.

@@ -23,8 +23,7 @@ func (j *judge) protectedByApp(k *task) bool {
 
 // touches judges that we are about to set or end the protection of tasks. What the application has set after we looked last
 // cannot be known: ECS has no compare-and-set.
-func (j *judge) touches(t *target, ids []string, doing string) {
-	inv := j.w.loop.current.owner
+func (j *judge) touches(t *target, inv *invocation, ids []string, doing string) {
 	for _, id := range ids {
 		p, ok := j.protection[id]
 		if ok && !p.ours && p.until.After(j.w.loop.now) && p.at.Before(inv.lastTasks) {
@@ -34,10 +33,11 @@ func (j *judge) touches(t *target, ids []string, doing string) {
 	}
 }
 
-func (j *judge) protects(t *target, ids []string, d time.Duration) {
+func (j *judge) protects(t *target, inv *invocation, ids []string, d time.Duration) {
 	j.w.tally.add("tasks protected", len(ids))
 	j.w.note(noteDrain, t.index, "%d tasks of %s are to be protected for %v", len(ids), t.plan.Name, d)
-	j.touches(t, ids, "protects")
+	j.acts(t, inv, "protects tasks")
+	j.touches(t, inv, ids, "protects")
 }
 
 func (j *judge) protected(t *target, until map[string]time.Time) {
@@ -46,10 +46,10 @@ func (j *judge) protected(t *target, until map[string]time.Time) {
 	}
 }
 
-func (j *judge) releases(t *target, ids []string) {
+func (j *judge) releases(t *target, inv *invocation, ids []string) {
 	j.w.tally.add("tasks released", len(ids))
 	j.w.note(noteDrain, t.index, "%d tasks of %s are to be released", len(ids), t.plan.Name)
-	j.touches(t, ids, "releases")
+	j.touches(t, inv, ids, "releases")
 	for _, id := range ids {
 		j.protection[id] = protection{ours: true, at: j.w.loop.now}
 	}
@@ -60,7 +60,7 @@ func (j *judge) releases(t *target, ids []string) {
 const blockedBound = 16 * time.Minute
 
 func (j *judge) blocked(t *target) {
-	t.state.blocked = j.since(t.state.blocked, t.ours > 0)
+	t.state.blocked = j.since(t.state.blocked, t.ours > 0 && !t.inForce().paused && !t.inForce().dry) // Else nobody may mend it.
 	if !t.state.blocked.IsZero() && j.w.loop.now.Sub(t.state.blocked) > blockedBound+j.w.plan.SweepEvery {
 		j.w.brokenAt(Spared, t.index, "%s is blocked: %d tasks run, and we set %d", t.plan.Name, len(t.live), t.desired)
 	}

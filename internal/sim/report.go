@@ -18,7 +18,7 @@ var reasons = []policy.Reason{
 	policy.ReasonMax, policy.ReasonStep, policy.ReasonSteady, policy.ReasonPaused, policy.ReasonCoalesced, policy.ReasonUnknown,
 	policy.ReasonOverride, policy.ReasonDeployment, policy.ReasonGrace, policy.ReasonWork, policy.ReasonProtected,
 	policy.ReasonMoved, policy.ReasonUntold, policy.ReasonOverlap, policy.ReasonSettle, policy.ReasonIdle, policy.ReasonSurplus,
-	policy.ReasonStuck,
+	policy.ReasonStuck, policy.ReasonPausedIn, policy.ReasonPausedOut, policy.ReasonDryRun,
 }
 
 func sortBroken(all []Broken) {

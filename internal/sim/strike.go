@@ -22,7 +22,22 @@ func (w *world) prepare() {
 			continue
 		}
 		for _, f := range w.faults.byKind[k.kind] {
-			w.loop.at(epoch.Add(f.At), func() { k.strike(w, f) })
+			if f.Tag == "" {
+				w.loop.at(epoch.Add(f.At), func() { k.strike(w, f) })
+			}
+		}
+	}
+	for _, k := range []kind{operatorPause, operatorPausesIn, operatorPausesOut, operatorDryRun, operatorDrains} {
+		for _, f := range w.faults.byKind[k] {
+			if f.Tag != "" {
+				w.loop.at(epoch.Add(f.At), func() { w.halt(f) })
+			}
+		}
+	}
+	for _, t := range w.targets {
+		for _, window := range t.plan.Windows {
+			w.loop.at(epoch.Add(window.From), func() { w.judge.bounds(t) })
+			w.loop.at(epoch.Add(window.To), func() { w.judge.bounds(t) })
 		}
 	}
 	w.loop.at(epoch.Add(w.plan.Calm), w.calm)
@@ -34,7 +49,8 @@ func (w *world) prepare() {
 func (w *world) hit(f *fault, format string, args ...any) {
 	w.tally.faults[f.Kind]++
 	topic := noteFault
-	if slices.Contains([]kind{operatorPause, operatorBounds, operatorTypo, operatorCount, deployment}, f.Kind) {
+	if slices.Contains([]kind{operatorPause, operatorBounds, operatorTypo, operatorCount, deployment,
+		operatorPausesIn, operatorPausesOut, operatorDryRun, operatorDrains}, f.Kind) {
 		topic = noteOperator
 	}
 	w.note(topic, f.Subject, format, args...)

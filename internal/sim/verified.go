@@ -63,7 +63,7 @@ func (j *judge) about(payload []byte) *target {
 // verified judges what has become of what waited then.
 func (j *judge) verified(t *target) {
 	at, f := t.state.unverified.at, t.inForce()
-	if t.desired > 0 || f.paused || f.max == 0 || f.from.After(at) {
+	if t.desired > 0 || f.startsNobody() || f.max == 0 || f.from.After(at) {
 		return
 	}
 	j.w.tally.count("scale-ins to none judged")

@@ -113,7 +113,7 @@ func (w *world) addTarget(i int) {
 	w.targets = append(w.targets, t)
 	w.byRef[t.ref] = t
 	w.specs = append(w.specs, scaler.Target{
-		Name: p.Name, Ref: t.ref, Broker: brokerName(p.Broker), Queues: p.Queues, Limits: p.Limits,
+		Name: p.Name, Ref: t.ref, Broker: brokerName(p.Broker), Queues: p.Queues, Limits: p.Limits, Windows: p.windows(),
 		Source: scaler.SourceInspect, FloorHold: p.Floor,
 	})
 	zones := []string{"us-east-1a", "us-east-1b", "us-east-1c"}[:p.Zones]
@@ -252,6 +252,9 @@ func (w *world) drained(nodes []policy.Node, on bool) {
 	for _, t := range w.targets {
 		for _, k := range t.live {
 			if k.worker != nil && slices.ContainsFunc(nodes, func(n policy.Node) bool { return n.Name == k.worker.Name() }) {
+				if on && t.plan.mappable() {
+					w.judge.drains(t)
+				}
 				k.chosen = on
 			}
 		}
