@@ -83,6 +83,18 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
+// oneTarget is for commands that take the name of one target.
+func oneTarget(cmd *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	c, err := config.Load(configPath(cmd))
+	if err != nil {
+		return errors.New("name one target")
+	}
+	return errors.New("name one target: " + listed(targetNames(c)))
+}
+
 // completeTargets completes the names of targets that are not on the command line yet; most of them at most.
 func completeTargets(most int) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

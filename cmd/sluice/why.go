@@ -31,7 +31,7 @@ func whyCommand() *cobra.Command {
 			viaHelp + "\n\n" +
 			"Exit status: 1 if the target or the log of decisions could not be read. What could be is told all the same.",
 		Example:           "  sluice why video\n  sluice why video --since 2d\n  sluice why video -o json | jq '.log[].decision'",
-		Args:              cobra.ExactArgs(1),
+		Args:              oneTarget,
 		ValidArgsFunction: completeTargets(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, named, err := targets(cmd, args)
