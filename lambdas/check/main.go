@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"sluice/internal/function"
 	"sluice/internal/scaler"
 )
@@ -18,6 +20,7 @@ func main() {
 			case err != nil:
 				return nil, err
 			case in.Plan != nil:
+				trace.SpanFromContext(ctx).SetName("plan")
 				plan, err := s.Plan(ctx, *in.Plan)
 				return function.Plan{Plan: plan, Config: setup.Config.Fingerprint()}, err
 			case in.Target == "":
