@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -54,6 +55,7 @@ func (g *gatherer) broker(ctx context.Context, b config.Broker) Broker {
 	out.Waiting = waiting(ctx, client)
 	out.Oldest = oldest(ctx, client, b)
 	g.hear(ctx, &out)
+	out.Waiting = most(out.Waiting, waiting(ctx, client))
 	if look := out.Look; look.Err == nil && len(look.Value.Nodes) == 0 && !listening(look.Value) {
 		out.Bindings = bindings(ctx, client)
 	}
@@ -137,6 +139,17 @@ func waiting(ctx context.Context, c *redis.Client) Fact[map[int]int] {
 	return Known(clients)
 }
 
+// most joins two looks at who waits: a worker waits a second at a time, and is between two of them now and then.
+func most(a, b Fact[map[int]int]) Fact[map[int]int] {
+	if a.Err != nil || b.Err != nil {
+		return a
+	}
+	for db, n := range b.Value {
+		a.Value[db] = max(a.Value[db], n)
+	}
+	return a
+}
+
 // bindingsScanned is how many keys are looked through for bindings: beside a result backend there may be millions.
 const bindingsScanned = 100_000
 
@@ -186,7 +199,7 @@ func (g *gatherer) hear(ctx context.Context, b *Broker) {
 	// Where it is not known how many there are, each is waited for as long as there can be another.
 	expected := math.MaxInt
 	if b.Waiting.Err == nil {
-		expected = b.Waiting.Value[b.Endpoint.Value.DB]
+		expected = max(1, b.Waiting.Value[b.Endpoint.Value.DB])
 	}
 	b.Beats = asFact(workers.Beats(ctx, expected))
 	var queues []string
@@ -194,7 +207,22 @@ func (g *gatherer) hear(ctx context.Context, b *Broker) {
 		queues = append(queues, t.Queues...)
 	}
 	b.Look = asFact(workers.Look(ctx, queues, patience))
+	if b.Look.Err == nil && b.Beats.Err == nil && unheardOf(b) {
+		more, err := workers.Beats(ctx, len(b.Look.Value.Nodes))
+		if err != nil {
+			b.Beats.Err = err
+		}
+		maps.Copy(b.Beats.Value, more)
+	}
 	if err := b.Look.Err; err != nil && strings.Contains(err.Error(), "NOPERM") {
 		b.Probe = Probe{NoRight, err}
 	}
+}
+
+// unheardOf says whether a worker has answered that has sent no heartbeat yet.
+func unheardOf(b *Broker) bool {
+	return slices.ContainsFunc(b.Look.Value.Nodes, func(n policy.Node) bool {
+		_, heard := b.Beats.Value[n.Name]
+		return !heard
+	})
 }
