@@ -71,7 +71,7 @@ func (c *cloud) bootstrap(function string) string {
 func ownFunctions(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"scaleout", "check", "scalein"} {
+	for _, name := range []string{"scaleout", "check", "scalein", "notify"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
