@@ -150,9 +150,15 @@ func (l *live) ask(ctx context.Context, name string, in scaler.PlanInput) (answe
 	return answer, nil
 }
 
-// unseen says whether something that a decision rests on could not be seen.
-func unseen(r scaler.Record) bool {
-	return r.Backlog == nil || r.Active == nil || r.Held == nil || r.Running == nil
+// unseen says whether a target could not be seen as far as a decision needs it. What executes, or is held, may be unknown for a moment
+// that matters to nobody, as while a worker comes or goes: that is shown as ?, and is no problem.
+func unseen(p scaler.TargetPlan) bool {
+	return blind(p.Record) || p.Record.Error != "" && len(p.Overrides.Bad) == 0 // A tag that is wrong was seen well.
+}
+
+// blind says whether the decision had to do without something that it needs.
+func blind(r scaler.Record) bool {
+	return r.Backlog == nil || r.Running == nil || slices.Contains(r.Reasons, policy.ReasonUnknown)
 }
 
 // span is the value of a flag that is a span of time: as Go writes it, and with days.

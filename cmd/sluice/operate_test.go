@@ -187,6 +187,16 @@ func (g *guide) until(what string, wanted func(targetStatus) bool) targetStatus 
 	return last
 }
 
+// settled waits until no worker is younger than grace, 3 s here: until then a plan would hold.
+func (g *guide) settled() {
+	g.t.Helper()
+	g.until("workers that are old enough", func(targetStatus) bool {
+		_, out, _ := execute(g.t, "why", "shop-workers", "-o", "json")
+		var y why
+		return json.Unmarshal([]byte(out), &y) == nil && y.Now != nil && !slices.Contains(y.Now.Record.Reasons, policy.ReasonGrace)
+	})
+}
+
 // is says whether a number is known, and is that one.
 func is(n *int, want int) bool { return n != nil && *n == want }
 
@@ -232,12 +242,7 @@ func TestOperate(t *testing.T) {
 	g.until("two workers that answer", running(2))
 	g.enqueue("for i in range(30): tasks.confirm.delay(i, [[1, 250]], 200)\ntasks.report.delay(1, 24, 1.0)")
 	g.until("just the long task", func(s targetStatus) bool { return is(s.Backlog, 0) && is(s.Active, 1) && is(s.Held, 0) })
-	// Grace, 3 s here: until it is over a plan would hold.
-	g.until("workers that are old enough", func(targetStatus) bool {
-		_, out, _ := execute(t, "why", "shop-workers", "-o", "json")
-		var y why
-		return json.Unmarshal([]byte(out), &y) == nil && y.Now != nil && !slices.Contains(y.Now.Record.Reasons, policy.ReasonGrace)
-	})
+	g.settled()
 	g.run("busy", "status", 0, `shop-workers +0 +1 +0 +2 +2 +0 +0 -> 2, \d+s`)
 	g.run("plan", "plan", 0, `shop-workers +2 -> 1\? +1 +0\.\.3`, `would act on 1 of 1 target`)
 	g.run("why", "why shop-workers", 0,
@@ -276,9 +281,19 @@ func TestOperate(t *testing.T) {
 	g.run("unseen", "status --config laptop.yaml", 1, `shop-workers +\? +\? +\? +2 +2 `, `connection\s+refused`, "--via function")
 	g.run("unseen", "plan --via function", 0, `2 -> 0\?`, `\(idle\)`)
 
+	g.settled()
 	g.run("doctor", "doctor", 0, "stop-timeout")
 	g.run("drain", "drain shop-workers --for 1h", 0)
 	g.until("no worker", running(0))
+	if err := testenv.WaitFor(t.Context(), func() error {
+		_, tasks := g.ECS().Snapshot()
+		if slices.ContainsFunc(tasks, func(task localecs.TaskState) bool { return task.Exit == nil }) {
+			return errors.New("a worker is on its way out")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	g.run("drain", "status", 0, `shop-workers +0 +0 +0 +0 +0 `, `max 0 until .*\(sluice:max\)`)
 	g.run("drain", "set shop-workers --clear", 0)
 

@@ -51,7 +51,7 @@ func planCommand() *cobra.Command {
 				}
 			})
 			for _, t := range p.Targets {
-				if err == nil && unseen(t.Record) {
+				if err == nil && unseen(t) {
 					err = errReported
 				}
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -169,7 +170,7 @@ func (s *statusReader) read(ctx context.Context) (status, error) {
 	for _, plan := range p.Targets {
 		t, _ := s.live.config.Target(plan.Record.Target)
 		ts := targetStatusOf(t, plan, p.At, s.last[t.Name], overdue)
-		if unseen(plan.Record) {
+		if unseen(plan) {
 			st.Unseen++
 		}
 		st.Targets = append(st.Targets, ts)
@@ -239,10 +240,10 @@ func troubles(r scaler.Record) (list []string) {
 	switch {
 	case r.Error != "":
 		say("%s", r.Error)
-	case unseen(r):
+	case blind(r):
 		say("%s", unknowns(r))
 	}
-	if len(r.Unheard) > 0 && !unseen(r) {
+	if len(r.Unheard) > 0 && !blind(r) {
 		say("no worker answers from %s", tasksNamed(r.Unheard))
 	}
 	if slices.Contains(r.Reasons, policy.ReasonStuck) {
@@ -271,7 +272,7 @@ func unknowns(r scaler.Record) string {
 			parts = append(parts, []string{"what waits", "what executes", "what is held", "what runs"}[what])
 		}
 	}
-	text := "not known: " + strings.Join(parts, ", ")
+	text := "not known: " + cmp.Or(strings.Join(parts, ", "), "part of it")
 	if r.Cause != "" {
 		text += ": " + r.Cause
 	}

@@ -49,7 +49,7 @@ func whyCommand() *cobra.Command {
 			if err := print(cmd, y, y.text); err != nil {
 				return err
 			}
-			if y.Now == nil || y.LogError != "" || unseen(y.Now.Record) {
+			if y.Now == nil || y.LogError != "" || unseen(*y.Now) {
 				return errReported
 			}
 			return nil
