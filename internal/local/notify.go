@@ -31,6 +31,7 @@ func (d *Deployment) notify(c *config.Config, alarms string) (topic string) {
 		Retry: delivery.Policy{Retries: 1, MaxAge: 15 * time.Minute}, DeadLetters: DeadLettersOf(Notify),
 		Env: map[string]string{
 			"SLUICE_TOPIC_ARN": topic, "SLUICE_LOG_GROUPS": strings.Join(groups, ","), "SLUICE_NOTIFY_EVERY": given.Every.Std().String(),
+			"SLUICE_STACK": c.Deploy.Stack,
 		},
 	})
 	d.Schedules = append(d.Schedules, Schedule{
