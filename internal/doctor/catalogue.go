@@ -1,10 +1,11 @@
 package doctor
 
-// What ScaleOut, Check and ScaleIn are called here, and in the stack's outputs.
+// What the functions are called here, and in the stack's outputs.
 const (
 	scaleOut = "ScaleOut"
 	checker  = "Check"
 	scaleIn  = "ScaleIn"
+	notifier = "Notify" // With deploy.notify.
 )
 
 // Catalogue returns all checks, by area and in the order in which trouble spreads: what breaks others stands before them.

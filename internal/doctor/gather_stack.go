@@ -85,7 +85,10 @@ func (g *gatherer) functions(ctx context.Context) {
 	parts := []struct {
 		name string
 		of   deployed.Function
-	}{{scaleOut, g.stack.ScaleOut}, {checker, g.stack.Check}, {scaleIn, g.stack.ScaleIn}}
+	}{{scaleOut, g.stack.ScaleOut}, {checker, g.stack.Check}, {scaleIn, g.stack.ScaleIn}, {notifier, g.stack.Notify}}
+	if g.stack.Notify.Name == "" {
+		parts = parts[:3]
+	}
 	g.facts.Functions = make([]Function, len(parts))
 	rights := make([]Rights, len(parts))
 	var group errgroup.Group

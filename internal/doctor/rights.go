@@ -50,10 +50,12 @@ func (p place) task(t config.Target) string {
 func needs(c *config.Config, function string, p place) []need {
 	asked := slices.DeleteFunc(slices.Clone(c.Targets), func(t config.Target) bool { return t.Activity.Source != config.ActivityInspect })
 	shielded := slices.DeleteFunc(slices.Clone(asked), func(t config.Target) bool { return !t.Shield })
-	services, tasks := each(c.Targets, p.service), each(c.Targets, p.task)
+	services := each(c.Targets, p.service)
 	out := []need{{action: "ecs:DescribeServices", resources: services}}
 	look := c.Targets
 	switch function {
+	case notifier: // Which reads logs, and asks no broker.
+		return append(out, need{action: "ecs:DescribeTaskDefinition", resources: []string{"*"}})
 	case scaleOut:
 		look = asked
 		out = append(out, need{action: "ecs:UpdateService", resources: services},
@@ -68,9 +70,8 @@ func needs(c *config.Config, function string, p place) []need {
 	for _, cluster := range each(look, func(t config.Target) string { return p.arn("ecs", "cluster/"+name(t.Cluster)) }) {
 		out = append(out, need{action: "ecs:ListTasks", resources: []string{"*"}, context: map[string]string{"ecs:cluster": cluster}})
 	}
-	if len(look) > 0 {
-		out = append(out, need{action: "ecs:DescribeTasks", resources: tasks}, need{action: "ecs:GetTaskProtection", resources: tasks})
-	}
+	tasks := each(look, p.task)
+	out = append(out, need{action: "ecs:DescribeTasks", resources: tasks}, need{action: "ecs:GetTaskProtection", resources: tasks})
 	for _, b := range c.Brokers {
 		switch {
 		case b.URLSecret != "":
@@ -128,6 +129,12 @@ func (g *gatherer) functionLacks(ctx context.Context, function string, of deploy
 		need{action: "logs:CreateLogStream", resources: []string{p.arn("logs", "log-group:"+of.Logs+":log-stream:any")}},
 		need{action: "logs:PutLogEvents", resources: []string{p.arn("logs", "log-group:"+of.Logs+":log-stream:any")}},
 	)
+	if function == notifier {
+		for _, f := range []deployed.Function{g.stack.ScaleOut, g.stack.Check, g.stack.ScaleIn} {
+			all = append(all, need{action: "logs:FilterLogEvents", resources: []string{p.arn("logs", "log-group:"+f.Logs+":*")}})
+		}
+		all = append(all, need{action: "sns:Publish", resources: []string{g.stack.NotifyTopic}})
+	}
 	if url := g.stack.DeadLetters[function]; url != "" {
 		all = append(all, need{action: "sqs:SendMessage", resources: []string{p.arn("sqs", name(url))}})
 	}
