@@ -1,143 +1,171 @@
 package telemetry
 
 import (
-	"encoding/json"
-	"strconv"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The JSON form of an OTLP request for traces: opentelemetry-proto v1, where IDs are hexadecimal, and whole numbers of 64 bits are
-// texts (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
-type (
-	otlpRequest struct {
-		ResourceSpans []otlpResourceSpans `json:"resourceSpans"`
-	}
-	otlpResourceSpans struct {
-		Resource   otlpResource     `json:"resource"`
-		ScopeSpans []otlpScopeSpans `json:"scopeSpans"`
-	}
-	otlpResource struct {
-		Attributes []otlpAttribute `json:"attributes,omitempty"`
-	}
-	otlpScopeSpans struct {
-		Scope otlpScope  `json:"scope"`
-		Spans []otlpSpan `json:"spans"`
-	}
-	otlpScope struct {
-		Name string `json:"name"`
-	}
-	otlpSpan struct {
-		TraceID      string          `json:"traceId"`
-		SpanID       string          `json:"spanId"`
-		TraceState   string          `json:"traceState,omitempty"`
-		ParentSpanID string          `json:"parentSpanId,omitempty"`
-		Flags        uint32          `json:"flags,omitempty"`
-		Name         string          `json:"name"`
-		Kind         int             `json:"kind"`
-		Start        string          `json:"startTimeUnixNano"`
-		End          string          `json:"endTimeUnixNano"`
-		Attributes   []otlpAttribute `json:"attributes,omitempty"`
-		Events       []otlpEvent     `json:"events,omitempty"`
-		DroppedEvts  int             `json:"droppedEventsCount,omitempty"`
-		Links        []otlpLink      `json:"links,omitempty"`
-		Status       otlpStatus      `json:"status"`
-	}
-	otlpEvent struct {
-		Time       string          `json:"timeUnixNano"`
-		Name       string          `json:"name"`
-		Attributes []otlpAttribute `json:"attributes,omitempty"`
-	}
-	otlpLink struct {
-		TraceID string `json:"traceId"`
-		SpanID  string `json:"spanId"`
-		Flags   uint32 `json:"flags,omitempty"`
-	}
-	otlpStatus struct {
-		Message string `json:"message,omitempty"`
-		Code    int    `json:"code,omitempty"`
-	}
-	otlpAttribute struct {
-		Key   string         `json:"key"`
-		Value map[string]any `json:"value"`
-	}
-)
+// message is a message of OTLP's, encoded field by field. The numbers are those of opentelemetry-proto v1 (its package trace/v1), of
+// which the Go form would bring the reflection of protocol buffers into every cold start; the tests read ours by it.
+type message []byte
 
-// otlp is the request that carries the spans, all of them of one resource and one scope.
-func otlp(spans []sdktrace.ReadOnlySpan) ([]byte, error) {
-	out := make([]otlpSpan, len(spans))
-	for i, s := range spans {
-		out[i] = otlpSpanOf(s)
+func (m *message) bytes(field protowire.Number, v []byte) {
+	if len(v) > 0 {
+		*m = protowire.AppendBytes(protowire.AppendTag(*m, field, protowire.BytesType), v)
 	}
-	return json.Marshal(otlpRequest{[]otlpResourceSpans{{
-		Resource:   otlpResource{attributes(spans[0].Resource().Attributes())},
-		ScopeSpans: []otlpScopeSpans{{otlpScope{spans[0].InstrumentationScope().Name}, out}},
-	}}})
 }
 
-func otlpSpanOf(s sdktrace.ReadOnlySpan) otlpSpan {
-	out := otlpSpan{
-		TraceID: s.SpanContext().TraceID().String(), SpanID: s.SpanContext().SpanID().String(),
-		TraceState: s.SpanContext().TraceState().String(), Flags: flags(s.SpanContext(), s.Parent().IsRemote()),
-		Name: s.Name(), Kind: int(s.SpanKind()), // The same numbers.
-		Start: nanos(s.StartTime()), End: nanos(s.EndTime()),
-		Attributes: attributes(s.Attributes()), DroppedEvts: s.DroppedEvents(),
-	}
-	if s.Parent().SpanID().IsValid() {
-		out.ParentSpanID = s.Parent().SpanID().String()
-	}
-	for _, e := range s.Events() {
-		out.Events = append(out.Events, otlpEvent{nanos(e.Time), e.Name, attributes(e.Attributes)})
-	}
-	for _, l := range s.Links() {
-		c := l.SpanContext
-		out.Links = append(out.Links, otlpLink{c.TraceID().String(), c.SpanID().String(), flags(c, c.IsRemote())})
-	}
-	switch s.Status().Code { // These are not.
-	case codes.Ok:
-		out.Status.Code = 1
-	case codes.Error:
-		out.Status = otlpStatus{s.Status().Description, 2}
-	}
-	return out
+func (m *message) text(field protowire.Number, v string) { m.bytes(field, []byte(v)) }
+
+// within adds a message, if it is an empty one as well.
+func (m *message) within(field protowire.Number, v message) {
+	*m = protowire.AppendBytes(protowire.AppendTag(*m, field, protowire.BytesType), v)
 }
 
-// flags are W3C's in the lowest byte, and above it whether the parent is known to be remote, and is.
-func flags(c trace.SpanContext, remote bool) uint32 {
-	out := uint32(c.TraceFlags()) | 0x100
+func (m *message) number(field protowire.Number, v uint64) {
+	*m = protowire.AppendVarint(protowire.AppendTag(*m, field, protowire.VarintType), v)
+}
+
+func (m *message) time(field protowire.Number, v time.Time) {
+	*m = protowire.AppendFixed64(protowire.AppendTag(*m, field, protowire.Fixed64Type), uint64(v.UnixNano()))
+}
+
+// span adds the identifiers of a span, and in flags its flags.
+func (m *message) span(c trace.SpanContext, flags protowire.Number, remote bool) {
+	traceID, id := c.TraceID(), c.SpanID()
+	m.bytes(1, traceID[:])
+	m.bytes(2, id[:])
+	m.text(3, c.TraceState().String())
+	// W3C's flags in the lowest byte, and above it whether it is known to be, or to have, a remote one.
+	bits := uint32(c.TraceFlags()) | 0x100
 	if remote {
-		out |= 0x200
+		bits |= 0x200
 	}
-	return out
+	*m = protowire.AppendFixed32(protowire.AppendTag(*m, flags, protowire.Fixed32Type), bits)
 }
 
-func nanos(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) }
-
-func attributes(in []attribute.KeyValue) []otlpAttribute {
-	out := make([]otlpAttribute, len(in))
-	for i, a := range in {
-		out[i] = otlpAttribute{string(a.Key), otlpValue(a.Value)}
+func (m *message) attributes(field protowire.Number, in []attribute.KeyValue) {
+	for _, a := range in {
+		var pair message
+		pair.text(1, string(a.Key))
+		pair.within(2, value(a.Value))
+		m.within(field, pair)
 	}
-	return out
 }
 
-// otlpValue is a value by the name of its kind: of those kinds that our spans have, and any other as a text.
-func otlpValue(v attribute.Value) map[string]any {
+// value is a value of those kinds that our spans have, and any other as a text.
+func value(v attribute.Value) (m message) {
 	switch v.Type() {
 	case attribute.BOOL:
-		return map[string]any{"boolValue": v.AsBool()}
+		m.number(2, protowire.EncodeBool(v.AsBool()))
 	case attribute.INT64:
-		return map[string]any{"intValue": strconv.FormatInt(v.AsInt64(), 10)}
+		m.number(3, uint64(v.AsInt64()))
 	case attribute.STRINGSLICE:
-		values := []map[string]any{}
+		var list message
 		for _, text := range v.AsStringSlice() {
-			values = append(values, map[string]any{"stringValue": text})
+			list.within(1, value(attribute.StringValue(text)))
 		}
-		return map[string]any{"arrayValue": map[string]any{"values": values}}
+		m.within(5, list)
+	default:
+		m.within(1, message(v.String()))
 	}
-	return map[string]any{"stringValue": v.String()}
+	return m
+}
+
+// otlp is the request that carries the spans, all of them of one resource and one scope: an ExportTraceServiceRequest.
+func otlp(spans []sdktrace.ReadOnlySpan) []byte {
+	var request, resourceSpans, resource, scopeSpans, scope message
+	resource.attributes(1, spans[0].Resource().Attributes())
+	scope.text(1, spans[0].InstrumentationScope().Name)
+	scopeSpans.within(1, scope)
+	for _, s := range spans {
+		scopeSpans.within(2, otlpSpan(s))
+	}
+	resourceSpans.within(1, resource)
+	resourceSpans.within(2, scopeSpans)
+	request.within(1, resourceSpans)
+	return request
+}
+
+func otlpSpan(s sdktrace.ReadOnlySpan) (m message) {
+	m.span(s.SpanContext(), 16, s.Parent().IsRemote())
+	if parent := s.Parent().SpanID(); parent.IsValid() {
+		m.bytes(4, parent[:])
+	}
+	m.text(5, s.Name())
+	m.number(6, uint64(s.SpanKind())) // The same numbers.
+	m.time(7, s.StartTime())
+	m.time(8, s.EndTime())
+	m.attributes(9, s.Attributes())
+	for _, e := range s.Events() {
+		var event message
+		event.time(1, e.Time)
+		event.text(2, e.Name)
+		event.attributes(3, e.Attributes)
+		m.within(11, event)
+	}
+	m.number(12, uint64(s.DroppedEvents()))
+	for _, l := range s.Links() {
+		var link message
+		link.span(l.SpanContext, 6, l.SpanContext.IsRemote())
+		m.within(13, link)
+	}
+	var status message
+	switch s.Status().Code { // These are not the same numbers.
+	case codes.Ok:
+		status.number(3, 1)
+	case codes.Error:
+		status.text(2, s.Status().Description)
+		status.number(3, 2)
+	}
+	m.within(15, status)
+	return m
+}
+
+// rejected is what the collector did not take, by its answer: an ExportTraceServiceResponse.
+func rejected(answer []byte) (spans uint64, why string) {
+	fields(answer, func(field protowire.Number, _ uint64, partial []byte) {
+		if field == 1 {
+			fields(partial, func(field protowire.Number, number uint64, text []byte) {
+				switch field {
+				case 1:
+					spans = number
+				case 2:
+					why = string(text)
+				}
+			})
+		}
+	})
+	return spans, why
+}
+
+// fields calls each with the number of each field, and its value if it is a number or a text. It ends at what it does not know.
+func fields(m []byte, each func(field protowire.Number, number uint64, text []byte)) {
+	for len(m) > 0 {
+		field, kind, n := protowire.ConsumeTag(m)
+		if n < 0 {
+			return
+		}
+		m = m[n:]
+		var number uint64
+		var text []byte
+		switch kind {
+		case protowire.VarintType:
+			number, n = protowire.ConsumeVarint(m)
+		case protowire.BytesType:
+			text, n = protowire.ConsumeBytes(m)
+		default:
+			return
+		}
+		if n < 0 {
+			return
+		}
+		each(field, number, text)
+		m = m[n:]
+	}
 }

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -107,15 +106,11 @@ func (o *outbox) flush(ctx context.Context) {
 
 // send sends the spans, and says whether it may be tried again if it errs.
 func (o *outbox) send(ctx context.Context, spans []sdktrace.ReadOnlySpan) (again bool, err error) {
-	body, err := otlp(spans)
-	if err != nil {
-		return false, fmt.Errorf("encode spans: %w", err)
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, o.url, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, o.url, bytes.NewReader(otlp(spans)))
 	if err != nil {
 		return false, fmt.Errorf("send spans: %w", err)
 	}
-	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Content-Type", "application/x-protobuf")
 	// Lambda freezes a function between its invocations, and the connection may be closed meanwhile: net/http then sends again, if a
 	// request says that it may. So it says, by a key without a value.
 	r.Header["Idempotency-Key"] = nil
@@ -135,14 +130,8 @@ func (o *outbox) send(ctx context.Context, spans []sdktrace.ReadOnlySpan) (again
 	if answer.StatusCode/100 != 2 {
 		return false, fmt.Errorf("the collector answered %s: %.200s", answer.Status, text)
 	}
-	var partial struct {
-		Success struct {
-			Rejected json.Number `json:"rejectedSpans"`
-			Message  string      `json:"errorMessage"`
-		} `json:"partialSuccess"`
-	}
-	if json.Unmarshal(text, &partial) == nil && partial.Success.Message != "" {
-		return false, fmt.Errorf("the collector took all but %s spans: %s", partial.Success.Rejected, partial.Success.Message)
+	if n, why := rejected(text); why != "" {
+		return false, fmt.Errorf("the collector took all but %d spans: %s", n, why)
 	}
 	return false, nil
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	collect "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
@@ -332,8 +334,12 @@ func TestWhatTheCollectorAnswers(t *testing.T) {
 		{"not now", func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }, "spans not sent", true},
 		{"not allowed", func(w http.ResponseWriter) { http.Error(w, "no token", http.StatusUnauthorized) }, "401 Unauthorized: no token", false},
 		{"in part", func(w http.ResponseWriter) {
-			_, _ = io.WriteString(w, `{"partialSuccess": {"rejectedSpans": "1", "errorMessage": "too old"}}`)
+			text, _ := proto.Marshal(&collect.ExportTraceServiceResponse{
+				PartialSuccess: &collect.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "too old"},
+			})
+			_, _ = w.Write(text)
 		}, "all but 1 spans: too old", false},
+		{"nonsense", func(w http.ResponseWriter) { _, _ = io.WriteString(w, "\x0a\xffthanks") }, "", false},
 		{"nothing", func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }, "", false},
 	}
 	for _, tt := range tests {

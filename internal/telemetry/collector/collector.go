@@ -1,14 +1,14 @@
-// Package collector stands in for an OpenTelemetry collector in tests: it takes OTLP/HTTP in JSON, reads it by the protocol's own
-// definition (go.opentelemetry.io/proto), and refuses what that does not know.
+// Package collector stands in for an OpenTelemetry collector in tests: it takes OTLP/HTTP, reads it by the protocol's own definition
+// (go.opentelemetry.io/proto), and refuses what that does not know.
 package collector
 
 import (
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -16,7 +16,8 @@ import (
 
 	collect "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
-	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
 )
 
 // Span is a span that has come.
@@ -60,8 +61,7 @@ func New(t testing.TB) *Collector {
 			return
 		}
 		c.spans = append(c.spans, spans...)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, "{}")
+		w.Header().Set("Content-Type", "application/x-protobuf") // An answer without a field.
 	}))
 	t.Cleanup(server.Close)
 	c.URL = server.URL
@@ -91,8 +91,11 @@ func (c *Collector) Answer(with func(http.ResponseWriter)) {
 	c.answer = with
 }
 
+// unknown is a field that has a number, and no name.
+var unknown = regexp.MustCompile(`(?m)^\s*\d+:`)
+
 func read(r *http.Request) ([]Span, error) {
-	if r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/json" {
+	if r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
 		return nil, fmt.Errorf("%s %s with %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
 	}
 	body, err := io.ReadAll(r.Body)
@@ -100,8 +103,11 @@ func read(r *http.Request) ([]Span, error) {
 		return nil, err
 	}
 	var request collect.ExportTraceServiceRequest
-	if err := protojson.Unmarshal(body, &request); err != nil {
-		return nil, fmt.Errorf("no OTLP: %w in %s", err, body)
+	if err := proto.Unmarshal(body, &request); err != nil {
+		return nil, fmt.Errorf("no OTLP: %w in %x", err, body)
+	}
+	if text := (prototext.MarshalOptions{Multiline: true, EmitUnknown: true}).Format(&request); unknown.MatchString(text) {
+		return nil, fmt.Errorf("fields that OTLP does not know: %s", text)
 	}
 	var out []Span
 	for _, rs := range request.GetResourceSpans() {
@@ -141,13 +147,12 @@ func read(r *http.Request) ([]Span, error) {
 	return out, nil
 }
 
-// id is an identifier of n bytes. In OTLP's JSON it is hexadecimal, which protojson has read as base64.
-func id(read []byte, n int) (string, error) {
-	text := base64.StdEncoding.EncodeToString(read)
-	if raw, err := hex.DecodeString(text); err != nil || len(raw) != n {
-		return "", fmt.Errorf("%q is no identifier of %d bytes", text, n)
+// id is an identifier of n bytes, in hexadecimal.
+func id(raw []byte, n int) (string, error) {
+	if len(raw) != n {
+		return "", fmt.Errorf("%x is no identifier of %d bytes", raw, n)
 	}
-	return text, nil
+	return hex.EncodeToString(raw), nil
 }
 
 func attributes(in []*common.KeyValue) map[string]any {
