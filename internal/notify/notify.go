@@ -176,7 +176,9 @@ func (n *Notifier) addSavings(ctx context.Context, lines []line, until time.Time
 	}
 	saved := n.savedToday(ctx, names, until)
 	for i := range lines {
-		lines[i].saved = saved[lines[i].target]
+		if lines[i].scaledIn {
+			lines[i].saved = saved[lines[i].target]
+		}
 	}
 }
 

@@ -301,6 +301,18 @@ func TestSavings(t *testing.T) {
 	}
 }
 
+// TestSavingsStandOnce holds that they stand beside the change, and not beside what else there is to tell of the target.
+func TestSavingsStandOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.change("12:01", "worker", 2, 0, 0, policy.ReasonIdle)
+	w.check("12:05", "worker", 0, policy.ReasonUnknown)
+	w.check("12:10", "worker", 0, policy.ReasonUnknown)
+	w.expect("12:16", "Sluice: worker cannot be seen; worker 2 -> 0",
+		"worker: cannot be seen since 12:05: broker main: WRONGPASS invalid username-password pair",
+		"worker: 2 -> 0, wholly and certainly idle; $0.02 saved today")
+}
+
 // TestWords holds the sentence of each kind of change.
 func TestWords(t *testing.T) {
 	t.Parallel()
