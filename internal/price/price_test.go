@@ -142,6 +142,12 @@ func TestWhatFieldsCost(t *testing.T) {
 			t.Errorf("%q: %s is $%f, want $%f", test.more, test.name, got, test.want)
 		}
 	}
+	// Each schedule sweeps by itself, but a target is in one of them only.
+	shards := price.MonthlyOf(parse(t, "deploy: {targets_per_schedule: 100}\n"), 1000, price.Use{})
+	whole := price.MonthlyOf(parse(t, ""), 1000, price.Use{})
+	if sweeps := shards.Lines[1].USD; math.Abs(sweeps-10*0.648) > 1e-6 || shards.Lines[2].USD < whole.Lines[2].USD || shards.Lines[2].USD > 2*whole.Lines[2].USD {
+		t.Errorf("ten schedules: sweeps $%f, looks $%f against $%f of one", sweeps, shards.Lines[2].USD, whole.Lines[2].USD)
+	}
 	if frankfurt := of("deploy: {account: '123456789012', region: eu-central-1}\n", "logs"); math.Abs(frankfurt/of("", "logs")-1.26) > 1e-9 {
 		t.Errorf("logs in Frankfurt are $%f", frankfurt)
 	}
