@@ -72,6 +72,7 @@ type faultPlan struct {
 	Tag     string        // What an operator sets, and to what.
 	Value   string
 	Ends    bool // The tag says itself when it is over.
+	OnDrain bool // It is set some time (Length) after we have drained somebody, if that happens after At.
 }
 
 // fault is one that happens.

@@ -81,10 +81,12 @@ type targetJudgement struct {
 	limits     []limitsInForce // Newest last.
 	short      time.Time       // Since when it has had too few workers; zero if it has enough.
 	deaf       time.Time       // Since when workers are drained though nobody is to be let go.
-	idle       time.Time       // Since when it has been without work, and its count the same.
-	count      int             // That count.
-	blocked    time.Time       // Since when more tasks have run than our count asks for.
-	below      time.Time       // Since when its count has been below min.
+	filled     time.Time       // Since when as many as fetching fetch, though it is to have no worker.
+	fetching   int
+	idle       time.Time // Since when it has been without work, and its count the same.
+	count      int       // That count.
+	blocked    time.Time // Since when more tasks have run than our count asks for.
+	below      time.Time // Since when its count has been below min.
 	unverified unverified
 }
 
@@ -128,6 +130,7 @@ func (j *judge) watch() {
 			j.live(t)
 			j.frugal(t)
 			j.recalled(t)
+			j.emptied(t)
 			j.blocked(t)
 			j.min(t)
 		}

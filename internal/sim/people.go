@@ -21,6 +21,9 @@ var people = []struct {
 	{operatorDrains, tagMax, "0"},
 }
 
+// halts are the kinds of people.
+var halts = []kind{operatorPause, operatorPausesIn, operatorPausesOut, operatorDryRun, operatorDrains}
+
 // The tags of people who halt or drain a target.
 const (
 	tagPausedIn  = "sluice:paused-in"
@@ -43,6 +46,7 @@ func drawPeople(seed uint64, p *plan) {
 		f := faultPlan{Kind: who.kind, Subject: i, Tag: who.tag, Value: who.value, At: d.between(0, p.Calm*9/10)}
 		f.For = d.spread(20*time.Second, p.Length)
 		f.Ends = d.chance(0.6)
+		f.OnDrain, f.Length = d.chance(0.5), d.between(0, 20*time.Second)
 		if d.chance(0.3) {
 			f.For, f.Ends = 2*p.Length, false // For good.
 		}
@@ -91,6 +95,18 @@ func (t targetPlan) windows() []scaler.Window {
 		all = append(all, window)
 	}
 	return all
+}
+
+// startled has those operators act who wait for workers to be drained.
+func (w *world) startled(t *target) {
+	for _, k := range halts {
+		for _, f := range w.faults.byKind[k] {
+			if f.OnDrain && f.Subject == t.index && f.left > 0 && w.loop.now.Sub(epoch) >= f.At {
+				f.left = 0
+				w.loop.after(f.Length, func() { w.halt(f) })
+			}
+		}
+	}
 }
 
 // halt sets a tag, and has it end by itself, or be taken back.

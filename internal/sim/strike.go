@@ -27,9 +27,9 @@ func (w *world) prepare() {
 			}
 		}
 	}
-	for _, k := range []kind{operatorPause, operatorPausesIn, operatorPausesOut, operatorDryRun, operatorDrains} {
+	for _, k := range halts {
 		for _, f := range w.faults.byKind[k] {
-			if f.Tag != "" {
+			if f.Tag != "" && !f.OnDrain {
 				w.loop.at(epoch.Add(f.At), func() { w.halt(f) })
 			}
 		}

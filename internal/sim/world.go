@@ -256,6 +256,9 @@ func (w *world) drained(nodes []policy.Node, on bool) {
 					w.judge.drains(t)
 				}
 				k.chosen = on
+				if on {
+					w.startled(t)
+				}
 			}
 		}
 	}

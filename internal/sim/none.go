@@ -1,0 +1,32 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"sluice/internal/sim/broker"
+)
+
+// emptied judges whether a target that is to have no worker has them all told to fetch no more, whatever waits, a step at least in each
+// frugalBound. It is asked where nothing can keep anybody from seeing and telling them all.
+func (j *judge) emptied(t *target) {
+	f := t.inForce()
+	fetching := 0
+	for _, k := range t.live {
+		if k.worker != nil && k.worker.Ready() && fetches(k.worker, t.plan.Queues) {
+			fetching++
+		}
+	}
+	fit := t.plan.mappable() && !j.shared(t) && t.plan.Worker.Pool != broker.Solo && !t.plan.Worker.NoControl &&
+		!slices.ContainsFunc(t.left(), func(id broker.ID) bool { return t.broker.Record(id).Task.Routed }) &&
+		!slices.ContainsFunc(t.live, func(k *task) bool {
+			return k.worker == nil || !k.worker.Ready() || j.protection[k.id].until.After(j.w.loop.now)
+		})
+	if fetching != t.state.fetching {
+		t.state.filled, t.state.fetching = time.Time{}, fetching
+	}
+	t.state.filled = j.since(t.state.filled, fit && f.max == 0 && !f.keeps() && !f.bad && fetching > 0)
+	if since := t.state.filled; !since.IsZero() && j.w.loop.now.Sub(since) > j.frugalBound(t) {
+		j.w.brokenAt(Frugal, t.index, "%s is to have no worker, and %d have gone on fetching for over %v", t.plan.Name, fetching, j.frugalBound(t))
+	}
+}
