@@ -37,6 +37,7 @@ func watch(cmd *cobra.Command, look func(context.Context) (view, error)) error {
 			return err
 		case err != nil && format(cmd) != formatText:
 			cmd.PrintErrln("sluice: " + plainly(err))
+			err = nil
 		case err != nil:
 			err = frames.draw(func(w *textWriter) { w.wrapped(0, "%s", bad(plainly(err))) })
 		case format(cmd) == formatJSON:
