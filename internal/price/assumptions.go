@@ -16,7 +16,7 @@ const (
 	QuietTransitions = 3    // Of the state machine, for a sweep with nothing to do: Check, AnythingToDo, Quiet.
 	RunTransitions   = 11   // More, for a target that is let go: from the Map to Verify. 8 where it is brought up.
 	StackMetrics     = 2    // UnknownTargets and StrandedTargets.
-	StackAlarms      = 18   // One more with deploy.notify.
+	StackAlarms      = 18   // One more with deploy.notify, and one with metrics.level totals or targets.
 	WorkerAlarms     = 2    // Of each target, with deploy.alarms.workers: CPU and memory.
 	CheckMemory      = 512  // In MB.
 	ScaleOutMemory   = 512  //

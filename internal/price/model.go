@@ -158,6 +158,9 @@ func (b *bill) watching() {
 	if c.Deploy.Notify != nil {
 		alarms++
 	}
+	if c.Metrics.Level != config.MetricsOff {
+		alarms++ // QueueStuck, which watches one of them.
+	}
 	b.line(Watching, "alarms", alarms, Alarm, "%s of Sluice itself", number(alarms))
 	if c.Deploy.Alarms.Workers {
 		how := "CPU and memory of each target"
