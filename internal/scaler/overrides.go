@@ -11,7 +11,7 @@ import (
 )
 
 // The tags of an ECS service that mean something to Sluice. They take effect at once, with no deployment, and stand where
-// the person on call looks: in the console. Each may end in @TIME, as in "true@2026-11-21T22:40:00Z": from then on it counts as not
+// the person on call looks: in the console. Each but the reason may end in @TIME, as in "true@2026-11-21T22:40:00Z": from then on it counts as not
 // there, so that nobody has to remember to take it away.
 const (
 	TagPaused    = "sluice:paused"     // "true" stops all scaling of the service; an empty value means the same.
@@ -20,6 +20,7 @@ const (
 	TagDryRun    = "sluice:dry-run"    // "true", or empty: decisions are recorded, and nothing is done; "false" ends what sluice.yaml says.
 	TagMin       = "sluice:min"        // A whole number that overrides min.
 	TagMax       = "sluice:max"        // A whole number that overrides max. 0 lets every worker go, though messages wait.
+	TagReason    = "sluice:reason"     // Why it is paused: a text for people, without an end of its own.
 	// TagFloor is ours: how many workers an event asked to keep, and until when, as "3@2026-11-21T22:40:00Z".
 	TagFloor = "sluice:floor"
 )
@@ -36,6 +37,8 @@ type Overrides struct {
 	Min       *int  `json:"min,omitempty"`     // nil: the configuration tells.
 	Max       *int  `json:"max,omitempty"`     // nil: the configuration tells.
 	Floor     Floor `json:"floor,omitzero"`
+	// Reason is why it is paused, for people; empty where it is not.
+	Reason string `json:"reason,omitempty"`
 	// Until is when tags end, by their names. One without an end is not in it.
 	Until map[string]time.Time `json:"until,omitempty"`
 	Bad   []string             `json:"bad,omitempty"` // What cannot be understood, each with its remedy.
@@ -87,6 +90,9 @@ func ParseTags(tags map[string]string, l policy.Limits, now time.Time) Overrides
 		o.Limits = bounded(l, low, high)
 	}
 	o.Floor = r.floor()
+	if o.Paused || o.PausedIn || o.PausedOut {
+		o.Reason = tags[TagReason]
+	}
 	slices.Sort(o.Bad)
 	return o
 }

@@ -31,6 +31,10 @@ func TestTagsWithAnEnd(t *testing.T) {
 		}},
 		{"a pause that is over, to the second", map[string]string{TagPaused: TagValue("true", start)}, Overrides{Limits: between}},
 		{"a pause without an end", map[string]string{TagPausedOut: "1"}, Overrides{PausedOut: true, Limits: between}},
+		{"a pause with a reason, in which an end is no end", map[string]string{TagPausedIn: "true", TagReason: "ask me@noon"}, Overrides{
+			PausedIn: true, Reason: "ask me@noon", Limits: between,
+		}},
+		{"a reason that is left over", map[string]string{TagPaused: TagValue("true", start), TagReason: "upgrade"}, Overrides{Limits: between}},
 		{"no pause", map[string]string{TagPausedOut: "false", TagPausedIn: "f"}, Overrides{Limits: between}},
 		{"a dry run", map[string]string{TagDryRun: ""}, Overrides{DryRun: &yes, Limits: between}},
 		{"no dry run", map[string]string{TagDryRun: "false"}, Overrides{DryRun: &no, Limits: between}},

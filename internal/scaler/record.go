@@ -16,7 +16,7 @@ import (
 const RecordVersion = 1
 
 // Record is the record of one decision: the log line with the message "decision", written before its effect, also when nothing is
-// done. What is not known is null or absent, never 0. The README lists the fields.
+// done. What is not known is null or absent, never 0. docs/observability.md lists the fields.
 type Record struct {
 	V       int    `json:"v"`
 	UseCase string `json:"use_case"` // scale_out, check, confirm, scale_in; plan in a Plan, which is not logged.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -187,38 +186,6 @@ func TestFromEventToCount(t *testing.T) {
 	}
 }
 
-// TestTheReadmeListsEveryField holds the README's table of the record's fields against the code, both ways.
-func TestTheReadmeListsEveryField(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(readme), "**The decision record**")
-	table, _, _ = strings.Cut(table, "\n## ")
-	got := map[string]bool{} // Whether it may be absent.
-	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*`)( \\*)? \\| (.+) \\|$").FindAllStringSubmatch(table, -1) {
-		for name := range strings.SplitSeq(row[1], ", ") {
-			got[strings.Trim(name, "`")] = row[2] != ""
-		}
-	}
-	want := map[string]bool{}
-	fields := reflect.TypeFor[Record]()
-	for i := range fields.NumField() {
-		name, rule, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
-		want[name] = rule == "omitempty"
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the README's fields, and whether they may be absent (-code +README):\n%s", diff)
-	}
-	sweep := reflect.TypeFor[Sweep]()
-	for i := range sweep.NumField() {
-		if name := sweep.Field(i).Tag.Get("json"); !strings.Contains(table, "`"+name+"`") {
-			t.Errorf("the README does not name the field %s of a sweep", name)
-		}
-	}
-}
-
 // TestTheReadmeListsEveryTag holds the README's table of tags against those that are read.
 func TestTheReadmeListsEveryTag(t *testing.T) {
 	t.Parallel()
@@ -232,7 +199,7 @@ func TestTheReadmeListsEveryTag(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| ([^|]*) \\|").FindAllStringSubmatch(table, -1) {
 		got = append(got, regexp.MustCompile("sluice:[a-z-]+").FindAllString(row[1], -1)...)
 	}
-	want := []string{TagPaused, TagPausedIn, TagPausedOut, TagMin, TagMax, TagDryRun, TagFloor}
+	want := []string{TagPaused, TagPausedIn, TagPausedOut, TagMin, TagMax, TagDryRun, TagReason, TagFloor}
 	slices.Sort(got)
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
