@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -140,10 +141,14 @@ func (f drainFlags) change(t config.Target, tags map[string]string, now time.Tim
 		return change{}, fmt.Errorf("is in a dry run, so nothing would be let go: set dry_run to false, or the tag %s", scaler.TagDryRun)
 	}
 	// A min of a tag would be at odds with the max, and then neither counts.
-	return change{
+	c := change{
 		set:    map[string]string{scaler.TagMax: scaler.TagValue("0", until(now, f.lasting))},
 		remove: []string{scaler.TagMin},
-	}, nil
+	}
+	if bad := overrides(t, c.applied(tags), now).Bad; len(bad) > 0 {
+		return c, fmt.Errorf("nothing would be let go, as a tag of its service cannot be understood: %s", strings.Join(bad, "; "))
+	}
+	return c, nil
 }
 
 // startSweep starts a sweep over all targets, as the schedule does.

@@ -157,6 +157,8 @@ func TestWhatDrainRefuses(t *testing.T) {
 		{"paused out, which does not matter", target, map[string]string{scaler.TagPausedOut: "true"}, ""},
 		{"a dry run", dry, nil, "is in a dry run"},
 		{"a dry run that a tag ends", dry, map[string]string{scaler.TagDryRun: "false"}, ""},
+		{"a max that cannot be read, and is replaced", target, map[string]string{scaler.TagMax: "many"}, ""},
+		{"another tag that cannot be read", target, map[string]string{scaler.TagPausedOut: "perhaps"}, "tag sluice:paused-out: \"perhaps\" is neither true nor false"},
 		{"a dry run by a tag", target, map[string]string{scaler.TagDryRun: "true"}, "is in a dry run"},
 	} {
 		c, err := drainFlags{}.change(test.target, test.tags, time.Now())

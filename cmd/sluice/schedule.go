@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,12 +73,7 @@ func showSchedule(cmd *cobra.Command, c *config.Config, targets []config.Target,
 		one := scheduleOf(t, now)
 		if err == nil {
 			o := overrides(t, tags[i], now)
-			one.InEffect, one.Bad = &bounds{o.Limits.Min, o.Limits.Max}, o.Bad
-			for tag, is := range map[string]bool{scaler.TagMin: o.Min != nil, scaler.TagMax: o.Max != nil} {
-				if is {
-					one.By = append(one.By, tag)
-				}
-			}
+			one.InEffect, one.Bad, one.By = &bounds{o.Limits.Min, o.Limits.Max}, o.Bad, decidedBy(t, o, now)
 		} else {
 			s.note(t.Name, err)
 		}
@@ -90,9 +86,15 @@ func showSchedule(cmd *cobra.Command, c *config.Config, targets []config.Target,
 				without++
 				continue
 			}
+			if w.b.Len() > 0 {
+				w.line("")
+			}
 			t.print(w, now)
 		}
 		if without > 0 {
+			if w.b.Len() > 0 {
+				w.line("")
+			}
 			w.line("%s without windows.", count(without, "target"))
 		}
 		if err != nil {
@@ -128,8 +130,7 @@ func allTags(cmd *cobra.Command, c *config.Config, targets []config.Target) ([]m
 }
 
 func scheduleOf(t config.Target, now time.Time) targetSchedule {
-	_, _, by := t.Bounds(now)
-	s := targetSchedule{Target: t.Name, Configured: bounds{t.Min, t.Max}, By: append([]string{}, by...), Windows: []windowSchedule{}}
+	s := targetSchedule{Target: t.Name, Configured: bounds{t.Min, t.Max}, By: decidedBy(t, scaler.Overrides{}, now), Windows: []windowSchedule{}}
 	for _, w := range t.Windows {
 		one := windowSchedule{Name: w.Name, Cron: w.Cron, TimeZone: w.TimeZone, Min: w.Min, Max: w.Max, Open: w.Open(now)}
 		zone, err := time.LoadLocation(w.TimeZone)
@@ -141,6 +142,26 @@ func scheduleOf(t config.Target, now time.Time) targetSchedule {
 		s.Windows = append(s.Windows, one)
 	}
 	return s
+}
+
+// decidedBy are the tags and windows that decide the bounds: for each a tag, or else the first open window that gives it.
+func decidedBy(t config.Target, o scaler.Overrides, now time.Time) []string {
+	by := []string{}
+	add := func(tag *int, name string, gives func(w config.Window) bool) {
+		if tag == nil {
+			i := slices.IndexFunc(t.Windows, func(w config.Window) bool { return gives(w) && w.Open(now) })
+			if i < 0 {
+				return
+			}
+			name = t.Windows[i].Name
+		}
+		if !slices.Contains(by, name) {
+			by = append(by, name)
+		}
+	}
+	add(o.Min, scaler.TagMin, func(w config.Window) bool { return w.Min != nil })
+	add(o.Max, scaler.TagMax, func(w config.Window) bool { return w.Max != nil })
+	return by
 }
 
 func timeOrNil(at time.Time, zone *time.Location) *time.Time {
@@ -178,7 +199,6 @@ func (t targetSchedule) print(w *textWriter, now time.Time) {
 		}
 		table.end()
 	}
-	w.line("")
 }
 
 // tasks is what a window says of the bounds.

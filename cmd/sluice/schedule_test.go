@@ -78,6 +78,15 @@ func TestSchedule(t *testing.T) {
 `, strings.SplitAfter(scheduleAt(t, file, friday, true), "  it\n")[0]); diff != "" {
 		t.Errorf("with a tag (-want +got):\n%s", diff)
 	}
+	if err := s.SetTags("media", "workers", map[string]string{"sluice:min": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := scheduleAt(t, file, friday, true); !strings.HasPrefix(got, "video: 1 to 4 tasks now, by sluice:min and sluice:max (else 0 to 10)\n  WINDOW") {
+		t.Errorf("with two tags:\n%s", got)
+	}
+	if err := s.SetTags("media", "workers", map[string]string{"sluice:min": ""}); err != nil {
+		t.Fatal(err)
+	}
 	if got := scheduleAt(t, file, friday.Add(time.Hour), true); !strings.HasPrefix(got, "video: 0 to 15 tasks now, by always (else 0 to 10)\n") || !strings.Contains(got, "\nmail: 0 to 3 tasks now\n") {
 		t.Errorf("after the tag's time:\n%s", got)
 	}

@@ -106,6 +106,9 @@ func steer(cmd *cobra.Command, c *config.Config, targets []config.Target, want f
 				r.Changed, r.After, r.BoundsAfter = true, after, boundsOf(t, after, now)
 			}
 		}
+		for _, problem := range overrides(t, r.After, now).Bad {
+			r.Notes = append(r.Notes, problem+"; until then nothing is let go")
+		}
 		s.Targets = append(s.Targets, r)
 	}
 	return s, client, errors.Join(problems...)
@@ -113,7 +116,8 @@ func steer(cmd *cobra.Command, c *config.Config, targets []config.Target, want f
 
 // applied is the tags after the change.
 func (c change) applied(tags map[string]string) map[string]string {
-	after := maps.Clone(tags)
+	after := map[string]string{}
+	maps.Copy(after, tags)
 	maps.Copy(after, c.set)
 	for _, tag := range c.remove {
 		delete(after, tag)

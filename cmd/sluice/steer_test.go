@@ -268,7 +268,14 @@ func TestSteeringShowsBeforeAndAfter(t *testing.T) {
 			t.Errorf("%s: exit status %d%s (-want +got):\n%s", test.args, status, errs, diff)
 		}
 	}
-	_, out, _ := execute(t, "pause", "video", "--for", "26h", "--reason", "a long story about a migration that takes its time and all that is to be said of it", "--config", s.file)
+	if err := s.SetTags("media", "mail", map[string]string{"sluice:min": "some"}); err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ := execute(t, "resume", "mail", "--config", s.file)
+	if !strings.HasSuffix(out, "\n  tag sluice:min: \"some\" is not a whole number from 0 to 5000: correct or delete\n  it; until then nothing is let go\n") {
+		t.Errorf("a tag that cannot be read is not told:\n%s", out)
+	}
+	_, out, _ = execute(t, "pause", "video", "--for", "26h", "--reason", "a long story about a migration that takes its time and all that is to be said of it", "--config", s.file)
 	fits(t, out)
 	if !strings.Contains(out, "true until "+time.Now().Add(26*time.Hour).Format("Mon 15:04")) && !strings.Contains(out, "true until "+time.Now().Add(26*time.Hour-time.Minute).Format("Mon 15:04")) {
 		t.Errorf("the end is missing:\n%s", out)
