@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ import (
 
 // fakeStack is a deployed stack: its outputs, its logs and its queues.
 type fakeStack struct {
+	mu     sync.Mutex
 	finds  int
 	gone   bool
 	broken error
@@ -32,6 +34,8 @@ type fakeStack struct {
 func (f *fakeStack) DescribeStacks(
 	context.Context, *cloudformation.DescribeStacksInput, ...func(*cloudformation.Options),
 ) (*cloudformation.DescribeStacksOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.finds++
 	if f.gone {
 		return nil, errors.New("no such stack")
@@ -48,6 +52,8 @@ func (f *fakeStack) DescribeStacks(
 func (f *fakeStack) FilterLogEvents(
 	_ context.Context, in *cloudwatchlogs.FilterLogEventsInput, _ ...func(*cloudwatchlogs.Options),
 ) (*cloudwatchlogs.FilterLogEventsOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.broken != nil && *in.LogGroupName == "/in" { // The others have been read by then.
 		return nil, f.broken
 	}
@@ -63,6 +69,8 @@ func (f *fakeStack) FilterLogEvents(
 func (f *fakeStack) GetQueueAttributes(
 	_ context.Context, in *sqs.GetQueueAttributesInput, _ ...func(*sqs.Options),
 ) (*sqs.GetQueueAttributesOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	n, ok := f.queues[*in.QueueUrl]
 	if !ok {
 		return nil, errors.New("no such queue")
@@ -85,7 +93,16 @@ func (f *fakeStack) log(t *testing.T, group, message string, fields any) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.lines[group] = append(f.lines[group], logtypes.FilteredLogEvent{Timestamp: aws.Int64(time.Now().UnixMilli()), Message: aws.String(string(text))})
+}
+
+// change changes it while it is looked at.
+func (f *fakeStack) change(how func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	how()
 }
 
 func (f *fakeStack) deployment() *deployment { return &deployment{client: f, name: "sluice"} }
@@ -116,13 +133,15 @@ func TestTheLogIsCounted(t *testing.T) {
 				Target: "video", UseCase: "scale_in", Action: policy.ScaleIn,
 				Reasons: []policy.Reason{policy.ReasonSurplus, policy.ReasonStep}, StartS: new(31.5),
 			})
-			if f.broken = nil; i%3 == 1 {
-				f.broken = errors.New("throttled")
-			}
+			f.change(func() {
+				if f.broken = nil; i%3 == 1 {
+					f.broken = errors.New("throttled")
+				}
+			})
 			time.Sleep(17 * time.Second)
 		}
 		last := time.Now().Add(-17 * time.Second)
-		f.broken = nil
+		f.change(func() { f.broken = nil })
 		time.Sleep(2 * time.Minute)
 		want(t, scrape(t, e), map[string]string{
 			`sluice_sweeps_total`: "10",
@@ -139,6 +158,7 @@ func TestTheLogIsCounted(t *testing.T) {
 			`sluice_count_to_worker_seconds{target="video"}`:                               "31.5",
 			`sluice_last_sweep_timestamp_seconds`:                                          jsonNumber(t, float64(last.Unix())),
 		})
+		synctest.Wait()
 		if f.finds > 6 {
 			t.Errorf("the stack was looked for %d times: it stays where it is", f.finds)
 		}
@@ -167,7 +187,7 @@ func TestDeadLetters(t *testing.T) {
 			`sluice_dead_letter_messages{queue="ScaleOut"}`: "3", `sluice_dead_letter_messages{queue="Rule"}`: "0",
 			`sluice_source_up{source="dead_letters"}`: "1",
 		})
-		delete(f.queues, "http://q/rule")
+		f.change(func() { delete(f.queues, "http://q/rule") })
 		time.Sleep(deadLettersEvery)
 		synctest.Wait()
 		want(t, scrape(t, e), map[string]string{
@@ -190,7 +210,7 @@ func TestAStackThatIsNotThere(t *testing.T) {
 			`sluice_source_up{source="targets"}`: "1", `sluice_source_up{source="decisions"}`: "0", `sluice_source_up{source="dead_letters"}`: "0",
 			`sluice_due_backlog_messages{target="worker"}`: "12",
 		})
-		f.gone = false
+		f.change(func() { f.gone = false })
 		time.Sleep(deadLettersEvery)
 		synctest.Wait()
 		want(t, scrape(t, e), map[string]string{`sluice_source_up{source="decisions"}`: "1", `sluice_dead_letter_messages{queue="ScaleOut"}`: "3"})

@@ -51,6 +51,7 @@ type Exporter struct {
 
 // New returns an exporter. Nobody is asked for anything yet.
 func New(o Options) (*Exporter, error) {
+	o.AWS = function.Whole(o.AWS)
 	e := empty(o.Log)
 	calls := newCalls()
 	s, err := function.Scaler(function.Setup{Config: o.Config, AWS: o.AWS, Called: calls.called})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,12 @@ import (
 
 // stubPlanner answers as it is told, and counts.
 type stubPlanner struct {
-	looks int
+	looks atomic.Int32
 	plan  func(ctx context.Context) (scaler.Plan, error)
 }
 
 func (p *stubPlanner) Plan(ctx context.Context, in scaler.PlanInput) (scaler.Plan, error) {
-	p.looks++
+	p.looks.Add(1)
 	if in.Close || len(in.Targets) > 0 {
 		return scaler.Plan{}, errors.New("a scrape of all targets is not a close look")
 	}
@@ -156,8 +157,8 @@ func TestHoweverOftenItIsScraped(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 			scrape(t, e)
 		}
-		if p.looks != 10 {
-			t.Errorf("%d looks in 5 minutes, want 10", p.looks)
+		if got := p.looks.Load(); got != 10 {
+			t.Errorf("%d looks in 5 minutes, want 10", got)
 		}
 	})
 }
@@ -208,11 +209,11 @@ func TestUnknownIsAbsent(t *testing.T) {
 func TestALookThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		fails := false
+		var fails atomic.Bool
 		p := &stubPlanner{}
 		p.plan = func(ctx context.Context) (scaler.Plan, error) {
 			time.Sleep(time.Second)
-			if fails {
+			if fails.Load() {
 				return scaler.Plan{}, errors.New("broken")
 			}
 			return plan(seen("worker", 12), seen("video", 1))(ctx)
@@ -229,10 +230,10 @@ func TestALookThatFails(t *testing.T) {
 		want(t, scrape(t, e), unknown) // Nothing has been seen yet.
 		time.Sleep(2 * time.Second)
 		want(t, scrape(t, e), known)
-		fails = true
+		fails.Store(true)
 		time.Sleep(31 * time.Second)
 		want(t, scrape(t, e), unknown)
-		fails = false
+		fails.Store(false)
 		time.Sleep(30 * time.Second)
 		want(t, scrape(t, e), known)
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,7 @@ import (
 // fakeFigures is a CloudWatch. It has a value for each minute, and gives one a page.
 type fakeFigures struct {
 	calls, most int
-	err         error
+	denied      atomic.Bool
 	values      func(service, metric string) []float64
 }
 
@@ -28,8 +29,8 @@ func (f *fakeFigures) GetMetricData(
 ) (*cloudwatch.GetMetricDataOutput, error) {
 	f.calls++
 	f.most = max(f.most, len(in.MetricDataQueries))
-	if f.err != nil {
-		return nil, f.err
+	if f.denied.Load() {
+		return nil, errors.New("denied")
 	}
 	if d := in.EndTime.Sub(*in.StartTime); d != 5*time.Minute || in.EndTime.Second() != 0 {
 		return nil, fmt.Errorf("%v until %v: not five whole minutes", d, in.EndTime)
@@ -72,7 +73,7 @@ func TestWorkers(t *testing.T) {
 			`sluice_workers_cpu_ratio{target="worker"}`: "0.3", `sluice_workers_memory_ratio{target="worker"}`: "0.85",
 			`sluice_workers_cpu_ratio{target="video"}`: "", `sluice_workers_memory_ratio{target="video"}`: "", `sluice_source_up{source="workers"}`: "1",
 		})
-		f.err = errors.New("denied")
+		f.denied.Store(true)
 		time.Sleep(workersEvery)
 		synctest.Wait()
 		want(t, scrape(t, e), map[string]string{`sluice_workers_cpu_ratio{target="worker"}`: "", `sluice_source_up{source="workers"}`: "0"})
