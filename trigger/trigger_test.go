@@ -40,11 +40,21 @@ type sent struct {
 	Detail string
 }
 
+// becomes has calls take so long from now on, and so many of them fail.
+func (f *fake) becomes(delay time.Duration, fails int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delay, f.fails = delay, fails
+}
+
 var errDown = errors.New("EventBridge is down")
 
 func (f *fake) PutEvents(ctx context.Context, in *eventbridge.PutEventsInput, _ ...func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error) {
+	f.mu.Lock()
+	delay := f.delay
+	f.mu.Unlock()
 	select {
-	case <-time.After(f.delay):
+	case <-time.After(delay):
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -169,7 +179,7 @@ func TestANegativeWindowSendsAll(t *testing.T) {
 
 func TestAFailedFirstCallIsTheCallersAndLeavesNothingBehind(t *testing.T) {
 	story(t, Options{}, func(tr *Trigger, api *fake) {
-		api.fails = 1
+		api.becomes(0, 1)
 		if err := tr.Trigger(context.Background(), to(1)); !errors.Is(err, errDown) {
 			t.Errorf("error %v", err)
 		}
@@ -181,7 +191,7 @@ func TestAFailedFirstCallIsTheCallersAndLeavesNothingBehind(t *testing.T) {
 func TestWhatJoinedAFailedCallIsSentLater(t *testing.T) {
 	var heard []error
 	story(t, Options{OnError: func(err error) { heard = append(heard, err) }}, func(tr *Trigger, api *fake) {
-		api.delay, api.fails = 100*time.Millisecond, 3
+		api.becomes(100*time.Millisecond, 3)
 		go func() {
 			if err := tr.Trigger(context.Background(), to(1)); !errors.Is(err, errDown) {
 				t.Errorf("error %v", err)
@@ -200,7 +210,7 @@ func TestALowerCallDoesNotReplaceAFailedHigherOne(t *testing.T) {
 	story(t, Options{}, func(tr *Trigger, api *fake) {
 		must(t, tr.Trigger(context.Background(), to(1)))
 		must(t, tr.Trigger(context.Background(), to(9)))
-		api.delay, api.fails = 100*time.Millisecond, 1
+		api.becomes(100*time.Millisecond, 1)
 		time.Sleep(1050 * time.Millisecond) // The 9 is on its way, to fail.
 		must(t, tr.Trigger(context.Background(), to(5)))
 	}, sent{0, `{"target":"video","scale_to":1}`}, sent{2200 * time.Millisecond, `{"target":"video","scale_to":9}`})
@@ -208,7 +218,7 @@ func TestALowerCallDoesNotReplaceAFailedHigherOne(t *testing.T) {
 
 func TestFlushSendsWhatWaits(t *testing.T) {
 	story(t, Options{}, func(tr *Trigger, api *fake) {
-		api.delay = 100 * time.Millisecond
+		api.becomes(100*time.Millisecond, 0)
 		go func() { must(t, tr.Trigger(context.Background(), to(1))) }()
 		time.Sleep(50 * time.Millisecond)
 		must(t, tr.Trigger(context.Background(), to(7)))
@@ -236,7 +246,7 @@ func TestCloseSaysWhatItCouldNotSend(t *testing.T) {
 		tr := New(api, Options{})
 		must(t, tr.Trigger(context.Background(), to(1)))
 		must(t, tr.Trigger(context.Background(), to(2)))
-		api.fails = 1
+		api.becomes(0, 1)
 		if err := tr.Close(context.Background()); !errors.Is(err, errDown) {
 			t.Errorf("error %v", err)
 		}
@@ -250,7 +260,7 @@ func TestFlushIsBoundedByItsContext(t *testing.T) {
 		tr := New(api, Options{})
 		must(t, tr.Trigger(context.Background(), to(1)))
 		must(t, tr.Trigger(context.Background(), to(2)))
-		api.delay = time.Hour
+		api.becomes(time.Hour, 0)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if err := tr.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
