@@ -167,7 +167,7 @@ func writeReport(w *textWriter, r doctorReport) {
 	for _, c := range causes {
 		w.line("%s  %s", word(doctor.Unchecked), c.subject)
 		w.wrapped(2, "%s", c.what)
-		w.wrapped(2, "So it is not known of: %s", strings.Join(because[c], ", "))
+		w.wrapped(2, "Not checked: %s", strings.Join(because[c], ", "))
 		w.line("")
 	}
 	sum := []any{good(fmt.Sprintf("%d fine", r.Fine))}
@@ -180,7 +180,7 @@ func writeReport(w *textWriter, r doctorReport) {
 			sum = append(sum, n.is(fmt.Sprintf("%d %s", n.n, n.what)))
 		}
 	}
-	w.wrapped(0, "%d checks: "+strings.Repeat(", %s", len(sum))[2:], append([]any{r.Checked}, sum...)...)
+	w.wrapped(0, count(r.Checked, "check")+": "+strings.Repeat(", %s", len(sum))[2:], sum...)
 	if len(r.NotAsked) > 0 {
 		w.wrapped(0, "Not run: %s (--events sends an event).", strings.Join(r.NotAsked, ", "))
 	}

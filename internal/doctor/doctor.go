@@ -148,3 +148,11 @@ func known[T any](j *judgement, subject string, f Fact[T]) (value T, ok bool) {
 	}
 	return f.Value, true
 }
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}

@@ -55,6 +55,10 @@ func deploymentFaults() []fault {
 			w.ECS().Fail("DescribeTaskDefinition", -1, ecs.Fault{Code: "AccessDeniedException"})
 			return func() { w.ECS().Fail("DescribeTaskDefinition", 0, ecs.Fault{}) }
 		}},
+		{what: "you may not list tasks", want: "caller-rights", blind: true, plant: func(_ *testing.T, w *ward) func() {
+			w.ECS().Fail("ListTasks", -1, ecs.Fault{Code: "AccessDeniedException"})
+			return func() { w.ECS().Fail("ListTasks", 0, ecs.Fault{}) }
+		}, also: "function-blind"},
 		{what: "ScaleIn's concurrency set to 0", want: "function-stopped", plant: deployment(func(d *local.Deployment) { d.Functions[2].Stopped = true })},
 		{what: "ecs:UpdateService denied to ScaleIn", want: "function-rights", plant: denied(local.ScaleIn, "ecs:UpdateService")},
 		{what: "the rule disabled", want: "rule-disabled", plant: deployment(func(d *local.Deployment) { d.Rule.Disabled = true })},

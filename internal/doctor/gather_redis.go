@@ -40,10 +40,15 @@ func (g *gatherer) brokers(ctx context.Context) {
 func (g *gatherer) broker(ctx context.Context, b config.Broker) Broker {
 	out := Broker{Broker: b}
 	out.Endpoint = g.endpoint(ctx, b)
-	if out.Endpoint.Err != nil {
-		out.Probe = Probe{NoURL, out.Endpoint.Err}
-	} else {
+	switch err := out.Endpoint.Err; {
+	case err == nil:
 		out.Probe = g.probe(ctx, out.Endpoint.Value)
+	case denied(err) && b.URLParameter != "":
+		out.Probe = Probe{Hidden, g.failed("ssm:GetParameter", err)}
+	case denied(err):
+		out.Probe = Probe{Hidden, g.failed("secretsmanager:GetSecretValue", err)}
+	default:
+		out.Probe = Probe{NoURL, err}
 	}
 	if out.Probe.Obstacle != Open {
 		out.close()

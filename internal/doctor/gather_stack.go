@@ -264,7 +264,10 @@ func (g *gatherer) machine(ctx context.Context) {
 		}
 	}
 	if i := slices.IndexFunc(list, func(x Execution) bool { return x.Status != "RUNNING" }); i >= 0 && list[i].Status != "SUCCEEDED" && last != nil {
-		if told, err := g.env.Machines.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: last}); err == nil {
+		told, err := g.env.Machines.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: last})
+		if err != nil {
+			list[i].Cause = g.failed("states:DescribeExecution", err).Error()
+		} else {
 			list[i].Cause = aws.ToString(told.Cause)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -31,9 +32,24 @@ func (g *gatherer) workers(ctx context.Context) {
 		case tooOldOn(b):
 			g.facts.Targets[i].Workers = Unknown[Workers](errTooOld)
 		default:
-			g.facts.Targets[i].Workers = fromPlan(here, t.Target, b)
+			g.facts.Targets[i].Workers = g.hinted(fromPlan(here, t.Target, b))
 		}
 	}
+}
+
+// grant is how package fleet tells of a right that is lacking: here it is the caller's.
+var grant = regexp.MustCompile(`not allowed; grant (ecs:[A-Za-z]+) on it`)
+
+// hinted notes a right that the caller lacks, where the error of a plan tells of one.
+func (g *gatherer) hinted(f Fact[Workers]) Fact[Workers] {
+	if f.Err == nil {
+		return f
+	}
+	if m := grant.FindStringSubmatch(f.Err.Error()); m != nil {
+		g.facts.Denied = append(g.facts.Denied, m[1])
+		f.Err = fmt.Errorf("you may not call %s", m[1])
+	}
+	return f
 }
 
 // errTooOld is why workers are not asked.

@@ -283,8 +283,16 @@ func sweepsFailing(j *judgement, f *Facts) {
 		if n < 0 {
 			n = len(done)
 		}
-		j.find("", "the last %d of the %d sweeps that were looked at ended as %s%s", n, len(done), done[0].Status, because(done[0].Cause))
+		j.find("", "the last %s ended as %s%s", orSingle(n, "sweep"), done[0].Status, because(done[0].Cause))
 	}
+}
+
+// orSingle is a number with its noun, and the noun alone of one.
+func orSingle(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return count(n, noun)
 }
 
 // because is a cause behind a colon, if there is one, cut where it gets long.
@@ -319,7 +327,7 @@ func sweepsSilent(j *judgement, f *Facts) {
 func deadLetters(j *judgement, f *Facts) {
 	for _, q := range f.Queues {
 		if n, ok := known(j, q.Whose+"'s dead letters", q.Messages); ok && n > 0 {
-			j.find(q.Whose+"'s dead letters", "%d messages wait", n)
+			j.find(q.Whose+"'s dead letters", "%s", count(n, "message")+" waiting")
 		}
 	}
 }

@@ -13,6 +13,7 @@ type Obstacle string
 // The obstacles, in the order in which a connection meets them.
 const (
 	Open        Obstacle = ""            // None.
+	Hidden      Obstacle = "hidden"      // The caller may not know where it is: that is no fault of the deployment.
 	NoURL       Obstacle = "url"         // Nobody knows where it is.
 	Unreachable Obstacle = "unreachable" // No connection.
 	WantsTLS    Obstacle = "wants TLS"   // The server speaks TLS, and the URL does not.
@@ -48,7 +49,7 @@ func obstacle(which Obstacle, format string) func(*judgement, *Facts) {
 
 // before says whether an obstacle ends a connection before another could be met.
 func before(a, b Obstacle) bool {
-	way := []Obstacle{NoURL, Unreachable, WantsTLS, NoTLS, Certificate, Password, Database, NoRight}
+	way := []Obstacle{Hidden, NoURL, Unreachable, WantsTLS, NoTLS, Certificate, Password, Database, NoRight}
 	return slices.Index(way, a) < slices.Index(way, b)
 }
 
@@ -60,7 +61,7 @@ func (b Broker) shut() error {
 func redisUnreachable(j *judgement, f *Facts) {
 	for _, b := range f.Brokers {
 		switch {
-		case b.Probe.Obstacle == NoURL:
+		case b.Probe.Obstacle == NoURL, b.Probe.Obstacle == Hidden:
 			j.unchecked(b.subject(), b.shut())
 		case b.Probe.Obstacle != Unreachable:
 		case f.Config.Deploy.VPC == nil:

@@ -63,7 +63,7 @@ func rolloutFailing(j *judgement, t Target, s Service, _ *Facts) {
 	case s.Rollout.State == "FAILED":
 		j.find(t.subject(), "the last deployment of service %s has failed: %s", t.Target.Service, s.Rollout.Reason)
 	case s.Rollout.Failed > 0 && s.Running < s.Desired:
-		what := fmt.Sprintf("%d of %d tasks run, and %d have failed since the last deployment", s.Running, s.Desired, s.Rollout.Failed)
+		what := fmt.Sprintf("%d of %s running, and %d failed since the last deployment", s.Running, count(s.Desired, "task"), s.Rollout.Failed)
 		if s.Rollout.Event != "" {
 			what += "; ECS says: " + s.Rollout.Event
 		}

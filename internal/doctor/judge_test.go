@@ -188,6 +188,8 @@ var wrongs = []struct {
 	{"idle", func(f *Facts) { f.Worked.Value["worker"] = false }, "min-idle"},
 	{"a log too short", func(f *Facts) { f.Worked.Value = nil }, ""},
 
+	{"a secret that you may not read", func(f *Facts) { f.shut(Hidden) }, "broker-url? redis-certificate? redis-database? redis-no-tls? redis-password? " +
+		"redis-rights? redis-unreachable? redis-wants-tls? " + blind},
 	{"no URL", func(f *Facts) { f.shut(NoURL) }, "broker-url redis-certificate? redis-database? redis-no-tls? redis-password? redis-rights? " +
 		"redis-unreachable? redis-wants-tls? " + blind},
 	{"no connection", func(f *Facts) { f.shut(Unreachable) }, "redis-certificate? redis-database? redis-no-tls? redis-password? redis-rights? " +

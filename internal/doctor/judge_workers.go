@@ -99,7 +99,7 @@ func (f *Facts) silenceOf(b Broker) (why silence, detail string, err error) {
 			return otherExchange, fmt.Sprintf("workers listen on the control exchange %q, and not on %q", other, exchange), nil
 		}
 	}
-	return controlOff, fmt.Sprintf("%d workers fetch messages from database %d, and none listens for commands", ours, db), nil
+	return controlOff, fmt.Sprintf("messages of database %d are fetched by %s, and nobody listens for commands", db, count(ours, "worker")), nil
 }
 
 // elsewhere looks for workers in other databases than ours.
@@ -147,7 +147,7 @@ func workersUnheard(j *judgement, f *Facts) {
 			switch {
 			case !ok || w.Settled == 0:
 			case why == wholly:
-				j.find(t.subject(), "%d tasks run, and nothing is heard of any worker on broker %s", w.Settled, b.Name)
+				j.find(t.subject(), "nothing is heard of any worker on broker %s, with %s running", b.Name, count(w.Settled, "task"))
 			case why == notSilent && len(w.Unheard) > 0:
 				j.find(t.subject(), "no worker answers for the running tasks %s", strings.Join(w.Unheard, ", "))
 			}
@@ -157,7 +157,7 @@ func workersUnheard(j *judgement, f *Facts) {
 
 func workersSilent(j *judgement, _ *Facts, b Broker, look policy.Look) {
 	if n := look.Listeners.N - look.Heard(); look.Listeners.Known && n > 0 {
-		j.find(b.subject(), "%d of %d workers that listen did not answer within %v", n, look.Listeners.N, patience)
+		j.find(b.subject(), "of %s that listen %d did not answer within %v", count(look.Listeners.N, "worker"), n, patience)
 	}
 }
 
@@ -298,9 +298,11 @@ func prefetchHigh(j *judgement, f *Facts, b Broker, look policy.Look) {
 		}
 		switch concurrency, ok := t.concurrency(); {
 		case !ok:
-			j.unchecked(t.subject(), fmt.Errorf("%d workers hold %d messages that they have not begun, and how many tasks one executes at a time is not known: set concurrency in sluice.yaml", workers, held))
+			j.unchecked(t.subject(), fmt.Errorf("%s that nobody has begun are held by %s, and how many one executes at a time is not known: set concurrency in sluice.yaml",
+				count(held, "message"), count(workers, "worker")))
 		case held > prefetched*workers*concurrency:
-			j.find(t.subject(), "%d workers that execute %d at a time hold %d messages that they have not begun", workers, concurrency, held)
+			j.find(t.subject(), "%s that nobody has begun are held by %s; one executes %d at a time",
+				count(held, "message"), count(workers, "worker"), concurrency)
 		}
 	}
 }

@@ -3,9 +3,9 @@ package doctor_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -163,13 +163,24 @@ func told(r doctor.Report) string {
 	return b.String()
 }
 
-// tableLock keeps the table in one piece.
-var tableLock sync.Mutex
+// documented holds the table in docs/doctor.md to what was planted.
+func documented(t *testing.T, verdicts []verdict) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(testenv.Root(), "docs", "doctor.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "planted  ")
+	table, _, _ = strings.Cut(table, "```")
+	for _, v := range verdicts {
+		if !strings.Contains(table, "\n"+fmt.Sprintf("%-52s %-24s %s", v.what, v.want, v.want)) {
+			t.Errorf("docs/doctor.md has no row in its table for: %s", v.what)
+		}
+	}
+}
 
 // writeTable writes the table into the file that DOCTOR_TABLE names, or into the log.
 func writeTable(t *testing.T, verdicts []verdict, took time.Duration) {
-	tableLock.Lock()
-	defer tableLock.Unlock()
 	var b strings.Builder
 	row := func(cells ...any) { _, _ = fmt.Fprintf(&b, "%-52s %-24s %-26s %7s\n", cells...) }
 	row("planted", "has to be found by", "found by", "seconds")
@@ -185,6 +196,7 @@ func writeTable(t *testing.T, verdicts []verdict, took time.Duration) {
 		}
 		row(v.what, v.want, by, fmt.Sprintf("%.1f", v.took.Seconds()))
 	}
+	documented(t, verdicts)
 	_, _ = fmt.Fprintf(&b, "\n%d of %d found, in %.0f s; nothing found where nothing was planted\n", n, len(verdicts), took.Seconds())
 	if path := os.Getenv("DOCTOR_TABLE"); path != "" {
 		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
