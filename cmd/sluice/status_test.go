@@ -114,3 +114,29 @@ A sweep would act on 2 of 3 targets. Nothing was done.
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestWhatIsUnseen(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*scaler.TargetPlan)
+		want   bool
+	}{
+		{"all is seen", func(*scaler.TargetPlan) {}, false},
+		{"a worker comes or goes", func(p *scaler.TargetPlan) { p.Record.Active = nil }, false},
+		{"a decision needs it", func(p *scaler.TargetPlan) {
+			p.Record.Active, p.Record.Reasons = nil, []policy.Reason{policy.ReasonUnknown}
+		}, true},
+		{"the broker is out of reach", func(p *scaler.TargetPlan) { p.Record.Backlog, p.Record.Error = nil, "dial: refused" }, true},
+		{"ECS did not say", func(p *scaler.TargetPlan) { p.Record.Running = nil }, true},
+		{"the tasks could not be described", func(p *scaler.TargetPlan) { p.Record.Error = "list tasks: AccessDenied" }, true},
+		{"a tag that is wrong", func(p *scaler.TargetPlan) {
+			p.Record.Error, p.Overrides.Bad = "tag sluice:max: ...", []string{"tag sluice:max: ..."}
+		}, false},
+	} {
+		p := scaler.TargetPlan{Record: *decided(0, "plan", policy.Hold, 3, 3, 0, 2, policy.ReasonSteady).Decision}
+		tt.change(&p)
+		if got := unseen(p); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

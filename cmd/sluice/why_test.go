@@ -35,6 +35,8 @@ func came(second int, function, status string, previous, desired int, reasons ..
 func TestWhyTellsTheLog(t *testing.T) {
 	unknown := decided(0, "check", policy.Hold, 3, 3, 0, 0, policy.ReasonUnknown)
 	unknown.Decision.Active, unknown.Decision.Cause, unknown.Decision.Unheard = nil, "1 of 3 running tasks are not heard from", []string{"0123456789abcdef"}
+	half := decided(300, "check", policy.Hold, 3, 3, 0, 0, policy.ReasonSteady)
+	half.Decision.Active = nil
 	dry := decided(0, "check", policy.Candidate, 3, 1, 0, 2, policy.ReasonSurplus, policy.ReasonSettle, policy.ReasonDryRun)
 	dry.Decision.DryRun = true
 	event := came(1, "scaleout", "scaled out", 0, 3)
@@ -124,6 +126,13 @@ func TestWhyTellsTheLog(t *testing.T) {
           (unknown)
           0 waiting, ? executing, 0 held; wish 0 of 0..10
           not known: what executes: 1 of 3 running tasks are not heard from
+`},
+		{"unknown at times", []logged{
+			decided(0, "check", policy.Hold, 3, 3, 0, 4, policy.ReasonSteady), half, decided(600, "check", policy.Hold, 3, 3, 0, 6, policy.ReasonSteady),
+		}, `
+12:10:00  Held at 3, 3 times since 12:00:00
+          the number of workers fits (steady)
+          0 waiting, 4 to 6 or ? executing, 0 held; wish 0 to 1 of 0..10
 `},
 		{"a dry run", []logged{dry}, `
 12:00:00  A sweep wanted 3 -> 1, if it stayed so (dry run: nothing was done)
