@@ -40,7 +40,7 @@ func drainCommand() *cobra.Command {
 			"until the time of --for is over, and starts a sweep at once. A worker with long work is let go by a later sweep. --wait " +
 			"shows the progress until no task is left; Ctrl-C ends the showing, and not the drain.",
 		Example:           "  sluice drain worker --for 1h --wait\n  sluice set worker --clear",
-		Args:              cobra.ExactArgs(1),
+		Args:              oneTarget,
 		ValidArgsFunction: completeTargets(1),
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.drain(cmd, args) },
 	}

@@ -81,7 +81,7 @@ func (d direction) pause(tags map[string]string, now, end time.Time, reason stri
 	}
 	c := change{set: map[string]string{tag: scaler.TagValue("true", end)}}
 	if reason != "" {
-		c.set[tagReason] = reason
+		c.set[scaler.TagReason] = reason
 	}
 	if o := parsed(tags, now); tag != scaler.TagPaused && o.Paused {
 		c.notes = append(c.notes, fmt.Sprintf("All scaling is paused already, by the tag %s (%s).", scaler.TagPaused, tagShown(tags, scaler.TagPaused, now)))
@@ -118,7 +118,7 @@ func resumeCommand() *cobra.Command {
 // resume is the change that ends pauses.
 func (d direction) resume(tags map[string]string, now time.Time) change {
 	if !d.in && !d.out {
-		return change{remove: []string{scaler.TagPaused, scaler.TagPausedIn, scaler.TagPausedOut, tagReason}}
+		return change{remove: []string{scaler.TagPaused, scaler.TagPausedIn, scaler.TagPausedOut, scaler.TagReason}}
 	}
 	mine, other := scaler.TagPausedIn, scaler.TagPausedOut
 	if d.out {
@@ -134,7 +134,7 @@ func (d direction) resume(tags map[string]string, now time.Time) change {
 	case o.Paused && (!otherPaused || later(o.Until[scaler.TagPaused], o.Until[other])):
 		c.set = map[string]string{other: scaler.TagValue("true", o.Until[scaler.TagPaused])}
 	case !o.Paused && !otherPaused:
-		c.remove = append(c.remove, other, tagReason) // What is left of it is over.
+		c.remove = append(c.remove, other, scaler.TagReason) // What is left of it is over.
 	}
 	return c
 }

@@ -30,7 +30,7 @@ func setCommand() *cobra.Command {
 			"effect with the next event or sweep. With --for the bounds end by themselves, whether this program runs or not. --clear removes " +
 			"both tags. `--max 0` keeps every worker away, though messages wait: see also `sluice drain`.",
 		Example:           "  sluice set worker --min 4 --max 20 --for 2h\n  sluice set worker --clear",
-		Args:              cobra.ExactArgs(1),
+		Args:              oneTarget,
 		ValidArgsFunction: completeTargets(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {

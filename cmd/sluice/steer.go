@@ -22,9 +22,6 @@ import (
 // Commands steer by the tags of a target's ECS service, which package scaler reads: they take effect with the next event or sweep, stand in
 // the console for all to see, and end by themselves where they are given an end. Whoever may tag the service may steer.
 
-// tagReason is for people: package scaler does not read it.
-const tagReason = "sluice:reason"
-
 // tagPrefix is of the tags that are Sluice's.
 const tagPrefix = "sluice:"
 
@@ -256,6 +253,7 @@ func tagShown(tags map[string]string, key string, now time.Time) string {
 		return "-"
 	}
 	what, end, ends := strings.Cut(value, "@")
+	ends = ends && key != scaler.TagReason // That is a text, whatever is in it.
 	until, err := time.Parse(time.RFC3339, end)
 	switch {
 	case !ends || err != nil:

@@ -209,9 +209,9 @@ func TestSteeringThatIsRefused(t *testing.T) {
 		{"set video --min 5 --max 4", 2, "--min 5 is more than --max 4"},
 		{"set video --min -1", 2, "--min: use 0 to 5000"},
 		{"set video --max 5001", 2, "--max: use 0 to 5000"},
-		{"set video mail --max 5", 2, "accepts 1 arg"},
+		{"set video mail --max 5", 2, "name one target: video, mail"},
 		{"set video --min 5", 1, "target video: tags sluice:min and sluice:max: 5 is more than 4: change one: give both --min and --max, or --clear first"},
-		{"drain", 2, "accepts 1 arg"},
+		{"drain", 2, "name one target: video, mail"},
 		{"pause --all --config " + missing, 1, "target mail: there is no service gone in cluster media"},
 	} {
 		args := strings.Fields(test.args)
