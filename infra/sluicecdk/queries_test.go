@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -268,6 +269,22 @@ func TestBin(t *testing.T) {
 	} {
 		if got := bin(every); got != want {
 			t.Errorf("bin(%v) = %s, want %s", every, got, want)
+		}
+	}
+}
+
+// TestQueriesAreDocumented holds the page to the titles.
+func TestQueriesAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/observability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &function{}
+	r := &resources{plan: plan{config: &config.Config{Targets: make([]config.Target, 1)}}, scaleOut: f, check: f, scaleIn: f}
+	for _, q := range r.savedQueries() {
+		if !strings.Contains(string(page), "| "+q.title+" |") {
+			t.Errorf("docs/observability.md has no row for the query %q", q.title)
 		}
 	}
 }
