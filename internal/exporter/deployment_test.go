@@ -81,6 +81,12 @@ func (f *fakeStack) GetQueueAttributes(
 // log adds a line that a function writes now.
 func (f *fakeStack) log(t *testing.T, group, message string, fields any) {
 	t.Helper()
+	f.logLate(t, group, message, fields, 0)
+}
+
+// logLate adds a line that a function wrote a while ago, and that the log has only now.
+func (f *fakeStack) logLate(t *testing.T, group, message string, fields any, late time.Duration) {
+	t.Helper()
 	text, err := json.Marshal(fields)
 	line := map[string]any{}
 	if err == nil {
@@ -95,7 +101,7 @@ func (f *fakeStack) log(t *testing.T, group, message string, fields any) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.lines[group] = append(f.lines[group], logtypes.FilteredLogEvent{Timestamp: aws.Int64(time.Now().UnixMilli()), Message: aws.String(string(text))})
+	f.lines[group] = append(f.lines[group], logtypes.FilteredLogEvent{Timestamp: aws.Int64(time.Now().Add(-late).UnixMilli()), Message: aws.String(string(text))})
 }
 
 // change changes it while it is looked at.
@@ -139,6 +145,7 @@ func TestTheLogIsCounted(t *testing.T) {
 				}
 			})
 			time.Sleep(17 * time.Second)
+			f.logLate(t, "/out", "result", scaler.Change{Target: "video", Previous: 1, DesiredCount: 2}, 12*time.Second)
 		}
 		last := time.Now().Add(-17 * time.Second)
 		f.change(func() { f.broken = nil })
@@ -151,6 +158,8 @@ func TestTheLogIsCounted(t *testing.T) {
 			`sluice_decision_reasons_total{reason="surplus",target="video"}`:               "10",
 			`sluice_decision_reasons_total{reason="step",target="video"}`:                  "10",
 			`sluice_changes_total{direction="out",target="worker"}`:                        "10",
+			`sluice_changes_total{direction="out",target="video"}`:                         "10",
+			`sluice_changes_total{direction="in",target="worker"}`:                         "",
 			`sluice_changes_total{direction="in",target="video"}`:                          "10",
 			`sluice_event_to_count_seconds_count{target="worker"}`:                         "10",
 			`sluice_event_to_count_seconds_bucket{target="worker",le="0.5"}`:               "10",

@@ -172,10 +172,13 @@ func TestUnknownIsAbsent(t *testing.T) {
 	silent := seen("video", 4) // Of its workers one does not answer.
 	silent.Active, silent.Reasons = nil, []policy.Reason{policy.ReasonUnknown}
 	missing := scaler.Record{Target: "video", Reasons: []policy.Reason{policy.ReasonUnknown}, Backlog: n(7), Active: n(0), Held: n(0), Error: "no such service"}
+	odd := seen("video", 4) // A tag that makes no sense.
+	odd.Reasons, odd.Error = []policy.Reason{policy.ReasonOverride}, "tag sluice:min: ..."
 	for name, tt := range map[string]struct {
 		record scaler.Record
 		want   map[string]string
 	}{
+		"a tag": {odd, map[string]string{`sluice_due_backlog_messages{target="video"}`: "4", `sluice_target_desired_workers{target="video"}`: "2"}},
 		"a broker": {broken, map[string]string{
 			`sluice_due_backlog_messages{target="video"}`: "", `sluice_backlog_messages{target="video"}`: "", `sluice_active_tasks{target="video"}`: "",
 			`sluice_held_messages{target="video"}`: "", `sluice_target_wish_workers{target="video"}`: "",
