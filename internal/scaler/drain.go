@@ -202,7 +202,7 @@ func (r *release) leaving() []*victim {
 		}
 		return empty
 	}
-	return r.evenly(empty, len(empty))
+	return r.evenly(empty, min(len(empty), r.excess()))
 }
 
 // emptyIn says whether a later look saw all workers of the victim drained and with nothing active.

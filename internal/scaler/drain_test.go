@@ -109,11 +109,27 @@ func TestWhoIsLetGo(t *testing.T) {
 			[]hand{{zone: "a"}, {zone: "b"}, {zone: "b"}, {zone: "b"}, {zone: "b"}},
 			4, true, "worker1", "worker1", "scaled in",
 		},
+		{
+			"where none is to be left all are told, and those go that are done and leave the zones even",
+			[]hand{{zone: "a", active: 1}, {zone: "a", active: 1}, {zone: "b"}, {zone: "c"}},
+			-1, true, "worker0 worker1 worker2 worker3", "", "draining",
+		},
+		{
+			"where none is to be left all are told, though only two may go at once",
+			[]hand{{}, {}, {}, {active: 1}},
+			-2, false, "worker0 worker1 worker2 worker3", "worker0 worker1", "scaled in",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := crew(t, tt.hands, keep(tt.keep))
+			if tt.keep < 0 { // None is to be left; with -2 in steps of 2.
+				w.Targets[0].Limits.Min, w.Targets[0].Limits.Max = 0, 0
+				w.Targets[0].Limits.ScaleInStep = -tt.keep / 2 * 2
+				w.byName["worker"] = w.Targets[0]
+				w.setBacklog("celery", 50)
+			}
 			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Rebalancing = tt.rebalance })
 			change, err := w.letGo(t)
 			if err != nil || change.Status != tt.status {

@@ -46,6 +46,7 @@ type release struct {
 	victims  []*victim
 	idle     bool // Nothing waited, executed or was held.
 	told     bool // Each worker was known by its task.
+	none     bool // Max was 0: none is to be left, whatever waits.
 	// stuck says that the workers have nothing to do although messages wait: one is to be replaced.
 	stuck bool
 }

@@ -79,7 +79,7 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 		sig := d.signals
 		r := release{
 			Scaler: s, target: t, lock: lock, seen: o, decision: d.Decision, stuck: stuck,
-			idle: sig.Backlog.Add(sig.Active).Add(sig.Held) == policy.Known(0), told: sig.Tasks.Told,
+			idle: sig.Backlog.Add(sig.Active).Add(sig.Held) == policy.Known(0), told: sig.Tasks.Told, none: d.limits.Max == 0,
 		}
 		err = r.run(ctx, &change)
 	}

@@ -23,13 +23,16 @@ type victim struct {
 	holds    bool // One of the suspects may still be in its hands.
 }
 
-// choose chooses who is to go, and says why not if that cannot be told.
+// excess is how many tasks are more than the decision asks for.
+func (r *release) excess() int { return r.live(r.seen) - r.decision.Desired }
+
+// choose chooses who is to go, and says why not if that cannot be told. Where none is to be left nobody is to fetch any more, though not all
+// may go at once.
 func (r *release) choose() (why policy.Reason) {
 	o := r.seen
 	if r.all() {
 		return r.chooseAll()
 	}
-	excess := r.live(o) - r.decision.Desired
 	var eligible []*victim
 	for _, t := range o.tasks {
 		nodes := o.workersIn(t.ID)
@@ -41,8 +44,11 @@ func (r *release) choose() (why policy.Reason) {
 	slices.SortStableFunc(eligible, func(a, b *victim) int {
 		return cmp.Or(cmp.Compare(a.rank(), b.rank()), b.began().Compare(a.began()), cmp.Compare(a.task, b.task))
 	})
-	r.victims = r.evenly(eligible, excess)
-	if len(r.victims) == 0 && excess > 0 {
+	r.victims = eligible
+	if !r.none {
+		r.victims = r.evenly(eligible, r.excess())
+	}
+	if len(r.victims) == 0 && r.excess() > 0 {
 		return policy.ReasonProtected
 	}
 	return ""

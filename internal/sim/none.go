@@ -7,8 +7,15 @@ import (
 	"sluice/internal/sim/broker"
 )
 
+// drainBound is how long it may take until the first step of that has been done: two sweeps, the settle time, a task that is young, and the
+// lock of a function that died.
+func (j *judge) drainBound(t *target) time.Duration {
+	p := j.w.plan
+	return 2*p.SweepEvery + 2*p.SweepJitter + t.plan.Settle + t.plan.Grace + 180*time.Second + 2*time.Minute
+}
+
 // emptied judges whether a target that is to have no worker has them all told to fetch no more, whatever waits, a step at least in each
-// frugalBound. It is asked where nothing can keep anybody from seeing and telling them all.
+// drainBound. It is asked where nothing can keep anybody from seeing and telling them all.
 func (j *judge) emptied(t *target) {
 	f := t.inForce()
 	fetching := 0
@@ -26,7 +33,7 @@ func (j *judge) emptied(t *target) {
 		t.state.filled, t.state.fetching = time.Time{}, fetching
 	}
 	t.state.filled = j.since(t.state.filled, fit && f.max == 0 && !f.keeps() && !f.bad && fetching > 0)
-	if since := t.state.filled; !since.IsZero() && j.w.loop.now.Sub(since) > j.frugalBound(t) {
-		j.w.brokenAt(Frugal, t.index, "%s is to have no worker, and %d have gone on fetching for over %v", t.plan.Name, fetching, j.frugalBound(t))
+	if since := t.state.filled; !since.IsZero() && j.w.loop.now.Sub(since) > j.drainBound(t) {
+		j.w.brokenAt(Frugal, t.index, "%s is to have no worker, and %d have gone on fetching for over %v", t.plan.Name, fetching, j.drainBound(t))
 	}
 }

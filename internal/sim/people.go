@@ -2,9 +2,11 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"sluice/internal/scaler"
+	"sluice/internal/sim/broker"
 )
 
 // people are what operators do to a target by a tag that may end by itself: a halt in one direction, a dry run, or no worker at all.
@@ -51,7 +53,22 @@ func drawPeople(seed uint64, p *plan) {
 			f.For, f.Ends = 2*p.Length, false // For good.
 		}
 		p.Faults = append(p.Faults, f)
+		if f.Kind == operatorDrains {
+			p.Sends = append(p.Sends, drawWaiting(d, p.Targets[i], i, f.At)...)
+		}
 	}
+	slices.SortStableFunc(p.Sends, func(a, b sendPlan) int { return int(a.At - b.At) })
+}
+
+// drawWaiting draws messages that come when the target is about to be drained: more than its workers are done with by then.
+func drawWaiting(d draw, t targetPlan, i int, at time.Duration) []sendPlan {
+	var all []sendPlan
+	for range d.count(1, 30) {
+		all = append(all, sendPlan{At: at + d.between(0, 30*time.Second), Target: i, Task: broker.Task{
+			Queue: t.Queues[0], Name: "work", Duration: d.spread(time.Second, 10*time.Minute), AcksLate: d.chance(0.2),
+		}})
+	}
+	return all
 }
 
 // windowPlan is a time with bounds of its own; a bound below 0 is none.
