@@ -163,8 +163,7 @@ func (l *lab) synthesize(ctx context.Context, d deployment) (text string, err er
 	}
 	cmd := exec.CommandContext(ctx, l.synth, args...)
 	cmd.Dir = filepath.Join(l.root, "infra")
-	// All of them compile the same JavaScript: the CDK's command line and library.
-	cmd.Env = append(os.Environ(), "NODE_COMPILE_CACHE="+filepath.Join(l.dir, "node-cache"))
+	cmd.Env = os.Environ()
 	if !d.rules {
 		cmd.Env = append(cmd.Env, "CDK_VALIDATION=false")
 	}

@@ -147,7 +147,7 @@ func (s *synth) replay() (err error) {
 	if err := os.MkdirAll(assets, 0o755); err != nil {
 		return err
 	}
-	// It is run once, and nobody debugs it: without symbols it is linked in half the time.
+	// It is run once, and nobody debugs it: without symbols it is linked sooner.
 	build := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", app}
 	if s.overlay != "" {
 		// It may name other things of the API than the app does, so it gets twins of its own.
