@@ -36,26 +36,6 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 	return d
 }
 
-// recalled is how many drained tasks fetch again because nobody is to be let go: whoever says so wants the workers that run to work.
-func (s Signals) recalled() int {
-	if s.Overlap {
-		return 0
-	}
-	return min(s.Drained.Tasks, s.Desired)
-}
-
-// recall has so many drained workers fetch again, besides what the decision asks for in new ones. Whatever else it would do
-// has to wait until they do. why is what keeps them.
-func recall(d Decision, n int, why Reason) Decision {
-	if d.Action != ScaleOut {
-		d.Action, d.Desired, d.Reasons = Hold, d.Current, []Reason{why}
-	}
-	if n > 0 {
-		d.Action, d.Resume, d.Reasons = ScaleOut, n, append(d.Reasons, ReasonResume)
-	}
-	return d
-}
-
 // decide decides for a target that is not paused.
 func decide(s Signals, l Limits, now time.Time) Decision {
 	d := Decision{Action: Hold, Current: s.Desired, Desired: s.Desired, Wish: wish(s, l)}
@@ -290,40 +270,6 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 		d.Reasons = []Reason{ReasonUnknown}
 	default:
 		d.Action = ScaleIn
-	}
-}
-
-// replace deals with workers that have nothing to do while messages wait: deaf after a lost connection, or broken in another way.
-// Once they have been seen so for the settle time, one of them is let go, and another started in its place. Of one that was not
-// heard from nobody knows whether it works: it is left alone, and another is started beside it.
-func replace(d *Decision, s Signals, l Limits, now time.Time) {
-	d.Reasons = []Reason{ReasonStuck}
-	hold := func(when bool, why Reason) {
-		if when {
-			d.Reasons = append(d.Reasons, why)
-		}
-	}
-	hold(s.PausedIn && s.Unheard == 0, ReasonPausedIn)
-	hold(s.PausedOut, ReasonPausedOut)
-	hold(s.BadOverride, ReasonOverride)
-	hold(s.Deploying, ReasonDeployment)
-	hold(s.Tasks.Young > 0, ReasonGrace)
-	hold(s.Unheard == 0 && s.Prior != nil && moved(*s.Prior, s.Seen), ReasonMoved)
-	settled := s.Prior != nil && s.Prior.Stuck && now.Sub(s.Prior.At) >= l.Settle
-	if settled {
-		hold(!s.Tasks.Known, ReasonUnknown)
-		hold(s.Unheard > 0 && s.Desired >= l.Max, ReasonMax)
-		hold(s.Unheard == 0 && !s.Tasks.Told, ReasonUntold)
-		hold(s.Unheard == 0 && s.Tasks.Protected >= s.Desired, ReasonProtected)
-	}
-	switch {
-	case len(d.Reasons) > 1:
-	case !settled:
-		d.Action, d.Reasons = Candidate, append(d.Reasons, ReasonSettle)
-	case s.Unheard > 0:
-		d.Action, d.Desired = ScaleOut, s.Desired+1
-	default:
-		d.Action, d.Desired = ScaleIn, s.Desired-1
 	}
 }
 
