@@ -112,7 +112,9 @@ func writeFiles(dir string, files map[string]string) error {
 			return err
 		}
 		if _, ok := files[filepath.ToSlash(name)]; !ok {
-			return os.Remove(file)
+			if err := os.Remove(file); !errors.Is(err, os.ErrNotExist) { // Another one may have been quicker.
+				return err
+			}
 		}
 		return nil
 	})
