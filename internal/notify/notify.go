@@ -163,8 +163,10 @@ func (n *Notifier) read(ctx context.Context, q decisions.Query, add func(decisio
 	return q.Until, nil
 }
 
-// addSavings says of each target that was scaled in what that saves today. What cannot be known is left out, and the rest is told.
+// addSavings says of each target that was scaled in, and that there is room to tell of, what that saves today. What cannot be known is
+// left out, and the rest is told.
 func (n *Notifier) addSavings(ctx context.Context, lines []line, until time.Time) {
+	lines = lines[:min(len(lines), maxLines)]
 	var names []string
 	for _, l := range lines {
 		if l.scaledIn {
