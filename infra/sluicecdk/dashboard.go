@@ -200,7 +200,7 @@ Tables and charts of targets are queries of the log: each look costs about $0.00
 func (r *resources) costGuide() string {
 	region, alarms := cmp.Or(r.config.Deploy.Region, price.Reference), len(r.alarmList)
 	return fmt.Sprintf(`## What Sluice costs
-List prices of %s or, where these are not known, of %s, as of %s, without free tiers ("sluice cost" names their pages, and adds up a month): `+
+List prices of %s or, where these are not known, of %s, put together %s from public tables, without free tiers: AWS's pages, which "sluice cost" names, have the last word. `+
 		`Lambda on arm64 $%.10f per GB-second and $%.2f per million requests, $%.3f per 1,000 state transitions, $%.2f per GB of logs. `+
 		`Below, Step Functions is counted with the %d transitions of a quiet sweep, and Lambda without cold starts; beside it and in the table of functions is all that was used.
 

@@ -11,4 +11,6 @@
 // signed and sent without the SDK's clients, or a method that is called by its name through package reflect. Linked is a second
 // opinion which has no such gap for the latter: it tells which operations the linker, which drops whatever cannot be
 // reached, has left in the function's binary. The tests hold both to each other, and to what is called when the use cases run.
+//
+// Commands derives the same of the command line, more cheaply; the tests hold to it the policies that docs/deploy.md has for operators.
 package permissions
