@@ -109,12 +109,7 @@ func (f drainFlags) drain(cmd *cobra.Command, args []string) error {
 // print prints what was done, and how to undo it.
 func (d drained) print(cmd *cobra.Command, t config.Target) error {
 	return print(cmd, d, func(w *textWriter) {
-		now := time.Now()
-		table := w.table(column{title: "TARGET", names: true}, column{title: "WHAT"}, column{title: "BEFORE"}, column{title: "AFTER"})
-		for _, r := range d.Targets {
-			r.rows(table, now)
-		}
-		table.end()
+		d.write(w)
 		switch {
 		case d.Left != nil && d.Left.none():
 			w.line("%s", good("No task is left."))

@@ -59,17 +59,6 @@ func pauseCommand() *cobra.Command {
 // reasonable is what ECS takes as a tag's value.
 var reasonable = regexp.MustCompile(`^[\p{L}\p{N}\p{Z}+\-=._:/@]{0,200}$`)
 
-// report prints what was done, with the error of what was not. Where nothing was begun there is nothing to print.
-func (s steering) report(cmd *cobra.Command, err error) error {
-	if len(s.Targets) == 0 {
-		return err
-	}
-	if printed := s.print(cmd, nil); printed != nil {
-		return printed
-	}
-	return err
-}
-
 // pause is the change that pauses until then.
 func (d direction) pause(tags map[string]string, now, end time.Time, reason string) change {
 	tag := scaler.TagPaused

@@ -203,19 +203,22 @@ func tagsOf(s types.Service) map[string]string {
 	return tags
 }
 
-// print prints what was done, each tag that changed before and after.
-func (s steering) print(cmd *cobra.Command, after func(w *textWriter)) error {
-	return print(cmd, s, func(w *textWriter) {
-		now := time.Now()
-		t := w.table(column{title: "TARGET", names: true}, column{title: "WHAT"}, column{title: "BEFORE"}, column{title: "AFTER"})
-		for _, r := range s.Targets {
-			r.rows(t, now)
-		}
-		t.end()
-		if after != nil {
-			after(w)
-		}
-	})
+// report prints what was done, with the error of what was not. Where nothing was begun there is nothing to print.
+func (s steering) report(cmd *cobra.Command, err error) error {
+	if len(s.Targets) == 0 {
+		return err
+	}
+	return errors.Join(print(cmd, s, s.write), err)
+}
+
+// write writes each tag that changed, before and after.
+func (s steering) write(w *textWriter) {
+	now := time.Now()
+	t := w.table(column{title: "TARGET", names: true}, column{title: "WHAT"}, column{title: "BEFORE"}, column{title: "AFTER"})
+	for _, r := range s.Targets {
+		r.rows(t, now)
+	}
+	t.end()
 }
 
 func (r retag) rows(t *table, now time.Time) {
