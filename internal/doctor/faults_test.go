@@ -177,8 +177,10 @@ func serviceFaults(t *testing.T) []fault {
 	env := func(key, value string) map[string]string { return map[string]string{key: value} }
 	return []fault{
 		{what: "the service does not exist", want: "service-missing", also: "function-blind", blind: true, bed: &bed{none: true}},
-		{what: "tasks end as soon as they start", want: "rollout-failing", blind: true, bed: &bed{command: []string{"false"}},
-			plant: stays(failedStarts)},
+		{
+			what: "tasks end as soon as they start", want: "rollout-failing", blind: true, bed: &bed{command: []string{"false"}},
+			plant: stays(failedStarts),
+		},
 		{what: "stopTimeout: 30", want: "stop-timeout", bed: &bed{service: "stop_timeout: 30s"}},
 		{what: `command: [sh, -c, "celery ..."]`, want: "shell-in-front", bed: &bed{command: []string{"sh", "-c", "celery -A app worker --queues work"}}},
 		{what: "dumb-init in front of a prefork pool", want: "group-signal", bed: &bed{
@@ -241,12 +243,14 @@ func redisFaults(t *testing.T) []fault {
 	t.Setenv("WARD_BROKER", "redis://"+plain+"/0")
 	const also = "function-blind"
 	return []fault{
-		{what: "the URL's variable is not set", want: "broker-url", blind: true, bed: &bed{broker: "url_env: WARD_BROKER"},
+		{
+			what: "the URL's variable is not set", want: "broker-url", blind: true, bed: &bed{broker: "url_env: WARD_BROKER"},
 			plant: func(t *testing.T, _ *ward) func() {
 				value := os.Getenv("WARD_BROKER")
 				_ = os.Unsetenv("WARD_BROKER")
 				return func() { _ = os.Setenv("WARD_BROKER", value) }
-			}},
+			},
+		},
 		{what: "nobody listens on Redis's port", want: "redis-unreachable", also: also, blind: true, bed: &bed{broker: url(testenv.RefusingAddr(t))}},
 		{what: "redis:// to a port of TLS", want: "redis-wants-tls", also: also, blind: true, bed: &bed{broker: url(secure)}},
 		{what: "rediss:// to a port without TLS", want: "redis-no-tls", also: also, blind: true, bed: &bed{broker: rediss(plain)}},
@@ -327,14 +331,19 @@ func workerFaults(t *testing.T, server string) []fault {
 			tasks: 2, args: []string{"-n", "worker@prod"},
 		}},
 		{what: "a worker outside of ECS", want: "node-unmapped", blind: true, bed: &bed{tasks: 1, args: []string{"--hostname", "celery@%%h.{task_id}x"}}},
-		{what: "worker_prefetch_multiplier = 100", want: "prefetch", bed: &bed{tasks: 1, env: celery(`{"worker_prefetch_multiplier": 100}`)},
-			plant: stays(func(t *testing.T, w *ward) { w.hold(t, "prefetch", "worker_prefetch_multiplier = 100", 40, 39) })},
-		{what: "a task that outlasts the visibility timeout", want: "visibility-timeout", bed: &bed{tasks: 1, broker: "visibility_timeout: 1s"},
+		{
+			what: "worker_prefetch_multiplier = 100", want: "prefetch", bed: &bed{tasks: 1, env: celery(`{"worker_prefetch_multiplier": 100}`)},
+			plant: stays(func(t *testing.T, w *ward) { w.hold(t, "prefetch", "worker_prefetch_multiplier = 100", 40, 39) }),
+		},
+		{
+			what: "a task that outlasts the visibility timeout", want: "visibility-timeout", bed: &bed{tasks: 1, broker: "visibility_timeout: 1s"},
 			exam: exam{ahead: 3 * time.Second},
 			plant: stays(func(t *testing.T, w *ward) {
 				w.hold(t, "visibility-timeout", "a task that outlasts the visibility timeout", 1, 0)
-			})},
-		{what: "a visibility timeout of 1 m in sluice.yaml only", want: "visibility-unlike", bed: &bed{tasks: 1, broker: "visibility_timeout: 1m"},
+			}),
+		},
+		{
+			what: "a visibility timeout of 1 m in sluice.yaml only", want: "visibility-unlike", bed: &bed{tasks: 1, broker: "visibility_timeout: 1m"},
 			plant: stays(func(t *testing.T, w *ward) {
 				c := w.hold(t, "visibility-unlike", "a visibility timeout of 1 m in sluice.yaml only", 3, 2)
 				// Time passes for one of the messages that the worker holds.
@@ -343,7 +352,8 @@ func workerFaults(t *testing.T, server string) []fault {
 				if err := c.ZAdd(t.Context(), "unacked_index", fetched).Err(); err != nil {
 					t.Fatal(err)
 				}
-			})},
+			}),
+		},
 	}
 }
 

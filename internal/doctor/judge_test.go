@@ -276,10 +276,12 @@ func (f *Facts) container() *Container { return &f.Targets[0].Definition.Value.C
 func (f *Facts) look() *policy.Look    { return &f.Brokers[0].Look.Value }
 func (f *Facts) tag(key, value string) { f.Targets[0].Service.Value.Tags[key] = value }
 func (f *Facts) add(args ...string)    { c := f.container(); c.Command = append(c.Command, args...) }
+
 func (f *Facts) shut(o Obstacle) {
 	f.Brokers[0].Probe = Probe{o, errors.New("no")}
 	f.Brokers[0].close()
 }
+
 func (f *Facts) silence(waiting map[int]int, bindings ...string) {
 	*f.look() = policy.Look{At: noon, Listeners: policy.Known(0), Queues: f.look().Queues}
 	b := &f.Brokers[0]

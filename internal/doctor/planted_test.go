@@ -50,7 +50,6 @@ type verdict struct {
 	found []string // The ids of what found something.
 	blind []string // The ids of what could not look.
 	took  time.Duration
-	red   bool // Whether the table would have told, were the check broken.
 }
 
 // judged says what a report makes of the fault: nothing if it is as it should be.
