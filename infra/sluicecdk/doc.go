@@ -11,8 +11,8 @@
 //
 // What it makes, a file for each: the functions (functions.go, notify.go) from folders that are put together and checked here
 // (asset.go), what they may do (permissions.go, role.go), where they run (network.go), the rule for events (events.go), the state
-// machine and its schedules (sweep.go), what tells people how it goes (metrics.go, observed.go, alarms.go, queries.go, dashboard.go),
-// and what tells the command line where all this is (outputs.go).
+// machine and its schedules (sweep.go), what tells people how it goes (metrics.go, observed.go, alarms.go, topics.go, queries.go,
+// dashboard.go), and what tells the command line where all this is (outputs.go).
 //
 // What cannot be deployed is refused while the template is made: NewSluice panics, as CDK's own constructs do, with a Refusal
 // that names the fields and the remedies. No secret gets into the template or an asset: see brokerEnvironment.

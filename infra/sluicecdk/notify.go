@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsschedulertargets"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
 )
 
@@ -61,16 +60,4 @@ func (r *resources) makeNotify() {
 			RetryAttempts:   jsii.Number(10),
 		}),
 	})
-}
-
-// topicForMessages is where the messages go: an existing topic, one of their own for an address, or that of the alarms.
-func (r *resources) topicForMessages() awssns.ITopic {
-	given := r.config.Deploy.Notify
-	switch {
-	case given.Topic != "":
-		return awssns.Topic_FromTopicArn(r.scope, jsii.String("NotifyTopic"), jsii.String(given.Topic))
-	case given.Email != "":
-		return r.newTopic("NotifyTopic", given.Email)
-	}
-	return r.topic
 }
