@@ -29,6 +29,7 @@ type outbox struct {
 	client *http.Client
 	log    *slog.Logger
 	now    func() time.Time
+	limit  time.Duration // sendLimit.
 
 	mu    sync.Mutex
 	spans []sdktrace.ReadOnlySpan
@@ -37,7 +38,7 @@ type outbox struct {
 }
 
 func newOutbox(url string, log *slog.Logger, now func() time.Time) *outbox {
-	return &outbox{url: url, client: &http.Client{}, log: log, now: now}
+	return &outbox{url: url, client: &http.Client{}, log: log, now: now, limit: sendLimit}
 }
 
 // OnStart satisfies sdktrace.SpanProcessor.
@@ -76,7 +77,7 @@ func (o *outbox) flush(ctx context.Context) {
 	o.spans, o.lost = nil, 0
 	o.mu.Unlock()
 
-	limit := sendLimit
+	limit := o.limit
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, deadline.Sub(o.now())/2) // The answer has to get away as well.
 	}

@@ -33,11 +33,13 @@ type Span struct {
 	RemoteParent, Sampled bool
 }
 
-// Collector keeps the spans that come.
+// Collector keeps what comes. It reads it when it is asked: whoever sends does not wait for that.
 type Collector struct {
 	URL string
 
+	t        testing.TB
 	mu       sync.Mutex
+	unread   [][]byte
 	spans    []Span
 	requests int
 	answer   func(http.ResponseWriter) // In place of success.
@@ -45,33 +47,43 @@ type Collector struct {
 
 // New starts a collector that ends with the test.
 func New(t testing.TB) *Collector {
-	c := &Collector{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.requests++
-		if c.answer != nil {
-			c.answer(w)
-			return
-		}
-		spans, err := read(r)
-		if err != nil {
-			t.Errorf("collector: %v", err)
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		c.spans = append(c.spans, spans...)
-		w.Header().Set("Content-Type", "application/x-protobuf") // An answer without a field.
-	}))
+	c := &Collector{t: t}
+	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
 	c.URL = server.URL
 	return c
 }
 
-// Spans are those that have come, in the order of their beginning.
-func (c *Collector) Spans() []Span {
+// ServeHTTP takes one request.
+func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
+		c.t.Errorf("collector: %s %s with %q: %v", r.Method, r.URL.Path, r.Header.Get("Content-Type"), err)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.requests++
+	if c.answer != nil {
+		c.answer(w)
+		return
+	}
+	c.unread = append(c.unread, body)
+	w.Header().Set("Content-Type", "application/x-protobuf") // An answer without a field.
+}
+
+// Spans are those that have come, in the order of their beginning.
+func (c *Collector) Spans() []Span {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, body := range c.unread {
+		spans, err := read(body)
+		if err != nil {
+			c.t.Errorf("collector: %v", err)
+		}
+		c.spans = append(c.spans, spans...)
+	}
+	c.unread = nil
 	out := slices.Clone(c.spans)
 	slices.SortStableFunc(out, func(a, b Span) int { return a.Start.Compare(b.Start) })
 	return out
@@ -94,14 +106,7 @@ func (c *Collector) Answer(with func(http.ResponseWriter)) {
 // unknown is a field that has a number, and no name.
 var unknown = regexp.MustCompile(`(?m)^\s*\d+:`)
 
-func read(r *http.Request) ([]Span, error) {
-	if r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
-		return nil, fmt.Errorf("%s %s with %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
+func read(body []byte) ([]Span, error) {
 	var request collect.ExportTraceServiceRequest
 	if err := proto.Unmarshal(body, &request); err != nil {
 		return nil, fmt.Errorf("no OTLP: %w in %x", err, body)
@@ -121,6 +126,7 @@ func read(r *http.Request) ([]Span, error) {
 				if s.GetStatus().GetCode() == 2 {
 					span.Error = s.GetStatus().GetMessage()
 				}
+				var err error
 				if span.Trace, err = id(s.GetTraceId(), 16); err != nil {
 					return nil, err
 				}
