@@ -108,7 +108,7 @@ func (r *resources) sweepAlarms(scope constructs.Construct) {
 			fmt.Sprintf("The same message has been the next one in some queue for over %s, the longest visibility_timeout, in which every "+
 				"worker must have become free once: nobody takes it. Look at: `sluice status` or the query \"Unknown and errors\" for "+
 				"queues that nobody fetches from (unfetched); do workers hang, or only serve higher priorities? Do: stop a worker that hangs; "+
-				"give the queue workers. The age is a lower bound: Check forgets it when its process ends.", config.Duration(r.stuckAfter())))
+				"give the queue workers. Targets that are paused count, too. The age is a lower bound: Check forgets it when its process ends.", config.Duration(r.stuckAfter())))
 	}
 }
 

@@ -85,7 +85,7 @@ func (r *resources) observations() (rows [][]awscloudwatch.IWidget) {
 		graph("Calls, and those that failed", third,
 			r.observed(ecsCalls, "ECS", "Sum", short), r.observed(ecsErrors, "ECS failed", "Sum", short),
 			r.observed(redisCalls, "Redis", "Sum", short), r.observed(redisErrors, "Redis failed", "Sum", short)),
-		graph("Decisions by reason", third, r.each(byReason, decisions, "Sum", r.every())),
+		graph("Decisions by reason, over time", third, r.each(byReason, decisions, "Sum", r.every())),
 	})
 	if r.config.Metrics.Level == config.MetricsTargets {
 		rows = append(rows, []awscloudwatch.IWidget{

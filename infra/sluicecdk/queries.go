@@ -98,7 +98,7 @@ func (r *resources) savedQueries() []savedQuery {
 		{"DecisionsOfATarget", "Decisions of a target", decisionsOf(first), all},
 		{"WhyATargetIsHeld", "Why a target is held", whyHeld(first), all},
 		{"UnknownAndErrors", "Unknown and errors", unknownAndErrors, all},
-		{"SlowLooks", "Slow looks", slowLooks, all},
+		{"SlowLooks", "Slow looks", slowLooks, []awslogs.LogGroup{r.scaleOut.logs, r.check.logs}}, // ScaleIn waits by design.
 		{"CountsOverTime", "Counts of a target over time", ofTarget(targetOverTime(first, r.every())), check},
 		{"WorkerHours", "Worker hours by target", workerHours(r.every()), check},
 		{"EventToCount", "From event to count", howSoon, []awslogs.LogGroup{r.scaleOut.logs}},
@@ -141,7 +141,8 @@ var (
 	}
 	howSoon = []string{
 		`filter message = "result" and ispresent(event_to_count_ms)`,
-		"stats count(*) as events, pct(event_to_count_ms, 50) as p50_ms, pct(event_to_count_ms, 99) as p99_ms, max(event_to_count_ms) as longest_ms by target",
+		"stats count(*) as events, pct(event_to_count_ms, 50) as p50_ms, pct(event_to_count_ms, 99) as p99_ms, " +
+			"max(event_to_count_ms) as longest_ms by target",
 		"sort p99_ms desc",
 		"limit 1000",
 	}
