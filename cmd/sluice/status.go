@@ -276,6 +276,9 @@ func unknowns(r scaler.Record) string {
 	if r.Cause != "" {
 		text += ": " + r.Cause
 	}
+	if slices.Contains(r.Reasons, policy.ReasonGrace) {
+		text += " (a task is younger than grace: its worker may not have connected yet)"
+	}
 	return text
 }
 

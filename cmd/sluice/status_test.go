@@ -18,7 +18,7 @@ func TestStatusText(t *testing.T) {
 	broken := scaler.Record{Target: "audio", Action: policy.Hold, Reasons: []policy.Reason{policy.ReasonUnknown}, Error: "describe service audio: AccessDenied"}
 	lost := decided(0, "plan", policy.Hold, 0, 0, 7, 0, policy.ReasonSteady, policy.ReasonMax).Decision
 	lost.Target, lost.Unlisted = "media-production-transcoding", []string{"extra"}
-	deaf := decided(0, "plan", policy.Hold, 2, 2, 1, 0, policy.ReasonUnknown).Decision
+	deaf := decided(0, "plan", policy.Hold, 2, 2, 1, 0, policy.ReasonUnknown, policy.ReasonGrace).Decision
 	deaf.Target, deaf.Active, deaf.Cause = "deaf", nil, "1 of 2 running tasks are not heard from"
 	until := at(7200)
 	targets := []config.Target{
@@ -67,7 +67,8 @@ media-pro…nscoding        7       0     0        0        0     ?  ?
   more workers
   no decision in the last hour: do the sweeps run? ` + "`sluice doctor`" + ` tells
 deaf                      1       ?     0        2        2     ?  2 -> 1?, 30m
-  not known: what executes: 1 of 2 running tasks are not heard from
+  not known: what executes: 1 of 2 running tasks are not heard from (a task is
+  younger than grace: its worker may not have connected yet)
   no decision for 30m: do the sweeps run? ` + "`sluice doctor`" + ` tells
 
 A note.

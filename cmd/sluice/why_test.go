@@ -54,12 +54,13 @@ func TestWhyTellsTheLog(t *testing.T) {
 		}, `
 12:10:00  Held at 3, 3 times since 12:00:00
           the number of workers fits (steady)
-          0 to 20 waiting, 4 to 6 executing, 0 held; wish 1 to 3 of 0..10
+          0 to 20 waiting, 4 to 6 executing, 0 held; work for 1 to 3, allowed 0
+          to 10
 `},
 		{"an event", []logged{decided(0, "scale_out", policy.ScaleOut, 0, 3, 24, 0, policy.ReasonBacklog), event}, `
 12:00:00  An event started workers: 0 -> 3
           there is more work than the workers are meant to have (backlog)
-          24 waiting, 0 executing, 0 held; wish 3 of 0..10
+          24 waiting, 0 executing, 0 held; work for 3, allowed 0 to 10
           12:00:01 scaled out: 0 -> 3, 420ms after the event
 `},
 		{"a lost event", []logged{
@@ -68,7 +69,7 @@ func TestWhyTellsTheLog(t *testing.T) {
 		}, `
 12:00:00  A sweep started workers: 0 -> 1
           there is more work than the workers are meant to have (backlog)
-          4 waiting, 0 executing, 0 held; wish 1 of 0..10
+          4 waiting, 0 executing, 0 held; work for 1, allowed 0 to 10
           12:00:01 scaled out: 0 -> 1
 `},
 		{"a scale-in, and the sweep after it", []logged{
@@ -80,10 +81,10 @@ func TestWhyTellsTheLog(t *testing.T) {
 		}, `
 12:05:00  Held at 3
           workers execute or hold work, or work waits (work)
-          0 waiting, 2 executing, 0 held; wish 1 of 0..10
+          0 waiting, 2 executing, 0 held; work for 1, allowed 0 to 10
 12:00:00  A sweep told workers to fetch nothing more (for 3 -> 1)
           there are more workers than the work at hand asks for (surplus)
-          0 waiting, 2 executing, 0 held; wish 1 of 0..10
+          0 waiting, 2 executing, 0 held; work for 1, allowed 0 to 10
           12:01:01 looked again: still so
           12:01:05 draining: workers fetch nothing more, and are let go once
           they are empty
@@ -96,7 +97,7 @@ func TestWhyTellsTheLog(t *testing.T) {
 		}, `
 12:05:00  A sweep wanted 2 -> 0, looked again, and held, 2 times since 12:00:00
           wholly and certainly idle (idle)
-          0 waiting, 0 executing, 0 held; wish 0 of 0..10
+          0 waiting, 0 executing, 0 held; work for 0, allowed 0 to 10
           12:06:01 looked again and held: workers took on work, or were needed,
           since the first look (moved)
 `},
@@ -111,12 +112,12 @@ func TestWhyTellsTheLog(t *testing.T) {
 		}, `
 12:00:40  A sweep let workers go: 1 -> 0
           wholly and certainly idle (idle)
-          0 waiting, 0 executing, 0 held; wish 0 of 0..10
+          0 waiting, 0 executing, 0 held; work for 0, allowed 0 to 10
           12:01:41 looked again: still so
           12:01:43 scaled in: 1 -> 0
 12:00:00  A sweep let workers go: 3 -> 1
           there are more workers than the work at hand asks for (surplus)
-          0 waiting, 2 executing, 0 held; wish 1 of 0..10
+          0 waiting, 2 executing, 0 held; work for 1, allowed 0 to 10
           12:01:01 looked again: still so
           12:01:02 scaled in: 3 -> 1
 `},
@@ -124,7 +125,7 @@ func TestWhyTellsTheLog(t *testing.T) {
 12:00:00  Held at 3
           not everything could be seen, and unknown is never taken for idle
           (unknown)
-          0 waiting, ? executing, 0 held; wish 0 of 0..10
+          0 waiting, ? executing, 0 held; work for 0, allowed 0 to 10
           not known: what executes: 1 of 3 running tasks are not heard from
 `},
 		{"unknown at times", []logged{
@@ -132,13 +133,14 @@ func TestWhyTellsTheLog(t *testing.T) {
 		}, `
 12:10:00  Held at 3, 3 times since 12:00:00
           the number of workers fits (steady)
-          0 waiting, 4 to 6 or ? executing, 0 held; wish 0 to 1 of 0..10
+          0 waiting, 4 to 6 or ? executing, 0 held; work for 0 to 1, allowed 0
+          to 10
 `},
 		{"a dry run", []logged{dry}, `
 12:00:00  A sweep wanted 3 -> 1, if it stayed so (dry run: nothing was done)
           there are more workers than the work at hand asks for (surplus); the
           target is on a dry run, so nothing of this is done (dry-run)
-          0 waiting, 2 executing, 0 held; wish 1 of 0..10
+          0 waiting, 2 executing, 0 held; work for 1, allowed 0 to 10
 `},
 		{"what cannot be read", []logged{{At: noon, Unreadable: `{"message":"decision","v":"x"}`}}, `
 12:00:00  A line that cannot be read

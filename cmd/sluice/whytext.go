@@ -198,7 +198,7 @@ func (y why) tell(w *textWriter, e episode) {
 		reasons := slices.DeleteFunc(slices.Clone(d.Reasons), func(r policy.Reason) bool { return r == policy.ReasonSettle && d.Action == policy.Candidate })
 		w.wrapped(indent, "%s", reasonsText(reasons))
 		wish := rangeOf(e.seen, func(r scaler.Record) *int { return &r.Wish })
-		w.wrapped(indent, "%s; wish %s of %d..%d%s", seenText(e.seen), wish, d.Min, d.Max, also(*d))
+		w.wrapped(indent, "%s; work for %s, allowed %d to %d%s", seenText(e.seen), wish, d.Min, d.Max, also(*d))
 		for _, trouble := range troubles(*d) {
 			w.wrapped(indent, "%s", bad(trouble))
 		}
