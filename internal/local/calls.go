@@ -27,7 +27,8 @@ func (c *Cloud) permit(r *http.Request, call wire.Call) error {
 	action := call.Service + ":" + call.Operation
 	rights, ok := needed[action]
 	if !ok {
-		return wire.Errorf("AccessDeniedException", "the local cloud does not know which permission %s needs", cmp.Or(strings.Trim(action, ":"), r.URL.Path))
+		return wire.Errorf("AccessDeniedException", "the local cloud does not know which permission %s needs",
+			cmp.Or(strings.Trim(action, ":"), r.URL.Path))
 	}
 	var in callInput
 	if err := call.Peek(&in); err != nil {

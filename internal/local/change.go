@@ -13,17 +13,23 @@ func (c *Cloud) deployed() Deployment {
 	return c.deployment
 }
 
-// Change changes what is deployed while it runs, as somebody with a console might, and returns what undoes the change. These have an
-// effect: the rule's name, state, pattern and target, the schedules' state and whether they are there, what is allowed, and functions that are
-// stopped. Of the rest, clients are told what it says.
+// Change changes what is deployed while it runs, as somebody with a console might, and returns what puts the deployment back. These
+// have an effect: the rule's name, state, pattern and target, the schedules' state and whether they are there, what is allowed, and
+// functions that are stopped. Of the rest, clients are told what it says.
 func (c *Cloud) Change(change func(*Deployment)) (undo func() error, err error) {
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	before := c.deployed()
 	after := before.clone()
 	change(&after)
 	if err := c.redeploy(after); err != nil {
 		return nil, fmt.Errorf("change the deployment: %w", err)
 	}
-	return func() error { return c.redeploy(before) }, nil
+	return func() error {
+		c.changing.Lock()
+		defer c.changing.Unlock()
+		return c.redeploy(before)
+	}, nil
 }
 
 // redeploy has a deployment take effect, as far as Change says.
@@ -41,13 +47,18 @@ func (c *Cloud) redeploy(d Deployment) error {
 	if err := c.events.SetRule(rule); err != nil {
 		return err
 	}
-	for _, f := range d.Functions {
-		c.functions.Stop(f.Name, f.Stopped)
-	}
+	c.stopFunctions(d)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.deployment = d
 	return nil
+}
+
+// stopFunctions stops the functions that are to be stopped, and no others.
+func (c *Cloud) stopFunctions(d Deployment) {
+	for _, f := range d.Functions {
+		c.functions.Stop(f.Name, f.Stopped)
+	}
 }
 
 // enabled says whether there is a schedule of that name, and it is enabled.

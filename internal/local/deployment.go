@@ -109,8 +109,8 @@ func LogGroupOf(function string) string { return "/aws/lambda/" + function }
 // Account is the account that everything belongs to, unless the deployment says another.
 const Account = "000000000000"
 
-// In is a deployment with nothing in it yet but the topics that exist already, where `deploy.region` and `deploy.account` say; else in the Region, or us-east-1 if
-// that is empty, and in Account.
+// In is a deployment with nothing in it yet but the topics that exist already, where `deploy.region` and `deploy.account` say; else in
+// the Region, or us-east-1 if that is empty, and in Account.
 func In(c *config.Config, region string) Deployment {
 	d := Deployment{Region: cmp.Or(c.Deploy.Region, region, "us-east-1"), Account: cmp.Or(c.Deploy.Account, Account)}
 	if c.Deploy.Alarms.Topic != "" {

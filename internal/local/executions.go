@@ -52,7 +52,9 @@ type execution struct {
 }
 
 // newExecutions makes the deployed state machine. It calls functions as its role allows.
-func newExecutions(deployed func() Deployment, invoke func(context.Context, string, []byte) (lambda.Result, error), tell func(ExecutionStep)) (*executions, error) {
+func newExecutions(
+	deployed func() Deployment, invoke func(context.Context, string, []byte) (lambda.Result, error), tell func(ExecutionStep),
+) (*executions, error) {
 	d := deployed()
 	definition := []byte(d.Machine.Definition)
 	machine, err := asl.Parse(definition)
@@ -63,7 +65,10 @@ func newExecutions(deployed func() Deployment, invoke func(context.Context, stri
 	if err := stateKinds(definition, kinds); err != nil {
 		return nil, fmt.Errorf("make state machine %s: %w", d.Machine.Name, err)
 	}
-	x := &executions{machine: machine, kinds: kinds, tell: tell, arn: d.machineARN(), name: d.Machine.Name, role: d.roleARN(d.Machine.Name), definition: d.Machine.Definition, made: time.Now()}
+	x := &executions{
+		machine: machine, kinds: kinds, tell: tell, arn: d.machineARN(), name: d.Machine.Name, role: d.roleARN(d.Machine.Name),
+		definition: d.Machine.Definition, made: time.Now(),
+	}
 	x.invoke = func(ctx context.Context, function string, payload []byte) (lambda.Result, error) {
 		d := deployed()
 		if err := d.authorize(d.machineCaller(), "lambda:InvokeFunction", nil, function); err != nil {

@@ -46,6 +46,7 @@ func (c *Cloud) startFunctions() error {
 	if err != nil {
 		return err
 	}
+	c.stopFunctions(d)
 	c.onClose(func() { _ = c.functions.Close() })
 	return nil
 }

@@ -3,9 +3,11 @@
 // It puts together the parts that the folders below it are: ecs (services whose tasks are processes here), lambda (the
 // functions as the bootstraps that ship), events (the rule that calls ScaleOut), asl (the state machine file as it is
 // deployed) and scheduler (the sweep). What it puts together is a Deployment: of sluice.yaml alone, or (package cfn) of the
-// CloudFormation template that deploys it; then whoever calls is held to the template's permissions, too (package iam). All of them answer at one loopback address, each in AWS's own protocol, so that any
-// AWS client works against it with AWS_ENDPOINT_URL and nothing else changed; the functions, too, find AWS that way. A
-// little of Secrets Manager and SSM gives the functions the broker's URL where sluice.yaml says that it is kept there.
+// CloudFormation template that deploys it; then whoever calls is held to the template's permissions, too (package iam). All of them
+// answer at one loopback address, each in AWS's own protocol, so that any AWS client works against it with AWS_ENDPOINT_URL and
+// nothing else changed; the functions, too, find AWS that way. A little of Secrets Manager and SSM gives the functions the broker's
+// URL where sluice.yaml says that it is kept there; and a little of what Sluice is operated with is there, such as its outputs in
+// CloudFormation, its logs (package logs) and metrics (package metrics): see operations.
 //
 // What happens is told to subscribers as a stream of happenings, for a view or a test. Close ends everything; and should
 // this process die without it, the kernel and the tasks' supervisors end what it has started.
@@ -75,6 +77,8 @@ type Cloud struct {
 	executions *executions
 	secrets    *secrets
 	feed       *feed
+
+	changing sync.Mutex // Held by Change, and before mu.
 
 	server *http.Server
 	paths  http.Handler // See newPaths.

@@ -153,7 +153,8 @@ func (r *reader) function(res resource) error {
 	}
 	f := local.Function{
 		Name: r.names[res.id], Env: p.Environment.Variables, MemoryMB: cmp.Or(p.MemorySize, 128), LogFormat: cmp.Or(p.LoggingConfig.LogFormat, "Text"),
-		LogGroup: cmp.Or(p.LoggingConfig.LogGroup, local.LogGroupOf(r.names[res.id])), Timeout: time.Duration(cmp.Or(p.Timeout, 3)) * time.Second, Retry: delivery.Policy{Retries: 2, MaxAge: 6 * time.Hour},
+		LogGroup: cmp.Or(p.LoggingConfig.LogGroup, local.LogGroupOf(r.names[res.id])),
+		Timeout:  time.Duration(cmp.Or(p.Timeout, 3)) * time.Second, Retry: delivery.Policy{Retries: 2, MaxAge: 6 * time.Hour},
 	}
 	if reserved := p.ReservedConcurrentExecutions; reserved != nil {
 		if *reserved == 0 {

@@ -87,8 +87,8 @@ func read(path string, c *config.Config, region string) (*Template, error) {
 		return nil, err
 	}
 	r := &reader{
-		dir: filepath.Dir(path), config: c, parameters: map[string]any{}, outputs: map[string]any{}, byID: map[string]resource{}, names: map[string]string{},
-		roles: map[string]*heldRole{}, template: &Template{Path: path, sweepEvery: c.Local.SweepEvery.Std(), NotRun: map[string]int{}},
+		dir: filepath.Dir(path), config: c, parameters: map[string]any{}, outputs: map[string]any{}, byID: map[string]resource{},
+		names: map[string]string{}, roles: map[string]*heldRole{}, template: &Template{Path: path, sweepEvery: c.Local.SweepEvery.Std(), NotRun: map[string]int{}},
 		deployment: local.In(c, region),
 	}
 	r.deployment.Access = &local.Access{}

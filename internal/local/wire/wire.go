@@ -77,6 +77,9 @@ var operationPath = regexp.MustCompile(`^/service/([^/]+)/operation/([^/]+)$`)
 // or for a service that is not known.
 func Read(r *http.Request) (Call, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if large := new(http.MaxBytesError); errors.As(err, &large) {
+		return Call{}, &Error{Code: "RequestTooLargeException", Message: err.Error(), Status: http.StatusRequestEntityTooLarge}
+	}
 	if err != nil {
 		return Call{}, fmt.Errorf("read request: %w", err)
 	}

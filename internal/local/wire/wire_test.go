@@ -59,8 +59,9 @@ func TestRead(t *testing.T) {
 			t.Errorf("%s: the body cannot be read again: %q, %v", tt.name, again, err)
 		}
 	}
-	if _, err := Read(request(t, "/", strings.Repeat("x", maxBody+1))); err == nil {
-		t.Error("a body that is too large is not refused")
+	var e *Error
+	if _, err := Read(request(t, "/", strings.Repeat("x", maxBody+1))); !errors.As(err, &e) || e.Status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a body that is too large: %v", err)
 	}
 }
 
