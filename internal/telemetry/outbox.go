@@ -23,7 +23,7 @@ const (
 )
 
 // outbox keeps the spans that have ended until they are sent to the collector. OpenTelemetry's own exporter links gRPC and the
-// reflection of protocol buffers: 15 MB and a third more of the cold start (docs/design/0011-observability.md).
+// reflection of protocol buffers: 15 MB, and a sixth more of a cold start (docs/design/0011-observability.md).
 type outbox struct {
 	url    string
 	client *http.Client
