@@ -174,7 +174,8 @@ type Template struct {
 
 // Workers are the running tasks of a service against the workers that are heard.
 type Workers struct {
-	Settled  int      // Running tasks that are older than the target's grace.
+	Singly   bool     // Whether the tasks were looked at one by one: not those of very many targets.
+	Settled  int      // Running tasks that are older than the target's grace; all that run where they were not looked at singly.
 	Unheard  []string // Those of them in which no worker is heard, by task ID.
 	Unmapped []string // Workers that fetch from the target's queues and whose task cannot be told, by node name.
 }

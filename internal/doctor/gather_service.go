@@ -16,60 +16,98 @@ import (
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/goccy/go-yaml"
 	"golang.org/x/sync/errgroup"
-
-	"sluice/internal/config"
 )
 
-// targetsAtOnce is how many targets are looked at at a time: few enough for ECS's quotas.
-const targetsAtOnce = 4
+// How much is looked at at a time, and in one call, so that ECS's quotas last for Sluice as well.
+const (
+	targetsAtOnce  = 4
+	servicesInCall = 10 // DescribeServices takes no more.
+	scalersInCall  = 50 // So does DescribeScalableTargets.
+)
 
 // services looks at the services of the targets, and at all that they are made of.
 func (g *gatherer) services(ctx context.Context) {
-	g.facts.Targets = make([]Target, len(g.opts.Targets))
+	list := make([]Target, len(g.opts.Targets))
+	for i, t := range g.opts.Targets {
+		list[i] = Target{Target: t}
+	}
+	byCluster := map[string][]*Target{}
+	var present []*Target
+	for i := range list {
+		byCluster[list[i].Cluster] = append(byCluster[list[i].Cluster], &list[i])
+	}
+	for _, cluster := range sorted(byCluster) {
+		for some := range slices.Chunk(byCluster[cluster], servicesInCall) {
+			g.describe(ctx, cluster, some)
+		}
+	}
+	for i := range list {
+		t := &list[i]
+		err := t.Service.Err
+		if err == nil && !t.Service.Value.Exists {
+			err = errors.New("the service is not there")
+		}
+		if err != nil {
+			t.Definition, t.Scalers, t.Template = Unknown[Definition](err), Unknown[[]string](err), Unknown[Template](err)
+			continue
+		}
+		present = append(present, t)
+	}
 	var group errgroup.Group
 	group.SetLimit(targetsAtOnce)
-	for i, t := range g.opts.Targets {
+	for some := range slices.Chunk(present, scalersInCall) {
 		group.Go(func() error {
-			g.facts.Targets[i] = g.target(ctx, t)
+			g.scalers(ctx, some)
+			return nil
+		})
+	}
+	for _, t := range present {
+		group.Go(func() error {
+			t.Definition, t.Template = g.definition(ctx, t.Service.Value.Definition), g.template(ctx, t.Service.Value)
 			return nil
 		})
 	}
 	_ = group.Wait()
+	g.facts.Targets = list
 }
 
-func (g *gatherer) target(ctx context.Context, t config.Target) Target {
-	out := Target{Target: t, Service: g.service(ctx, t)}
-	s := out.Service
-	if err := s.Err; err != nil || !s.Value.Exists {
-		if err == nil {
-			err = errors.New("the service is not there")
-		}
-		out.Definition, out.Scalers, out.Template = Unknown[Definition](err), Unknown[[]string](err), Unknown[Template](err)
-		return out
+// describe looks at the services of targets of one cluster.
+func (g *gatherer) describe(ctx context.Context, cluster string, targets []*Target) {
+	in := &ecs.DescribeServicesInput{Cluster: &cluster, Include: []ecstypes.ServiceField{ecstypes.ServiceFieldTags}}
+	for _, t := range targets {
+		in.Services = append(in.Services, t.Target.Service)
 	}
-	out.Definition = g.definition(ctx, s.Value.Definition)
-	out.Scalers = g.scalers(ctx, t)
-	out.Template = g.template(ctx, s.Value)
-	return out
+	out, err := g.env.Services.DescribeServices(ctx, in)
+	for _, t := range targets {
+		switch {
+		case code(err) == "ClusterNotFoundException":
+			t.Service = Known(Service{Missing: "there is no such cluster"})
+		case err != nil:
+			t.Service = Unknown[Service](g.failed("ecs:DescribeServices", err))
+		default:
+			t.Service = Known(described(out, t.Target.Service))
+		}
+	}
 }
 
-func (g *gatherer) service(ctx context.Context, t config.Target) Fact[Service] {
-	out, err := g.env.Services.DescribeServices(ctx, &ecs.DescribeServicesInput{
-		Cluster: &t.Cluster, Services: []string{t.Service}, Include: []ecstypes.ServiceField{ecstypes.ServiceFieldTags},
-	})
-	switch {
-	case code(err) == "ClusterNotFoundException":
-		return Known(Service{Missing: "there is no such cluster"})
-	case err != nil:
-		return Unknown[Service](g.failed("ecs:DescribeServices", err))
-	case len(out.Services) == 0:
-		missing := "there is no such service"
-		if len(out.Failures) > 0 && aws.ToString(out.Failures[0].Reason) != "MISSING" {
-			missing = aws.ToString(out.Failures[0].Reason)
+// described takes one service, which is given by name or ARN, out of an answer.
+func described(out *ecs.DescribeServicesOutput, ref string) Service {
+	is := func(arn *string) bool { return aws.ToString(arn) == ref || name(aws.ToString(arn)) == name(ref) }
+	for _, s := range out.Services {
+		if is(s.ServiceArn) {
+			return service(s)
 		}
-		return Known(Service{Missing: missing})
 	}
-	s := out.Services[0]
+	missing := "there is no such service"
+	for _, f := range out.Failures {
+		if reason := aws.ToString(f.Reason); is(f.Arn) && reason != "MISSING" {
+			missing = reason
+		}
+	}
+	return Service{Missing: missing}
+}
+
+func service(s ecstypes.Service) Service {
 	found := Service{
 		Exists: true, ARN: aws.ToString(s.ServiceArn), Status: aws.ToString(s.Status), Desired: int(s.DesiredCount), Running: int(s.RunningCount),
 		Definition: aws.ToString(s.TaskDefinition), Tags: map[string]string{},
@@ -85,7 +123,7 @@ func (g *gatherer) service(ctx context.Context, t config.Target) Fact[Service] {
 	if i := slices.IndexFunc(s.Events, func(e ecstypes.ServiceEvent) bool { return troubled(aws.ToString(e.Message)) }); i >= 0 {
 		found.Rollout.Event = aws.ToString(s.Events[i].Message)
 	}
-	return Known(found)
+	return found
 }
 
 // troubled says whether an event of a service tells that tasks do not start, or do not stay.
@@ -112,22 +150,33 @@ func (g *gatherer) definition(ctx context.Context, arn string) Fact[Definition] 
 	return Known(d)
 }
 
-// scalers asks Application Auto Scaling whether it scales the service as well.
-func (g *gatherer) scalers(ctx context.Context, t config.Target) Fact[[]string] {
-	out, err := g.env.Scalers.DescribeScalableTargets(ctx, &applicationautoscaling.DescribeScalableTargetsInput{
-		ServiceNamespace: scalertypes.ServiceNamespaceEcs, ResourceIds: []string{"service/" + name(t.Cluster) + "/" + name(t.Service)},
-	})
-	if err != nil {
-		return Unknown[[]string](g.failed("application-autoscaling:DescribeScalableTargets", err))
+// scalers asks Application Auto Scaling whether it scales the services as well.
+func (g *gatherer) scalers(ctx context.Context, targets []*Target) {
+	in := &applicationautoscaling.DescribeScalableTargetsInput{ServiceNamespace: scalertypes.ServiceNamespaceEcs}
+	resource := func(t *Target) string { return "service/" + name(t.Cluster) + "/" + name(t.Target.Service) }
+	for _, t := range targets {
+		in.ResourceIds = append(in.ResourceIds, resource(t))
+		t.Scalers = Known([]string{})
 	}
-	found := []string{}
-	for _, s := range out.ScalableTargets {
-		if s.ScalableDimension == scalertypes.ScalableDimensionECSServiceDesiredCount {
-			found = append(found, fmt.Sprintf("Application Auto Scaling keeps service %s between %d and %d as well",
-				name(t.Service), aws.ToInt32(s.MinCapacity), aws.ToInt32(s.MaxCapacity)))
+	pages := applicationautoscaling.NewDescribeScalableTargetsPaginator(g.env.Scalers, in)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		for _, t := range targets {
+			if err != nil {
+				t.Scalers = Unknown[[]string](g.failed("application-autoscaling:DescribeScalableTargets", err))
+				continue
+			}
+			for _, s := range page.ScalableTargets {
+				if aws.ToString(s.ResourceId) == resource(t) && s.ScalableDimension == scalertypes.ScalableDimensionECSServiceDesiredCount {
+					t.Scalers.Value = append(t.Scalers.Value, fmt.Sprintf("Application Auto Scaling keeps service %s between %d and %d as well",
+						name(t.Target.Service), aws.ToInt32(s.MinCapacity), aws.ToInt32(s.MaxCapacity)))
+				}
+			}
+		}
+		if err != nil {
+			return
 		}
 	}
-	return Known(found)
 }
 
 // The tags that CloudFormation gives to what it makes.

@@ -140,7 +140,7 @@ func (g *gatherer) function(ctx context.Context, name string) Fact[FunctionState
 
 // answer asks the Check function what a sweep would do, which changes nothing.
 func (g *gatherer) answer(ctx context.Context) Fact[Answer] {
-	in := core.PlanInput{Close: true}
+	in := core.PlanInput{Close: g.singly()}
 	for _, t := range g.opts.Targets {
 		in.Targets = append(in.Targets, t.Name)
 	}

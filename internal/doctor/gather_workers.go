@@ -75,9 +75,14 @@ func (g *gatherer) planHere(ctx context.Context) Fact[scaler.Plan] {
 	if len(in.Targets) == 0 {
 		return Known(scaler.Plan{})
 	}
-	in.Close = true
+	in.Close = g.singly()
 	return asFact(g.env.Plan(ctx, in))
 }
+
+// singleTargets is for how many targets each task is looked at: that costs some four calls to ECS for each target.
+const singleTargets = 25
+
+func (g *gatherer) singly() bool { return len(g.opts.Targets) <= singleTargets }
 
 // fromAnswer takes from the Check function what cannot be seen from here. Without the workers' names nothing is said of them.
 func (g *gatherer) fromAnswer(t config.Target) Fact[Workers] {
@@ -100,7 +105,13 @@ func fromPlan(f Fact[scaler.Plan], t config.Target, b *Broker) Fact[Workers] {
 	if text := unseen(p); text != "" {
 		return Unknown[Workers](errors.New(text))
 	}
-	var w Workers
+	if p.Tasks == nil {
+		if p.Record.Running == nil {
+			return Unknown[Workers](errors.New("ECS does not say how many tasks run"))
+		}
+		return Known(Workers{Settled: *p.Record.Running})
+	}
+	w := Workers{Singly: true}
 	var hosts []string
 	for _, task := range p.Tasks {
 		if task.State != policy.TaskRunning || task.AgeS < t.Grace.Std().Seconds() {

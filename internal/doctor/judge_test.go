@@ -60,7 +60,7 @@ targets: [{name: worker, cluster: prod, service: svc, queues: [a, b], max: 3, mi
 				}},
 			}}),
 			Scalers: Known([]string{}), Template: Known(Template{Stack: "app", Resource: "Svc"}),
-			Workers: Known(Workers{Settled: 1}),
+			Workers: Known(Workers{Singly: true, Settled: 1}),
 		}},
 		Brokers: []Broker{{
 			Broker: c.Brokers[0], Endpoint: Known(endpoint), Server: Known(Server{Mode: "standalone", Role: "master", Policy: "noeviction", MaxMemory: 1 << 30}),
@@ -231,7 +231,9 @@ var wrongs = []struct {
 	{"nobody heard, and no CLIENT LIST", func(f *Facts) { f.silence(nil); f.Brokers[0].Waiting = Unknown[map[int]int](errors.New("NOPERM")) }, "workers-unheard" + unheard},
 	{"no task runs", func(f *Facts) { f.silence(map[int]int{3: 1}); f.Targets[0].Workers = Known(Workers{}) }, "remote-control-off? " +
 		"workers-unheard? wrong-control-exchange? wrong-database? wrong-prefix?" + unheard},
-	{"one of two tasks unheard", func(f *Facts) { f.Targets[0].Workers = Known(Workers{Settled: 2, Unheard: []string{"t2"}}) }, "workers-unheard"},
+	{"one of two tasks unheard", func(f *Facts) {
+		f.Targets[0].Workers = Known(Workers{Singly: true, Settled: 2, Unheard: []string{"t2"}})
+	}, "workers-unheard"},
 	{"one listens and is silent", func(f *Facts) { f.look().Listeners = policy.Known(2) }, "workers-silent"},
 	{"one listens and is silent, and b is unfetched", func(f *Facts) {
 		f.look().Listeners = policy.Known(2)
@@ -251,6 +253,7 @@ var wrongs = []struct {
 	{"drained", func(f *Facts) { f.look().Nodes[0].Queues = nil }, "queue-unfetched?"},
 	{"queue c unlisted", func(f *Facts) { f.look().Nodes[0].Queues = []string{"a", "b", "c"} }, "queue-unlisted"},
 	{"twins", func(f *Facts) { f.look().Nodes[0].Answers = 2 }, "node-names-equal"},
+	{"one of very many targets", func(f *Facts) { f.Targets[0].Workers.Value.Singly = false }, "node-unmapped?"},
 	{"a worker elsewhere", func(f *Facts) { f.Targets[0].Workers.Value.Unmapped = []string{"celery@laptop"} }, "node-unmapped"},
 	{"hoarding", func(f *Facts) { q := f.look().Queues["a"]; q.Held = policy.Known(33); f.look().Queues["a"] = q }, "prefetch"},
 	{"hoarding, who knows", func(f *Facts) {

@@ -269,7 +269,12 @@ func namesEqual(j *judgement, _ *Facts, b Broker, look policy.Look) {
 
 func nodeUnmapped(j *judgement, f *Facts) {
 	for _, t := range f.Targets {
-		if w, ok := known(j, t.subject(), t.Workers); ok && len(w.Unmapped) > 0 {
+		w, ok := known(j, t.subject(), t.Workers)
+		switch {
+		case !ok:
+		case !w.Singly && w.Settled > 0:
+			j.unchecked(t.subject(), fmt.Errorf("of more than %d targets single tasks are not looked at: name some of them", singleTargets))
+		case len(w.Unmapped) > 0:
 			j.find(t.subject(), "in which task they run cannot be told of %s", strings.Join(w.Unmapped, ", "))
 		}
 	}

@@ -24,6 +24,9 @@ type need struct {
 	context   map[string]string // Condition keys that the call would have.
 }
 
+// tagKeys is the condition key of the tags that a call would set: the only one here that has several values.
+const tagKeys = "aws:TagKeys"
+
 // place is where a deployment is.
 type place struct{ partition, region, account string }
 
@@ -59,10 +62,10 @@ func needs(c *config.Config, function string, p place) []need {
 	case scaleOut:
 		look = asked
 		out = append(out, need{action: "ecs:UpdateService", resources: services},
-			need{action: "ecs:TagResource", resources: services, context: map[string]string{"aws:TagKeys": "sluice:floor"}})
+			need{action: "ecs:TagResource", resources: services, context: map[string]string{tagKeys: "sluice:floor"}})
 	case checker:
 		out = append(out, need{action: "ecs:UpdateTaskProtection", resources: each(shielded, p.task)},
-			need{action: "ecs:TagResource", resources: each(shielded, p.task), context: map[string]string{"aws:TagKeys": "sluice:shield"}})
+			need{action: "ecs:TagResource", resources: each(shielded, p.task), context: map[string]string{tagKeys: "sluice:shield"}})
 	case scaleIn:
 		out = append(out, need{action: "ecs:UpdateService", resources: services},
 			need{action: "ecs:UpdateTaskProtection", resources: each(asked, p.task)})
@@ -73,12 +76,21 @@ func needs(c *config.Config, function string, p place) []need {
 	tasks := each(look, p.task)
 	out = append(out, need{action: "ecs:DescribeTasks", resources: tasks}, need{action: "ecs:GetTaskProtection", resources: tasks})
 	for _, b := range c.Brokers {
+		via := ""
 		switch {
 		case b.URLSecret != "":
+			via = "secretsmanager"
 			out = append(out, need{action: "secretsmanager:GetSecretValue", resources: []string{p.secret(b.URLSecret)}})
 		case b.URLParameter != "":
+			via = "ssm"
 			out = append(out, need{action: "ssm:GetParameter", resources: []string{p.parameter(b.URLParameter)}})
+		default:
+			continue
 		}
+		// Which key which of them is encrypted with nobody says: each has to be good for all.
+		out = append(out, need{
+			action: "kms:Decrypt", resources: c.Deploy.Keys, context: map[string]string{"kms:ViaService": via + "." + p.region + ".amazonaws.com"},
+		})
 	}
 	return slices.DeleteFunc(out, func(n need) bool { return len(n.resources) == 0 })
 }
@@ -168,8 +180,12 @@ func (g *gatherer) lacks(ctx context.Context, role string, all []need) Fact[[]st
 		for resources := range slices.Chunk(n.resources, resourcesAtOnce) {
 			in := &iam.SimulatePrincipalPolicyInput{PolicySourceArn: &role, ActionNames: []string{n.action}, ResourceArns: resources}
 			for key, value := range n.context {
+				kind := types.ContextKeyTypeEnumString
+				if key == tagKeys {
+					kind = types.ContextKeyTypeEnumStringList
+				}
 				in.ContextEntries = append(in.ContextEntries, types.ContextEntry{
-					ContextKeyName: aws.String(key), ContextKeyType: types.ContextKeyTypeEnumStringList, ContextKeyValues: []string{value},
+					ContextKeyName: aws.String(key), ContextKeyType: kind, ContextKeyValues: []string{value},
 				})
 			}
 			refused, err := g.refused(ctx, in)

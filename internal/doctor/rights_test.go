@@ -54,7 +54,7 @@ func TestNeedsAreWhatIsDeployed(t *testing.T) {
 			for _, s := range policy {
 				for _, action := range s.Actions {
 					service, _, _ := strings.Cut(action, ":")
-					if slices.Contains([]string{"ecs", "secretsmanager", "ssm"}, service) && !asked[action] {
+					if slices.Contains([]string{"ecs", "secretsmanager", "ssm", "kms"}, service) && !asked[action] {
 						t.Errorf("%s: %s: the role allows %s, which is not asked for", template, title, action)
 					}
 				}
@@ -74,6 +74,7 @@ func TestNeedsAreTheReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Deploy.Keys = []string{"arn:aws:kms:eu-central-1:123456789012:key/1"}
 	asked := map[string]bool{}
 	for _, f := range []string{scaleOut, checker, scaleIn} {
 		for _, n := range needs(c, f, place{}) {
@@ -87,7 +88,7 @@ func TestNeedsAreTheReadme(t *testing.T) {
 		if !strings.Contains(line, "all three") && !strings.Contains(line, "ScaleOut") && !strings.Contains(line, "ScaleIn") && !strings.Contains(line, "Check") {
 			continue
 		}
-		for _, m := range regexp.MustCompile("`((?:ecs|secretsmanager|ssm):[A-Z][A-Za-z]+)`").FindAllStringSubmatch(line, -1) {
+		for _, m := range regexp.MustCompile("`((?:ecs|secretsmanager|ssm|kms):[A-Z][A-Za-z]+)`").FindAllStringSubmatch(line, -1) {
 			listed[m[1]] = true
 		}
 	}
