@@ -139,10 +139,14 @@ func fields(of any) []any {
 		if rule == "omitempty" && f.IsZero() {
 			continue
 		}
-		if f.Kind() == reflect.Pointer && !f.IsNil() {
-			f = f.Elem()
+		switch {
+		case f.Kind() != reflect.Pointer:
+			attrs = append(attrs, name, f.Interface())
+		case f.IsNil():
+			attrs = append(attrs, name, nil)
+		default:
+			attrs = append(attrs, name, f.Elem().Interface())
 		}
-		attrs = append(attrs, name, f.Interface())
 	}
 	return attrs
 }

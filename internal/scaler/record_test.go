@@ -196,7 +196,7 @@ func TestTheReadmeListsEveryTag(t *testing.T) {
 	_, table, _ := strings.Cut(string(readme), "| tag | meaning |")
 	table, _, _ = strings.Cut(table, "\n\n")
 	var got []string
-	for _, row := range regexp.MustCompile("(?m)^\\| ([^|]*) \\|").FindAllStringSubmatch(table, -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| ([^|]*) \|`).FindAllStringSubmatch(table, -1) {
 		got = append(got, regexp.MustCompile("sluice:[a-z-]+").FindAllString(row[1], -1)...)
 	}
 	want := []string{TagPaused, TagPausedIn, TagPausedOut, TagMin, TagMax, TagDryRun, TagReason, TagFloor}

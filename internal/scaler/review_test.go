@@ -298,3 +298,19 @@ func TestQueuesThatSluiceDoesNotKnow(t *testing.T) {
 		})
 	}
 }
+
+// TestACountThatCannotBeReachedIsPutBackToThoseThatLive has the application protect one of two that are let go, right before ECS chooses.
+// The other one goes, and nobody is started in its place.
+func TestACountThatCannotBeReachedIsPutBackToThoseThatLive(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}, {active: 1}}, oneByOne)
+	w.once(1, "set desired", func() {
+		w.fleet.change("worker-svc", "worker0", func(t *policy.Task) { t.ProtectedUntil = w.now.Add(time.Hour) })
+	})
+	if change, err := w.letGo(t); err != nil || w.desired("worker") != 2 || !slices.Equal(w.fleet.stopped, []string{"worker1"}) {
+		t.Errorf("%+v, %v, count %d, stopped %v", change, err, w.desired("worker"), w.fleet.stopped)
+	}
+	if diff := cmp.Diff([]string{"set desired 1", "set desired 2"}, w.made("set desired")); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+}

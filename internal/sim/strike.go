@@ -49,8 +49,10 @@ func (w *world) prepare() {
 func (w *world) hit(f *fault, format string, args ...any) {
 	w.tally.faults[f.Kind]++
 	topic := noteFault
-	if slices.Contains([]kind{operatorPause, operatorBounds, operatorTypo, operatorCount, deployment,
-		operatorPausesIn, operatorPausesOut, operatorDryRun, operatorDrains}, f.Kind) {
+	if slices.Contains([]kind{
+		operatorPause, operatorBounds, operatorTypo, operatorCount, deployment,
+		operatorPausesIn, operatorPausesOut, operatorDryRun, operatorDrains,
+	}, f.Kind) {
 		topic = noteOperator
 	}
 	w.note(topic, f.Subject, format, args...)
