@@ -184,8 +184,8 @@ func compare(operator, value string) (func(field any, there bool) bool, error) {
 		parts[i] = regexp.QuoteMeta(part)
 	}
 	like := regexp.MustCompile(`(?s)^` + strings.Join(parts, ".*") + `$`)
-	return func(field any, there bool) bool {
+	return func(field any, _ bool) bool {
 		s, isText := field.(string)
-		return there && isText && like.MatchString(s) == (operator == "=")
+		return isText && like.MatchString(s) == (operator == "=")
 	}, nil
 }

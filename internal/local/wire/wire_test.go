@@ -116,6 +116,18 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// Clients write an empty list as an empty text.
+func TestDecodeEmptyLists(t *testing.T) {
+	c, err := Read(request(t, "/", "Action=X&Version=2010-05-08&Names=&Entries=", "Content-Type", form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got input
+	if err := c.Decode(&got); err != nil || got.Names != nil || got.Entries != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // What nobody here knows is refused by name, unless it is only a look.
 func TestUnknownParameters(t *testing.T) {
 	for name, r := range map[string]*http.Request{
