@@ -255,7 +255,7 @@ func TestOperate(t *testing.T) {
 	g.run("pause", `pause shop-workers --for 2h --reason "database upgrade"`, 0)
 	g.until("the end of the long task", running(1))
 	g.sweep()
-	g.run("pause", "status", 0, `paused until .*\(sluice:paused\)`, `hold, \d+s`)
+	g.run("pause", "status", 0, `paused until .*\(sluice:paused\): database upgrade`, `hold, \d+s`)
 	g.run("pause", "plan", 0, `hold at 1 .*`, `\(paused\)`)
 	g.run("resume", "resume shop-workers", 0)
 

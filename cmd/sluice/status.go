@@ -369,7 +369,11 @@ func overridesText(o scaler.Overrides, now time.Time) (lines []string) {
 		if until, ok := o.Until[tag]; ok {
 			end = " until " + when(until, now)
 		}
-		lines = append(lines, fmt.Sprintf("%s%s (%s)", what, end, tag))
+		line := fmt.Sprintf("%s%s (%s)", what, end, tag)
+		if pause := []string{scaler.TagPaused, scaler.TagPausedIn, scaler.TagPausedOut}; o.Reason != "" && slices.Contains(pause, tag) {
+			line += ": " + o.Reason
+		}
+		lines = append(lines, line)
 	}
 	if o.Paused {
 		say(scaler.TagPaused, "paused")

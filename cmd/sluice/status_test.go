@@ -33,7 +33,7 @@ func TestStatusText(t *testing.T) {
 	}
 	plans := []scaler.TargetPlan{
 		{Record: *well, Overrides: scaler.Overrides{
-			Paused: true, Max: n(0), Min: n(0), Floor: scaler.Floor{Count: 2, Until: until},
+			Paused: true, Reason: "database upgrade", Max: n(0), Min: n(0), Floor: scaler.Floor{Count: 2, Until: until},
 			Until: map[string]time.Time{scaler.TagPaused: until, scaler.TagFloor: until},
 		}},
 		{Record: broken},
@@ -51,7 +51,7 @@ func TestStatusText(t *testing.T) {
 	s.text(w)
 	want := `TARGET              BACKLOG  ACTIVE  HELD  DESIRED  RUNNING  PROT  LAST DECISION
 video                     0       2     0        3        3     2  5 -> 3, 4m
-  paused until 14:00 (sluice:paused)
+  paused until 14:00 (sluice:paused): database upgrade
   min 0 (sluice:min)
   max 0 (sluice:max)
   floor of 2 for an event until 14:00 (sluice:floor)
