@@ -139,7 +139,7 @@ type statusReader struct {
 	targets []config.Target
 	close   bool
 
-	read1    time.Time // When the log was last read.
+	logRead  time.Time // When the log was last read.
 	last     map[string]decisions.Entry
 	logError string
 }
@@ -184,10 +184,10 @@ func missedSweeps(c *config.Config) time.Duration { return 2*c.Sweep.Every.Std()
 // readLog reads the last decisions, unless that was a moment ago.
 func (s *statusReader) readLog(ctx context.Context, names []string) {
 	now := time.Now()
-	if now.Sub(s.read1) < logEvery {
+	if now.Sub(s.logRead) < logEvery {
 		return
 	}
-	s.read1 = now
+	s.logRead = now
 	stack, err := s.live.find(ctx)
 	if err == nil {
 		s.last, err = stack.Log(s.live.logs()).Latest(ctx, now.Add(-max(missedSweeps(s.live.config), time.Hour)), now.Add(time.Minute), names)
