@@ -50,10 +50,16 @@ for _ in range(2):
 		t.Fatal(out, err)
 	}
 	want("1", "1")
+	other, err := api.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url, VisibilityTimeout: 1})
+	if err != nil || len(other.Messages) != 1 || *other.Messages[0].MessageId == *out.Messages[0].MessageId {
+		t.Fatal(other, err)
+	}
 	if _, err := api.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: url, ReceiptHandle: out.Messages[0].ReceiptHandle}); err != nil {
 		t.Fatal(err)
 	}
-	want("1", "0")
+	if n := len(c.messages("check-dead-letters")); n != 1 {
+		t.Errorf("%d messages are left", n)
+	}
 	if _, err := api.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: aws.String("https://x/y/none")}); code(err) != "QueueDoesNotExist" {
 		t.Errorf("a queue that is not there: %v", err)
 	}

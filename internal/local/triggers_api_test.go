@@ -72,8 +72,15 @@ func TestRuleAndScheduleAPI(t *testing.T) {
 	if _, err := c.Change(func(d *Deployment) { d.Rule.Pattern = "{}" }); err == nil {
 		t.Error("a rule without a pattern")
 	}
-	if _, err := c.Change(func(d *Deployment) { d.Rule.Name, d.Schedules = "renamed", nil }); err != nil {
+	if _, err := c.Change(func(d *Deployment) { d.Rule.Name, d.Rule.Disabled, d.Schedules = "renamed", true, nil }); err != nil {
 		t.Fatal(err)
+	}
+	put(t, c, "3")
+	third := r.wait(t, "the last event", func(h Happening) bool {
+		return h.Delivery != nil && string(h.Delivery.Event.Detail) == `{"scale_to": 3}`
+	}).Delivery
+	if third.Rule != "" {
+		t.Errorf("the event went to rule %s, which is no longer there", third.Rule)
 	}
 	if _, err := rules.DescribeRule(t.Context(), &eventbridge.DescribeRuleInput{Name: aws.String("scale-out")}); code(err) != "ResourceNotFoundException" {
 		t.Errorf("the rule that was: %v", err)
