@@ -104,6 +104,7 @@ type celery interface {
 
 // Outside is the environment of somebody with a configuration and AWS's settings, such as the command line.
 func Outside(c *config.Config, sdk aws.Config, now func() time.Time) (Environment, error) {
+	sdk = function.Whole(sdk)
 	plans, err := function.Scaler(function.Setup{Config: c, AWS: sdk, Now: now})
 	if err != nil {
 		return Environment{}, err

@@ -274,27 +274,6 @@ func redisFaults(t *testing.T) []fault {
 	}
 }
 
-// command gives a Redis a command.
-func command(t *testing.T, addr string, args ...any) {
-	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: addr})
-	defer func() { _ = c.Close() }()
-	if err := c.Do(t.Context(), args...).Err(); err != nil {
-		t.Fatalf("%v: %v", args, err)
-	}
-}
-
-// slots gives a cluster of one server all slots, and waits until it serves them.
-func slots(t *testing.T, addr string) {
-	t.Helper()
-	command(t, addr, "CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-	c := redis.NewClient(&redis.Options{Addr: addr})
-	defer func() { _ = c.Close() }()
-	if err := testenv.WaitFor(t.Context(), func() error { return c.Exists(t.Context(), "any").Err() }); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Databases that no bed has, for workers that are elsewhere than sluice.yaml says.
 const elsewhere = 90
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"sluice/internal/config"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
 )
@@ -172,7 +173,7 @@ func (l launch) concurrency() (n int, ok bool) {
 }
 
 func poolSolo(j *judgement, t Target, c Container, l launch) {
-	if pool, _ := l.option("-P", "--pool"); pool == "solo" && t.Activity.Source == "inspect" {
+	if pool, _ := l.option("-P", "--pool"); pool == "solo" && t.Activity.Source == config.ActivityInspect {
 		j.find(t.subject(), "its workers are started with --pool solo")
 	}
 }

@@ -224,6 +224,13 @@ var wrongs = []struct {
 	{"control off", func(f *Facts) {
 		f.silence(map[int]int{1: 1}, "_kombu.binding.reply.celery.pidbox", "_kombu.binding.celery.pidbox")
 	}, "remote-control-off" + unheard},
+	{"control off beside another application", func(f *Facts) {
+		f.silence(map[int]int{1: 1}, "_kombu.binding.celery.pidbox", "acme:_kombu.binding.celery.pidbox")
+	}, "remote-control-off" + unheard},
+	{"nobody heard, and nobody asked", func(f *Facts) {
+		f.silence(map[int]int{1: 1})
+		f.Targets[0].Activity.Source = config.ActivityNone
+	}, ""},
 	{"control off, by heartbeat", func(f *Facts) {
 		f.silence(nil)
 		f.Brokers[0].Beats.Value = map[string]policy.Beat{"w@h": {Version: "5.6"}}

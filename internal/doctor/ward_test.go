@@ -2,24 +2,17 @@ package doctor_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,8 +43,11 @@ type ward struct {
 	server string // The Redis that most brokers are databases of.
 }
 
-// The functions are built once.
-var functions string
+// The folder with the functions, which are built once.
+var (
+	functions string
+	built     = sync.OnceValue(func() error { return testenv.BuildFunctions(functions) })
+)
 
 func TestMain(m *testing.M) {
 	_ = os.Unsetenv("AWS_CA_BUNDLE") // Or the AWS clients would read it, for a server without TLS.
@@ -98,7 +94,7 @@ const clean = "clean"
 // newWard starts the cloud, and waits until all workers are up.
 func newWard(t *testing.T, server string, beds map[string]bed) *ward {
 	t.Helper()
-	if err := testenv.BuildFunctions(functions); err != nil {
+	if err := built(); err != nil {
 		t.Fatal(err)
 	}
 	w := &ward{t: t, path: filepath.Join(t.TempDir(), "sluice.yaml"), server: server}
@@ -288,46 +284,6 @@ func (w *ward) send(t *testing.T, c *redis.Client, n int) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// certificate makes a certificate for 127.0.0.1 that nobody has signed but itself, and returns the paths of it and its key.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ward"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: raw}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
-
-// tlsServer starts a Redis that speaks TLS, and nothing else.
-func tlsServer(t *testing.T) (addr string) {
-	t.Helper()
-	cert, key := certificate(t)
-	addr = testenv.FreeAddr(t)
-	_, port, _ := net.SplitHostPort(addr)
-	testenv.RedisServer(t, "--port", "0", "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert,
-		"--tls-auth-clients", "no")
-	return addr
 }
 
 // awaitDeadLetter waits until a message is in ScaleOut's dead-letter queue, and returns what takes it away.

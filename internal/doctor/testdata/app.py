@@ -11,7 +11,7 @@ import redis
 from celery import Celery
 from celery.worker import state
 
-URL = os.environ["WORKER_REDIS"]
+URL = os.environ.get("WORKER_REDIS") or os.environ["REDIS_URL"]
 
 app = Celery("app", broker=URL)
 app.conf.update(json.loads(os.environ.get("CELERY", "{}")))
