@@ -147,7 +147,7 @@ func sum(a, b policy.Queue) policy.Queue {
 var ignoreTimes = cmp.Options{
 	cmpopts.IgnoreFields(policy.Look{}, "At", "Fetched"),
 	cmpopts.IgnoreFields(policy.Node{}, "OldestStart"),
-	cmpopts.IgnoreFields(policy.Queue{}, "NextDue"),
+	cmpopts.IgnoreFields(policy.Queue{}, "NextDue", "HeadSince"),
 }
 
 func queue(backlog, held, later int) policy.Queue {
