@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -132,8 +133,12 @@ func awsSettings(cmd *cobra.Command, c *config.Config) (aws.Config, error) {
 		if cmd.Context().Err() != nil {
 			return aws.Config{}, cmd.Context().Err()
 		}
-		return aws.Config{}, fmt.Errorf("load AWS settings: there are no credentials: log in (aws sso login), or set AWS_PROFILE, "+
-			"or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: %w", err)
+		none := errors.New("load AWS settings: there are no credentials: log in (aws sso login), or set AWS_PROFILE, " +
+			"or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+		if strings.Contains(err.Error(), "no EC2 IMDS role found") { // The last place to look: none was found anywhere.
+			return aws.Config{}, none
+		}
+		return aws.Config{}, fmt.Errorf("%w: %w", none, err)
 	}
 	return sdk, nil
 }
@@ -154,6 +159,12 @@ func plainly(err error) string {
 func remedy(err error) string {
 	var e smithy.APIError
 	if !errors.As(err, &e) {
+		switch missing := errors.Is(err, fs.ErrNotExist); {
+		case missing && strings.HasPrefix(err.Error(), "read config:"):
+			return "Go to where it is, name another with --config, or write one: README.md has an example."
+		case missing && strings.HasPrefix(err.Error(), "read template "):
+			return "`make synth` makes it, as build/infra/cdk.out/NAME.template.json."
+		}
 		return ""
 	}
 	switch code := e.ErrorCode(); {

@@ -43,7 +43,6 @@ func costCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.Float64Var(&f.events, "events", 0, fmt.Sprintf("events a month, `N`, of all targets together (default %d for each)", price.DefaultEvents))
 	flags.Float64Var(&f.runs, "runs", 0, fmt.Sprintf("how many times a month targets go up and down again, `N`, all together (default %d for each)", price.DefaultRuns))
-	flags.Lookup("events").DefValue, flags.Lookup("runs").DefValue = "", ""
 	flags.Var(&f.since, "since", "what was saved since then, such as 24h or 7d ago")
 	return cmd
 }
@@ -166,7 +165,7 @@ func (s savings) print(w *textWriter, b price.Bill) {
 	}
 	t.end()
 	w.line("")
-	w.wrapped(0, "Saved %s on %s of %s; in that time Sluice itself cost about %s. Workers are counted as each sweep saw them running, at "+
+	w.wrapped(0, "Saved %s on %s of %s; in that time Sluice itself cost %s, by the month above. Workers are counted as each sweep saw them running, at "+
 		"Fargate's on-demand price; times that no sweep saw are left out. Whether you would have run the peak around the clock only you know.",
 		money(s.USD), commas(s.Priced), count(len(s.Targets), "target"), money(b.Total*seen/price.Month.Hours()))
 	w.line("")

@@ -94,20 +94,20 @@ func (f drainFlags) drain(cmd *cobra.Command, args []string) error {
 	d.Sweep = execution
 	if err != nil {
 		err = fmt.Errorf("the tag is set, so the next sweep drains the workers, at most %s from now; one at once could not be started: %w", c.Sweep.Every, err)
-		return errors.Join(d.print(cmd, t), err)
+		return errors.Join(f.print(cmd, d, t), err)
 	}
 	var late error
 	if f.wait {
 		d.Left, late = f.await(cmd.Context(), client, states, execution, t, c.Sweep.Every, say)
 	}
-	if err := d.print(cmd, t); err != nil {
+	if err := f.print(cmd, d, t); err != nil {
 		return err
 	}
 	return late
 }
 
 // print prints what was done, and how to undo it.
-func (d drained) print(cmd *cobra.Command, t config.Target) error {
+func (f drainFlags) print(cmd *cobra.Command, d drained, t config.Target) error {
 	return print(cmd, d, func(w *textWriter) {
 		d.write(w)
 		switch {
@@ -118,7 +118,11 @@ func (d drained) print(cmd *cobra.Command, t config.Target) error {
 		case d.Sweep != "":
 			w.wrapped(0, "A sweep has been started. `sluice status %s` shows how it goes on.", t.Name)
 		}
-		w.wrapped(0, "Workers come back after `sluice set %s --clear`.", t.Name)
+		after := "after"
+		if f.lasting > 0 {
+			after = "when that time is over, or after"
+		}
+		w.wrapped(0, "Workers come back %s `sluice set %s --clear`.", after, t.Name)
 	})
 }
 

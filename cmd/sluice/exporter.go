@@ -43,7 +43,7 @@ func exporterCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:9808", "the `address` to listen on; 0.0.0.0:9808 for a Prometheus elsewhere")
-	flags.DurationVar(&f.every, "every", 30*time.Second, fmt.Sprintf("look so often, at most each %v", leastEvery))
+	flags.DurationVar(&f.every, "every", 30*time.Second, fmt.Sprintf("the time between two looks, %v or more", leastEvery))
 	flags.BoolVar(&f.stack, "stack", true, "read the log and the dead letters of the deployed stack, too")
 	flags.BoolVar(&f.workers, "workers", false, "ask CloudWatch for the workers' CPU and memory each 5 minutes, at $0.17 a month for each target")
 	return cmd
@@ -52,6 +52,9 @@ func exporterCommand() *cobra.Command {
 func runExporter(cmd *cobra.Command, f exporterFlags) error {
 	if f.every < leastEvery {
 		return misused("--every %v is too often: each look asks every worker: use %v or more", f.every, leastEvery)
+	}
+	if _, _, err := net.SplitHostPort(f.listen); err != nil {
+		return misused("--listen %q: write HOST:PORT, such as 127.0.0.1:9808", f.listen)
 	}
 	c, err := load(cmd)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -42,6 +43,9 @@ func localCommand() *cobra.Command {
 }
 
 func runLocal(cmd *cobra.Command, f localFlags) (err error) {
+	if _, _, err := net.SplitHostPort(f.addr); err != nil {
+		return misused("--addr %q: write HOST:PORT, such as 127.0.0.1:4566", f.addr)
+	}
 	c, err := config.Load(f.config)
 	if err != nil {
 		return err

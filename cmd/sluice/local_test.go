@@ -65,7 +65,7 @@ func TestLocalRunsATemplate(t *testing.T) {
 func TestLocalRefusesATemplate(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "x.json")
 	status, _, errs := execute(t, "local", "--config", cfntest.Config("shop"), "--template", missing)
-	if want := "sluice: read template " + missing + ": no such file or directory\n"; status != exitProblem || errs != want {
+	if want := "sluice: read template " + missing + ": no such file or directory\n`make synth` makes it, as build/infra/cdk.out/NAME.template.json.\n"; status != exitProblem || errs != want {
 		t.Errorf("exit status %d, %q; want %q", status, errs, want)
 	}
 }

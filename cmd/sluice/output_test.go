@@ -46,6 +46,12 @@ audio     ?  hold
 TARGET                         RUN  LAST
 media-producti…s-eu-central-1   12  hold
 `},
+		{"a number is never cut", 40, func(t *table) {
+			t.row("video", 123456789012, "a decision of more letters than fit")
+		}, `
+TARGET             RUN  LAST
+video                …  a decisi…tters than fit
+`},
 		{"wide letters", 40, func(t *table) {
 			t.row("動画変換", 12, "hold")
 			t.row("emoji👩‍🚀", 1, "hold")
@@ -244,6 +250,9 @@ func TestEachCommandExplainsItself(t *testing.T) {
 			t.Errorf("%s: exit status %d, %s", args, status, errs)
 		}
 		for line := range strings.Lines(out) {
+			if strings.Contains(line, "(default )") {
+				t.Errorf("%s: a default of nothing: %s", args, line)
+			}
 			if n := ansi.StringWidth(strings.TrimSuffix(line, "\n")); n > helpWidth {
 				t.Errorf("%s: a line of %d columns: %s", args, n, line)
 			}

@@ -38,8 +38,8 @@ func command() *cobra.Command {
 		Use:   "sluice",
 		Short: "Scale queue workers on ECS Fargate: see what Sluice sees, ask it why, steer it, check it",
 		Long: "Sluice scales queue workers on ECS Fargate. This is its command line.\n\n" +
-			"Commands read " + defaultConfig + " here, or the file of --config, and take the names of targets from it; without a name they " +
-			"mean all of them. They use the AWS settings of your environment, as the AWS CLI does. Where a number is shown as `?` " +
+			"Commands read " + defaultConfig + " here, or the file of --config, and take the names of targets from it; without a name " +
+			"those that look mean all of them. They use the AWS settings of your environment, as the AWS CLI does. Where a number is shown as `?` " +
 			"(`null` in JSON) nobody knows it: that is never zero.\n\n" +
 			"Exit status: 0 all is well, 1 a problem was found or the command failed, 2 wrong usage.",
 		Example:       "  sluice status --watch\n  sluice why worker --since 6h\n  sluice pause worker --for 2h",
@@ -71,18 +71,27 @@ func group(root *cobra.Command, id string, commands ...*cobra.Command) {
 	root.AddCommand(commands...)
 }
 
+// refuseOtherShells has the command completion, which Cobra adds, refuse shells that it does not know instead of showing its help.
+func refuseOtherShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.RunE = root.RunE
+	}
+}
+
 // run executes the command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	began := false // Whether a command was reached: what goes wrong before is wrong usage.
 	root := command()
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups(), checkOutput(cmd))
+		err := errors.Join(cmd.ValidateRequiredFlags(), flagGroups(cmd), checkOutput(cmd))
 		began = err == nil
 		return err
 	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	refuseOtherShells(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	var usage usageError
 	switch {

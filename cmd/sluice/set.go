@@ -47,7 +47,7 @@ func setCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.IntVar(&f.min, "min", -1, "the fewest tasks, `N`")
 	flags.IntVar(&f.max, "max", -1, "the most tasks, `N`")
-	flags.Lookup("min").DefValue, flags.Lookup("max").DefValue = "", ""
+	flags.Lookup("min").DefValue, flags.Lookup("max").DefValue = "0", "0" // Which the help leaves out.
 	flags.Var(&f.lasting, "for", "how long, such as 90m, 2h or 3d; until cleared if it is left out")
 	flags.BoolVar(&f.clear, "clear", false, "remove the bounds that were set")
 	cmd.MarkFlagsOneRequired("min", "max", "clear")

@@ -52,21 +52,24 @@ func (t *table) end() {
 	for i, c := range t.columns {
 		titles[i] = t.w.show(bold(c.title))
 	}
-	t.write(titles, widths)
+	t.write(titles, widths, true)
 	for _, r := range t.rows {
 		if r.note != nil {
 			t.w.wrapped(2, r.note[0].(string), r.note[1:]...)
 			continue
 		}
-		t.write(r.cells, widths)
+		t.write(r.cells, widths, false)
 	}
 }
 
-func (t *table) write(cells []string, widths []int) {
+func (t *table) write(cells []string, widths []int, title bool) {
 	var b strings.Builder
 	for i, c := range cells {
 		if i > 0 {
 			b.WriteString(gap)
+		}
+		if t.columns[i].right && !title && ansi.StringWidth(c) > widths[i] {
+			c = "…" // Part of a number would be another number.
 		}
 		c = shorten(c, widths[i])
 		fill := strings.Repeat(" ", widths[i]-ansi.StringWidth(c))
