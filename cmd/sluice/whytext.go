@@ -88,6 +88,8 @@ func (y why) would(r scaler.Record) string {
 		what = fmt.Sprintf("A sweep would leave it at %d", r.Current)
 	case r.Action == policy.Candidate && r.Desired < r.Current:
 		what = fmt.Sprintf("A sweep would let %s go (%d -> %d), if it stays so for %v,", count(r.Current-r.Desired, "worker"), r.Current, r.Desired, config.Duration(y.settle))
+	case r.Action != policy.ScaleOut && r.Desired == r.Current && !slices.Contains(r.Reasons, policy.ReasonStuck):
+		what = "A sweep would tell all workers to fetch nothing more"
 	case r.Action == policy.Candidate:
 		what = fmt.Sprintf("A sweep would replace a worker, if it stays so for %v,", config.Duration(y.settle))
 	case r.Action == policy.ScaleIn:

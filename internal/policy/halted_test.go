@@ -179,6 +179,18 @@ func TestHalted(t *testing.T) {
 			Decision{Hold, 2, 2, 50, []Reason{ReasonSteady, ReasonMax}, 0},
 		},
 		{
+			"none: who is protected stays, and is told to fetch no more",
+			func(s *Signals, l *Limits) { l.Max, s.Active, s.Tasks.Protected = 0, Known(2), 2 },
+			Decision{ScaleIn, 2, 2, 1, []Reason{ReasonSurplus, ReasonProtected}, 0},
+		},
+		{
+			"none: who is protected and has been told",
+			func(s *Signals, l *Limits) {
+				l.Max, s.Tasks.Protected, s.Drained = 0, 2, Drained{Tasks: 2, Idle: 2}
+			},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonProtected}, 0},
+		},
+		{
 			"none: the last one, drained and done",
 			func(s *Signals, l *Limits) {
 				s.Desired, s.Tasks.Live, s.Backlog, s.Drained, l.Max = 1, 1, Known(500), Drained{Tasks: 1, Idle: 1}, 0

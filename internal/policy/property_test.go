@@ -186,7 +186,9 @@ func checkScaleOut(t fatal, s Signals, l Limits, d Decision) {
 
 // checkFewer holds what a candidate and a scale-in have to keep to alike.
 func checkFewer(t fatal, s Signals, l Limits, d Decision) {
-	if d.Desired >= s.Desired || d.Resume != 0 {
+	// Where none is to be left, and each is protected, all are told to fetch no more.
+	tells := l.Max == 0 && s.Tasks.Told && !s.Blind && s.Tasks.Protected >= s.Desired && s.Drained.Tasks < s.Desired
+	if d.Desired > s.Desired || d.Desired == s.Desired && !tells || d.Resume != 0 {
 		t.Fatalf("%s goes from %d to %d and resumes %d", d.Action, s.Desired, d.Desired, d.Resume)
 	}
 	allOrNone := s.Tasks.Known && !s.Tasks.Told && !s.Blind && d.Desired == 0
@@ -197,7 +199,7 @@ func checkFewer(t fatal, s Signals, l Limits, d Decision) {
 	if d.Desired < wanted(s, l, d)+busy {
 		t.Fatalf("%s to %d, of which %d fetch nothing and %d are wanted", d.Action, d.Desired, busy, wanted(s, l, d))
 	}
-	if d.Desired < s.Tasks.Protected {
+	if d.Desired < s.Tasks.Protected && d.Desired < s.Desired {
 		t.Fatalf("%s to %d goes below the %d protected tasks", d.Action, d.Desired, s.Tasks.Protected)
 	}
 	idle := true

@@ -192,7 +192,7 @@ func (r *release) suspect(ctx context.Context, o observation) error {
 func (r *release) leaving() []*victim {
 	var empty []*victim
 	for _, v := range r.victims {
-		if r.enough(v) && (!v.holds || r.nothingHeld()) {
+		if !v.kept && r.enough(v) && (!v.holds || r.nothingHeld()) {
 			empty = append(empty, v)
 		}
 	}

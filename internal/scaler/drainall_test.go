@@ -52,6 +52,26 @@ func TestMaxOfNoneLetsEveryWorkerGo(t *testing.T) {
 	}
 }
 
+// TestMaxOfNoneTellsShieldedWorkersToo has somebody want no worker while each is shielded over long work: none takes another message.
+func TestMaxOfNoneTellsShieldedWorkersToo(t *testing.T) {
+	t.Parallel()
+	l := newLiving(t, 3, false, func(o *Options) { o.Targets[0].Shield, o.Targets[0].Limits.Max = 15*time.Minute, 3 })
+	l.come(30*time.Minute, 25*time.Minute, 20*time.Minute)
+	l.come(manyMessages()...)
+	l.pass(5 * time.Minute)
+	l.sweep(t)
+	for _, task := range l.fleet.tasks["worker-svc"] {
+		if !task.ProtectedUntil.After(l.now) {
+			t.Fatalf("not shielded: %s", l)
+		}
+	}
+	l.tag(TagMax, "0")
+	l.drainsTo(t, 0)
+	if len(l.done) != 3 {
+		t.Errorf("%d messages were executed, want those 3 that were under way: %s", len(l.done), l)
+	}
+}
+
 // manyMessages are more than all workers will have taken when they are told to fetch no more.
 func manyMessages() []time.Duration {
 	takes := []time.Duration{15 * time.Second}

@@ -17,6 +17,7 @@ type victim struct {
 	since   time.Time     // When the first of these looks began.
 	empty   time.Duration // How long that was before the last of them.
 	drained int           // How often in a row they have been seen without queues, whatever is active.
+	kept    bool          // Its task is protected: it is told to fetch no more, and goes when that is over.
 	// suspects are the messages that were fetched, by whomever, when it had been seen drained: any of them may be its own. It can have
 	// none of those that were fetched later.
 	suspects map[string]bool
@@ -35,11 +36,11 @@ func (r *release) choose() (why policy.Reason) {
 	}
 	var eligible []*victim
 	for _, t := range o.tasks {
-		nodes := o.workersIn(t.ID)
-		if t.State != policy.TaskRunning || len(nodes) == 0 || r.Now().Before(t.ProtectedUntil) {
+		nodes, protected := o.workersIn(t.ID), r.Now().Before(t.ProtectedUntil)
+		if t.State != policy.TaskRunning || len(nodes) == 0 || protected && !r.none {
 			continue
 		}
-		eligible = append(eligible, &victim{task: t.ID, nodes: nodes, zone: t.Zone})
+		eligible = append(eligible, &victim{task: t.ID, nodes: nodes, zone: t.Zone, kept: protected})
 	}
 	slices.SortStableFunc(eligible, func(a, b *victim) int {
 		return cmp.Or(cmp.Compare(a.rank(), b.rank()), b.began().Compare(a.began()), cmp.Compare(a.task, b.task))
