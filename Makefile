@@ -222,7 +222,7 @@ build/lambda/%/bootstrap: $(SOURCES)
 	GOOS=linux GOARCH=arm64 $(LAMBDA_BUILD) -o $@ ./lambdas/$*
 
 build/sluice: $(SOURCES)
-	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/sluice
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./cmd/sluice
 
 .PHONY: help
 help: ## This list.
