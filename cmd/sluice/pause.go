@@ -69,10 +69,14 @@ func (d direction) pause(tags map[string]string, now, end time.Time, reason stri
 		tag = scaler.TagPausedOut
 	}
 	c := change{set: map[string]string{tag: scaler.TagValue("true", end)}}
-	if reason != "" {
+	o := parsed(tags, now)
+	switch {
+	case reason != "":
 		c.set[scaler.TagReason] = reason
+	case !o.Paused && !o.PausedIn && !o.PausedOut:
+		c.remove = append(c.remove, scaler.TagReason) // Of a pause that is over.
 	}
-	if o := parsed(tags, now); tag != scaler.TagPaused && o.Paused {
+	if tag != scaler.TagPaused && o.Paused {
 		c.notes = append(c.notes, fmt.Sprintf("All scaling is paused already, by the tag %s (%s).", scaler.TagPaused, tagShown(tags, scaler.TagPaused, now)))
 	}
 	return c

@@ -98,6 +98,8 @@ func TestSteering(t *testing.T) {
 		{"pause with a reason", nil, "pause video --reason migration", tags{"sluice:paused": "true", "sluice:reason": "migration"}},
 		{"pause keeps bounds", tags{"sluice:min": "2"}, "pause video", tags{"sluice:min": "2", "sluice:paused": "true"}},
 
+		{"pause again keeps the reason", tags{"sluice:paused": "true@" + soon, "sluice:reason": "migration"}, "pause video", tags{"sluice:paused": "true", "sluice:reason": "migration"}},
+		{"pause does not take the reason of one that is over", tags{"sluice:paused-in": "true@" + over, "sluice:reason": "migration"}, "pause video", tags{"sluice:paused": "true", "sluice:paused-in": "true@" + over}},
 		{"resume", tags{"sluice:paused": "true", "sluice:reason": "migration"}, "resume video", tags{}},
 		{"resume all of it", tags{"sluice:paused": "true", "sluice:paused-in": "true", "sluice:paused-out": "true@" + soon}, "resume video", tags{}},
 		{"resume what is not paused", tags{"sluice:max": "4"}, "resume video", tags{"sluice:max": "4"}},

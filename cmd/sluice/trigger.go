@@ -21,6 +21,9 @@ import (
 // sendLimit bounds `sluice trigger`, the retries of the AWS client included.
 const sendLimit = 30 * time.Second
 
+// mostHeld is the longest that ScaleOut keeps what an event asked for.
+const mostHeld = 7 * 24 * time.Hour
+
 // triggerFlags are the flags of `sluice trigger`.
 type triggerFlags struct {
 	config, queue           string
@@ -78,6 +81,8 @@ func sendTrigger(cmd *cobra.Command, f triggerFlags, args []string) error {
 		if f.hold > 0 {
 			return misused("--hold needs --scale-to: it says how many are to be kept")
 		}
+	case time.Duration(f.hold) > mostHeld:
+		return misused("--hold: use 7d at most; ScaleOut keeps nothing for longer")
 	case f.scaleTo < 1:
 		return misused("--scale-to: use 1 or more, or leave it out to have what the queue needs")
 	default:
@@ -137,16 +142,23 @@ func fromConfig(cmd *cobra.Command, f triggerFlags, e trigger.Event, o *trigger.
 
 // known refuses an event that ScaleOut would refuse, with the names that there are.
 func known(c *config.Config, path string, e trigger.Event) error {
-	var names, queues []string
+	var names, queues, drainers []string // The last are the targets that the event can mean by its queue.
 	for _, t := range c.Targets {
 		names = append(names, t.Name)
 		queues = append(queues, t.Queues...)
+		if slices.Contains(t.Queues, e.Queue) {
+			drainers = append(drainers, t.Name)
+		}
 	}
 	switch {
 	case e.Target != "" && !slices.Contains(names, e.Target):
 		return fmt.Errorf("target %q is not in %s: name one of %s", e.Target, path, strings.Join(names, ", "))
 	case e.Queue != "" && !slices.Contains(queues, e.Queue):
 		return fmt.Errorf("no target of %s drains queue %q: name one of %s", path, e.Queue, strings.Join(queues, ", "))
+	case e.Target != "" && e.Queue != "" && !slices.Contains(drainers, e.Target):
+		return fmt.Errorf("target %s does not drain queue %q: leave one of them out", e.Target, e.Queue)
+	case e.Target == "" && len(drainers) > 1:
+		return fmt.Errorf("several targets of %s drain queue %q: name one of %s", path, e.Queue, strings.Join(drainers, ", "))
 	case e.Target == "" && e.Queue == "" && len(names) > 1:
 		return fmt.Errorf("there are several targets in %s: name one of %s", path, strings.Join(names, ", "))
 	}

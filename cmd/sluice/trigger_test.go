@@ -79,6 +79,28 @@ func TestTriggerSendsTheEvent(t *testing.T) {
 			t.Errorf("exit status %d: %s", status, errs)
 		}
 	})
+	// Queues of one name in two brokers.
+	shared := write(t, `version: 1
+brokers: [{name: one, url_env: ONE}, {name: two, url_env: TWO}]
+targets:
+  - {name: video, broker: one, cluster: media, service: workers, queues: [encode], max: 3}
+  - {name: audio, broker: two, cluster: media, service: others, queues: [encode, mix], max: 1}
+`)
+	for _, tt := range []struct {
+		name, args, says string
+		status           int
+	}{
+		{"a queue of several", "trigger --queue encode --config " + shared, "name one of video, audio", 1},
+		{"a queue of another", "trigger video --queue mix --config " + shared, "target video does not drain queue", 1},
+		{"for too long", "trigger --scale-to 1 --hold 30d --config " + good, "--hold: use 7d at most", 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client(t, "http://127.0.0.1:1") // Nothing is sent.
+			if status, _, errs := execute(t, strings.Fields(tt.args)...); status != tt.status || !strings.Contains(errs, tt.says) {
+				t.Errorf("exit status %d: %s", status, errs)
+			}
+		})
+	}
 }
 
 func TestTriggerWithoutARegion(t *testing.T) {
