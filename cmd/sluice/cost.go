@@ -176,6 +176,7 @@ func (k costs) small(w *textWriter) {
 	b := k.Bill
 	w.wrapped(0, "Assumed (--events and --runs say otherwise): %s.", strings.Join(b.Assumptions, "; "))
 	w.wrapped(0, "Not counted: %s.", strings.Join(b.NotCounted, "; "))
+	w.wrapped(0, "The prices are from public tables, not from AWS's price API: AWS's own pages, named below, have the last word.")
 	w.line("")
 	t := w.table(column{title: "PRICE OF"}, column{title: "$ EACH", right: true}, column{title: "AT aws.amazon.com", names: true})
 	var told []price.Item

@@ -71,7 +71,7 @@ func planText(w *textWriter, p scaler.Plan, settle map[string]time.Duration) {
 	acts := 0
 	for _, t := range p.Targets {
 		r := t.Record
-		table.row(r.Target, would(r), r.Wish, fmt.Sprintf("%d..%d", r.Min, r.Max), shown(r.Backlog), shown(r.Active), shown(r.Held))
+		table.row(r.Target, would(r), wished(r), fmt.Sprintf("%d..%d", r.Min, r.Max), shown(r.Backlog), shown(r.Active), shown(r.Held))
 		if r.Action != policy.Hold {
 			acts++
 		}
@@ -85,6 +85,17 @@ func planText(w *textWriter, p scaler.Plan, settle map[string]time.Duration) {
 	table.end()
 	w.line("")
 	w.line("%s", fmt.Sprintf("A sweep would act on %d of %s. Nothing was done.", acts, count(len(p.Targets), "target")))
+}
+
+// wished is the workers that the work asks for: at least so many where not all of it is known.
+func wished(r scaler.Record) string {
+	switch unknown := r.Backlog == nil || r.Active == nil || r.Held == nil; {
+	case unknown && r.Wish == 0:
+		return "?"
+	case unknown:
+		return fmt.Sprintf(">=%d", r.Wish)
+	}
+	return fmt.Sprint(r.Wish)
 }
 
 // would is what a sweep would do.

@@ -71,11 +71,11 @@ func showSchedule(cmd *cobra.Command, c *config.Config, targets []config.Target,
 	}
 	for i, t := range targets {
 		one := scheduleOf(t, now)
-		if err == nil {
+		if i < len(tags) && tags[i] != nil {
 			o := overrides(t, tags[i], now)
 			one.InEffect, one.Bad, one.By = &bounds{o.Limits.Min, o.Limits.Max}, o.Bad, decidedBy(t, o, now)
 		} else {
-			s.note(t.Name, err)
+			s.note(t.Name, errorOf(t.Name, err))
 		}
 		s.Targets = append(s.Targets, one)
 	}
@@ -98,7 +98,10 @@ func showSchedule(cmd *cobra.Command, c *config.Config, targets []config.Target,
 			w.line("%s without windows.", count(without, "target"))
 		}
 		if err != nil {
-			w.wrapped(0, "The bounds in effect are unknown, as the tags of the services are: %v", err)
+			w.wrapped(0, "The bounds in effect are unknown, as the tags of the services are:")
+			for line := range strings.Lines(plainly(err)) {
+				w.wrapped(2, "%s", strings.TrimSpace(line))
+			}
 		}
 	})
 }
@@ -110,7 +113,19 @@ func (s *schedule) note(target string, err error) {
 	s.Unknown[target] = err.Error()
 }
 
-// allTags are the tags of the targets' services.
+// errorOf is what went wrong with the one target: of several errors its own.
+func errorOf(target string, err error) error {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			if strings.HasPrefix(one.Error(), "target "+target+": ") {
+				return one
+			}
+		}
+	}
+	return err
+}
+
+// allTags are the tags of the targets' services; nil of those that are not there, which the error names.
 func allTags(cmd *cobra.Command, c *config.Config, targets []config.Target) ([]map[string]string, error) {
 	sdk, err := awsSettings(cmd, c)
 	if err != nil {
@@ -119,14 +134,13 @@ func allTags(cmd *cobra.Command, c *config.Config, targets []config.Target) ([]m
 	ctx, cancel := context.WithTimeout(cmd.Context(), steerLimit)
 	defer cancel()
 	found, err := services(ctx, ecs.NewFromConfig(sdk), targets)
-	if err != nil {
-		return nil, err
-	}
 	tags := make([]map[string]string, len(found))
 	for i, s := range found {
-		tags[i] = tagsOf(s)
+		if s.ServiceArn != nil {
+			tags[i] = tagsOf(s)
+		}
 	}
-	return tags, nil
+	return tags, err
 }
 
 func scheduleOf(t config.Target, now time.Time) targetSchedule {

@@ -92,6 +92,19 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// A service that is not there leaves the bounds of its own target unknown, and no other's.
+func TestScheduleWithoutAService(t *testing.T) {
+	newSteered(t)
+	status, out, _ := execute(t, "schedule", "video", "mail", "-o", "json", "--config", write(t, strings.Replace(windows, "service: mail", "service: gone", 1)))
+	var got schedule
+	if err := json.Unmarshal([]byte(out), &got); err != nil || status != 0 {
+		t.Fatalf("exit status %d: %v", status, err)
+	}
+	if got.Targets[0].InEffect == nil || got.Targets[1].InEffect != nil || len(got.Unknown) != 1 || !strings.Contains(got.Unknown["mail"], "no service gone") {
+		t.Errorf("%s", out)
+	}
+}
+
 // Without an answer of ECS the tags are unknown, and so are the bounds.
 func TestScheduleWithoutECS(t *testing.T) {
 	client(t, "http://127.0.0.1:1")

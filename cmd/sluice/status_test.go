@@ -116,6 +116,25 @@ A sweep would act on 2 of 3 targets. Nothing was done.
 	}
 }
 
+// The work for so many workers is known only where all of the work is.
+func TestWishOfWhatIsUnseen(t *testing.T) {
+	n := 3
+	for _, tt := range []struct {
+		record scaler.Record
+		want   string
+	}{
+		{scaler.Record{Backlog: &n, Active: &n, Held: &n}, "0"},
+		{scaler.Record{Backlog: &n, Active: &n, Held: &n, Wish: 2}, "2"},
+		{scaler.Record{Backlog: &n, Held: &n, Wish: 2}, ">=2"},
+		{scaler.Record{Backlog: &n, Held: &n}, "?"},
+		{scaler.Record{}, "?"},
+	} {
+		if got := wished(tt.record); got != tt.want {
+			t.Errorf("%+v: %s, want %s", tt.record, got, tt.want)
+		}
+	}
+}
+
 func TestWhatIsUnseen(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

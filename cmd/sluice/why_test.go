@@ -125,7 +125,7 @@ func TestWhyTellsTheLog(t *testing.T) {
 12:00:00  Held at 3
           not everything could be seen, and unknown is never taken for idle
           (unknown)
-          0 waiting, ? executing, 0 held; work for 0, allowed 0 to 10
+          0 waiting, ? executing, 0 held; work for ?, allowed 0 to 10
           not known: what executes: 1 of 3 running tasks are not heard from
 `},
 		{"unknown at times", []logged{
@@ -133,7 +133,7 @@ func TestWhyTellsTheLog(t *testing.T) {
 		}, `
 12:10:00  Held at 3, 3 times since 12:00:00
           the number of workers fits (steady)
-          0 waiting, 4 to 6 or ? executing, 0 held; work for 0 to 1, allowed 0
+          0 waiting, 4 to 6 or ? executing, 0 held; work for 1 or ?, allowed 0
           to 10
 `},
 		{"a dry run", []logged{dry}, `

@@ -122,7 +122,11 @@ func (y why) decided(d policy.Decision) string {
 
 // sized is how the numbers come to a count.
 func (y why) sized(r scaler.Record) string {
-	text := fmt.Sprintf("That is work for %s, at %s a worker; %d to %d are allowed.", count(r.Wish, "worker"), count(y.per, "message"), r.Min, r.Max)
+	workers := count(r.Wish, "worker")
+	if wish := wished(r); wish != fmt.Sprint(r.Wish) {
+		workers = wish + " workers"
+	}
+	text := fmt.Sprintf("That is work for %s, at %s a worker; %d to %d are allowed.", workers, count(y.per, "message"), r.Min, r.Max)
 	if r.Floor > 0 {
 		text += fmt.Sprintf(" An event keeps a floor of %d.", r.Floor)
 	}
@@ -199,7 +203,12 @@ func (y why) tell(w *textWriter, e episode) {
 		// That a candidate has to settle is said by the title.
 		reasons := slices.DeleteFunc(slices.Clone(d.Reasons), func(r policy.Reason) bool { return r == policy.ReasonSettle && d.Action == policy.Candidate })
 		w.wrapped(indent, "%s", reasonsText(reasons))
-		wish := rangeOf(e.seen, func(r scaler.Record) *int { return &r.Wish })
+		wish := rangeOf(e.seen, func(r scaler.Record) *int {
+			if wished(r) == "?" {
+				return nil
+			}
+			return &r.Wish
+		})
 		w.wrapped(indent, "%s; work for %s, allowed %d to %d%s", seenText(e.seen), wish, d.Min, d.Max, also(*d))
 		for _, trouble := range troubles(*d) {
 			w.wrapped(indent, "%s", bad(trouble))
