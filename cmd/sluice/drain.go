@@ -144,6 +144,9 @@ func (f drainFlags) change(t config.Target, tags map[string]string, now time.Tim
 		set:    map[string]string{scaler.TagMax: scaler.TagValue("0", until(now, f.lasting))},
 		remove: []string{scaler.TagMin},
 	}
+	if t.Activity.Source != config.ActivityInspect {
+		c.notes = append(c.notes, fmt.Sprintf("With activity %s nobody tells its workers to fetch nothing more: they are let go once no message waits.", t.Activity.Source))
+	}
 	if bad := overrides(t, c.applied(tags), now).Bad; len(bad) > 0 {
 		return c, fmt.Errorf("nothing would be let go, as a tag of its service cannot be understood: %s", strings.Join(bad, "; "))
 	}

@@ -170,3 +170,13 @@ func TestWhatDrainRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Workers that are not asked are not told to fetch no more either: who drains them has to know.
+func TestDrainOfWorkersThatAreNotAsked(t *testing.T) {
+	for source, notes := range map[string]int{config.ActivityInspect: 0, config.ActivityCounter: 1, config.ActivityNone: 1} {
+		c, err := drainFlags{}.change(config.Target{Max: 3, Activity: config.Activity{Source: source}}, nil, time.Now())
+		if err != nil || len(c.notes) != notes {
+			t.Errorf("%s: %v, %v", source, c.notes, err)
+		}
+	}
+}

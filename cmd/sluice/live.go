@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -59,8 +60,10 @@ type live struct {
 	config *config.Config
 	sdk    aws.Config
 	via    via
-	direct *scaler.Scaler  // With viaDirect.
-	stack  *deployed.Stack // Once it was found.
+	direct *scaler.Scaler // With viaDirect.
+
+	mu    sync.Mutex
+	stack *deployed.Stack // Once it was found.
 }
 
 func newLive(cmd *cobra.Command, c *config.Config, v via) (*live, error) {
@@ -81,8 +84,10 @@ func newLive(cmd *cobra.Command, c *config.Config, v via) (*live, error) {
 	return l, err
 }
 
-// find finds the stack, once.
+// find finds the stack, once. The log is read while the targets are looked at.
 func (l *live) find(ctx context.Context) (deployed.Stack, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.stack == nil {
 		s, err := deployed.Find(ctx, cloudformation.NewFromConfig(l.sdk), l.config.Deploy.Stack)
 		if err != nil {

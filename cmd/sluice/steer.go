@@ -96,10 +96,13 @@ func steer(cmd *cobra.Command, c *config.Config, targets []config.Target, want f
 		}
 		after := changes[i].applied(before)
 		if !maps.Equal(before, after) {
-			if err := changes[i].apply(ctx, client, r.Service, before); err != nil {
+			set, err := changes[i].apply(ctx, client, r.Service, before)
+			if err != nil {
 				r.Error = err.Error()
 				problems = append(problems, fmt.Errorf("target %s: %w", t.Name, err))
-			} else {
+				after = change{set: changes[i].set}.applied(before) // What could be done before it failed.
+			}
+			if err == nil || set {
 				r.Changed, r.After, r.BoundsAfter = true, after, boundsOf(t, after, now)
 			}
 		}
@@ -122,7 +125,8 @@ func (c change) applied(tags map[string]string) map[string]string {
 	return after
 }
 
-func (c change) apply(ctx context.Context, client *ecs.Client, arn string, before map[string]string) error {
+// apply changes the tags, and says whether some were set, also if it fails after that.
+func (c change) apply(ctx context.Context, client *ecs.Client, arn string, before map[string]string) (done bool, err error) {
 	var set []types.Tag
 	for _, key := range slices.Sorted(maps.Keys(c.set)) {
 		if old, ok := before[key]; !ok || old != c.set[key] {
@@ -131,16 +135,16 @@ func (c change) apply(ctx context.Context, client *ecs.Client, arn string, befor
 	}
 	if len(set) > 0 {
 		if _, err := client.TagResource(ctx, &ecs.TagResourceInput{ResourceArn: &arn, Tags: set}); err != nil {
-			return fmt.Errorf("tag service %s: %w", arn, err)
+			return false, fmt.Errorf("tag service %s: %w", arn, err)
 		}
 	}
 	remove := slices.DeleteFunc(slices.Clone(c.remove), func(tag string) bool { _, ok := before[tag]; return !ok })
 	if len(remove) > 0 {
 		if _, err := client.UntagResource(ctx, &ecs.UntagResourceInput{ResourceArn: &arn, TagKeys: remove}); err != nil {
-			return fmt.Errorf("untag service %s: %w", arn, err)
+			return len(set) > 0, fmt.Errorf("untag service %s: %w", arn, err)
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // overrides reads tags as package scaler does, over what sluice.yaml and its windows say at that time.
@@ -223,7 +227,7 @@ func (s steering) write(w *textWriter) {
 
 func (r retag) rows(t *table, now time.Time) {
 	switch {
-	case r.Error != "":
+	case r.Error != "" && !r.Changed:
 		t.row(r.Target, bad("failed"))
 		t.note("%s", r.Error)
 		return
@@ -243,6 +247,9 @@ func (r retag) rows(t *table, now time.Time) {
 		if r.BoundsBefore != r.BoundsAfter {
 			t.row(name, "tasks", r.BoundsBefore, bold(r.BoundsAfter.String()))
 		}
+	}
+	if r.Error != "" {
+		t.note("%s", bad("Not all of it was done: "+r.Error))
 	}
 	for _, note := range r.Notes {
 		t.note("%s", note)

@@ -294,6 +294,27 @@ func fits(t *testing.T, out string) {
 	}
 }
 
+// What was done before a change failed is said.
+func TestSteeringThatFailsHalfWay(t *testing.T) {
+	s := newSteered(t)
+	if err := s.SetTags("media", "workers", map[string]string{"sluice:min": "2"}); err != nil {
+		t.Fatal(err)
+	}
+	s.Fail("UntagResource", 2, ecs.Fault{Code: "AccessDeniedException", Message: "no"})
+	status, out, errs := execute(t, "drain", "video", "-o", "json", "--config", s.file)
+	var said steering
+	if err := json.Unmarshal([]byte(out), &said); err != nil || len(said.Targets) != 1 {
+		t.Fatalf("exit status %d: %v: %s%s", status, err, out, errs)
+	}
+	r := said.Targets[0]
+	if status != 1 || !r.Changed || r.Error == "" || !maps.Equal(r.After, s.tags("workers")) || s.tags("workers")["sluice:max"] != "0" {
+		t.Errorf("exit status %d: %s%s; the tags are %v", status, out, errs, s.tags("workers"))
+	}
+	if _, out, _ := execute(t, "drain", "video", "--config", s.file); !strings.Contains(out, "untag service") {
+		t.Errorf("%s", out)
+	}
+}
+
 // A thousand services are described ten at a time, in the order of the file.
 func TestSteeringManyTargets(t *testing.T) {
 	m := ecs.New(ecs.Options{})
