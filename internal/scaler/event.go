@@ -16,6 +16,9 @@ import (
 // maxHold bounds how long an event can keep workers up: a floor that outlives everyone's memory is a bill, not a wish.
 const maxHold = 7 * 24 * time.Hour
 
+// mostUnderway is the longest that an event takes from its producer to EventBridge, retries included.
+const mostUnderway = 24 * time.Hour
+
 // Demand is a wish for workers: what an event says, or the sweep's repair of an event that was lost.
 type Demand struct {
 	Target  Target
@@ -68,7 +71,8 @@ func (s *Scaler) Demand(payload []byte) (Demand, error) {
 			clip(e.Source), clip(*e.DetailType), s.EventSource, s.EventDetailType)
 	}
 	d, err := s.detail(e.Detail)
-	if sent, ok := moment(e.Time); ok && d.At.IsZero() {
+	// A producer's time that is far from EventBridge's is a wrong one, and one measurement of years would spoil all others.
+	if sent, ok := moment(e.Time); ok && (d.At.IsZero() || d.At.Sub(sent).Abs() > mostUnderway) {
 		d.At = sent
 	}
 	return d, err

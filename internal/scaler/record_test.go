@@ -143,6 +143,7 @@ func TestFromEventToCount(t *testing.T) {
 		{"the producer's", event(`{"scale_to": 1, "sent_at": "2026-11-21T12:00:00.900Z"}`), ms(350), nil},
 		{"a producer's in another zone", event(`{"scale_to": 1, "sent_at": "2026-11-21T13:00:01+01:00"}`), ms(250), nil},
 		{"a producer's clock that is ahead", event(`{"scale_to": 1, "sent_at": "2026-11-21T12:00:03Z"}`), ms(0), nil},
+		{"a producer's that cannot be", event(`{"scale_to": 1, "sent_at": "1970-01-01T00:00:00Z"}`), ms(1250), nil},
 		{"a producer's that is no time", event(`{"scale_to": 1, "sent_at": "soon"}`), ms(1250), []string{"sent_at"}},
 		{"a trace", event(`{"scale_to": 1, "traceparent": "00-a-b-01", "tracestate": "x=y"}`), ms(1250), nil},
 		{"no time at all", strings.Replace(event(`{"scale_to": 1}`), `"time":"2026-11-21T12:00:00Z",`, "", 1), nil, nil},
