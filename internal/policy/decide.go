@@ -243,9 +243,11 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	if s.Blind && hurried && !slices.Contains(held, ReasonMoved) {
 		held = append(held, ReasonMoved)
 	}
-	if fetch := s.Drained.Tasks < d.Current; l.Max == 0 && fetch && s.Tasks.Told && !s.Blind && len(held) == 1 && held[0] == ReasonProtected {
+	tell := l.Max == 0 && s.Tasks.Told && !s.Blind && s.Drained.Tasks < d.Current
+	switch {
+	case tell && len(held) == 1 && held[0] == ReasonProtected:
 		held, keep = nil, d.Current // None may go yet, but those that fetch are to be told to fetch no more.
-	} else if keep >= d.Current && len(held) == 0 {
+	case keep >= d.Current && len(held) == 0:
 		held = append(held, ReasonWork)
 	}
 	if len(held) > 0 {
