@@ -187,7 +187,7 @@ func checkScaleOut(t fatal, s Signals, l Limits, d Decision) {
 // checkFewer holds what a candidate and a scale-in have to keep to alike.
 func checkFewer(t fatal, s Signals, l Limits, d Decision) {
 	// Where none is to be left, and each is protected, all are told to fetch no more.
-	tells := l.Max == 0 && s.Tasks.Told && !s.Blind && s.Tasks.Protected >= s.Desired && s.Drained.Tasks < s.Desired
+	tells := l.Max == 0 && s.Tasks.Told && !s.Blind && s.Tasks.Protected >= s.Desired && s.staying().Tasks < s.Desired
 	if d.Desired > s.Desired || d.Desired == s.Desired && !tells || d.Resume != 0 {
 		t.Fatalf("%s goes from %d to %d and resumes %d", d.Action, s.Desired, d.Desired, d.Resume)
 	}
