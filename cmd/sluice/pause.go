@@ -29,10 +29,10 @@ func pauseCommand() *cobra.Command {
 		Use:   "pause TARGET...",
 		Short: "Stop scaling targets, for a time or until resumed",
 		Long: "Stops all scaling of targets, or one direction of it: what runs goes on, and nothing is started or let go, by events or " +
-			"sweeps. Decisions are still made and logged, with the reason `paused`.\n\n" +
+			"sweeps. Decisions are still made and logged, with the reason `paused`, `paused-in` or `paused-out`.\n\n" +
 			"It is done by tags of the ECS service, which the console shows: " + scaler.TagPaused + ", or " + scaler.TagPausedIn + " and " +
 			scaler.TagPausedOut + ". With --for the pause ends by itself, whether this program runs or not. Pausing what is paused changes " +
-			"its end only. `sluice resume` takes it back.",
+			"its end only. `sluice resume` takes it back. Where sluice.yaml has one target its name may be left out.",
 		Example:           "  sluice pause worker --for 2h --reason \"db migration\"\n  sluice pause worker mail --in\n  sluice pause --all",
 		ValidArgsFunction: completeTargets(anyTargets),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -89,7 +89,8 @@ func resumeCommand() *cobra.Command {
 		Use:   "resume TARGET...",
 		Short: "Let paused targets scale again",
 		Long: "Takes back what `sluice pause` set, by removing its tags. With --in or --out only that direction scales again: where all scaling " +
-			"is paused, the other direction stays paused, with the same end. A target that is not paused stays as it is.",
+			"is paused, the other direction stays paused, with the same end. A target that is not paused stays as it is. " +
+			"Where sluice.yaml has one target its name may be left out.",
 		Example:           "  sluice resume worker\n  sluice resume worker --out\n  sluice resume --all",
 		ValidArgsFunction: completeTargets(anyTargets),
 		RunE: func(cmd *cobra.Command, args []string) error {
