@@ -20,7 +20,8 @@ func Decide(s Signals, l Limits, now time.Time) Decision {
 	why := ReasonPausedIn
 	if s.PausedIn || s.DryRun {
 		if back = s.recalled(); back > 0 {
-			s.Drained = Drained{} // They are capacity, and what they execute is work like any other.
+			// They are capacity, and what they execute is work like any other. Whether workers are stuck shows once they fetch.
+			s.Drained, s.Stuck = Drained{}, false
 		}
 		if !s.PausedIn {
 			why = ReasonDryRun

@@ -78,6 +78,15 @@ func TestHalted(t *testing.T) {
 			Decision{ScaleOut, 2, 3, 1, []Reason{ReasonStuck}, 0},
 		},
 
+		{
+			"paused-in: while some are drained the others are not stuck for certain",
+			func(s *Signals, _ *Limits) {
+				s.PausedIn, s.Backlog, s.Active, s.Unheard, s.Stuck, s.Prior.Stuck = true, Known(3), Unknown("1 of 2"), 1, true, true
+				s.Drained = Drained{Tasks: 1, Idle: 1}
+			},
+			Decision{ScaleOut, 2, 2, 1, []Reason{ReasonPausedIn, ReasonResume}, 1},
+		},
+
 		// Nothing is started.
 		{
 			"paused-out: work waits",
