@@ -13,6 +13,9 @@ import (
 // settled is how old a line has to be to be read: until then an older one may still be on its way into the log.
 const settled = 30 * time.Second
 
+// portion is how much of the log is read before it is counted.
+const portion = 10 * time.Minute
+
 var lastSweep = newFamily("sluice_last_sweep_timestamp_seconds", "When the last sweep that this exporter read of ended, in Unix time.")
 
 // counted is what is counted of the functions' log, from the start of the exporter on.
@@ -70,21 +73,27 @@ func newDecisions(d *deployment, client decisions.Client, c *config.Config, ever
 				}
 				until = begin
 			}
-			// All of it is read before any of it is counted: what a read that fails has begun is read again.
-			var entries []decisions.Entry
-			q := decisions.Query{Since: until, Until: now.Add(-settled)}
-			for e, err := range stack.Log(client).Records(ctx, q) {
-				if err != nil {
-					d.forget()
-					return nil, err
+			// In parts: after an outage of days what has been read stays counted, though a look has not the time for all of it.
+			for end := now.Add(-settled); until.Before(end); {
+				part := until.Add(portion)
+				if part.After(end) {
+					part = end
 				}
-				entries = append(entries, e)
-			}
-			until = q.Until
-			for _, e := range entries {
-				n.count(e, c)
-				if e.Sweep != nil {
-					swept = e.Time
+				// All of a part is read before any of it is counted: what a read that fails has begun is read again.
+				var entries []decisions.Entry
+				for e, err := range stack.Log(client).Records(ctx, decisions.Query{Since: until, Until: part}) {
+					if err != nil {
+						d.forget()
+						return nil, err
+					}
+					entries = append(entries, e)
+				}
+				until = part
+				for _, e := range entries {
+					n.count(e, c)
+					if e.Sweep != nil {
+						swept = e.Time
+					}
 				}
 			}
 			metrics := []prometheus.Metric{}

@@ -27,6 +27,7 @@ type fakeStack struct {
 	finds  int
 	gone   bool
 	broken error
+	most   time.Duration // How much of a log can be read at once; 0 is all.
 	lines  map[string][]logtypes.FilteredLogEvent
 	queues map[string]string // The lengths, by URL.
 }
@@ -56,6 +57,9 @@ func (f *fakeStack) FilterLogEvents(
 	defer f.mu.Unlock()
 	if f.broken != nil && *in.LogGroupName == "/in" { // The others have been read by then.
 		return nil, f.broken
+	}
+	if asked := time.Duration(*in.EndTime-*in.StartTime) * time.Millisecond; f.most > 0 && asked > f.most {
+		return nil, context.DeadlineExceeded
 	}
 	out := &cloudwatchlogs.FilterLogEventsOutput{}
 	for _, e := range f.lines[*in.LogGroupName] {
@@ -171,6 +175,24 @@ func TestTheLogIsCounted(t *testing.T) {
 		if f.finds > 6 {
 			t.Errorf("the stack was looked for %d times: it stays where it is", f.finds)
 		}
+	})
+}
+
+// TestALongOutageIsCaughtUp holds that a log of days, which nobody can read within a look's time, is counted in the end.
+func TestALongOutageIsCaughtUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeStack{lines: map[string][]logtypes.FilteredLogEvent{}}
+		e := start(t, newDecisions(f.deployment(), f, testConfig(t), 30*time.Second))
+		synctest.Wait()
+		f.change(func() { f.broken, f.most = errors.New("throttled"), time.Hour })
+		for range 50 {
+			f.log(t, "/check", "sweep", scaler.Sweep{Checked: 2})
+			time.Sleep(time.Hour)
+		}
+		f.change(func() { f.broken = nil })
+		time.Sleep(time.Minute)
+		want(t, scrape(t, e), map[string]string{`sluice_sweeps_total`: "50", `sluice_source_up{source="decisions"}`: "1"})
 	})
 }
 
