@@ -117,7 +117,8 @@ func (l Log) read(ctx context.Context, group string, q Query) iter.Seq2[Entry, e
 	return func(yield func(Entry, error) bool) {
 		in := cloudwatchlogs.FilterLogEventsInput{
 			LogGroupName: &group, FilterPattern: q.pattern(),
-			StartTime: aws.Int64(q.Since.UnixMilli()), EndTime: aws.Int64(q.Until.Add(-1).UnixMilli()),
+			// Both are included, in milliseconds: who goes on from an Until within one must not get that one's lines twice.
+			StartTime: aws.Int64(q.Since.Add(time.Millisecond - 1).UnixMilli()), EndTime: aws.Int64(q.Until.Add(-1).UnixMilli()),
 		}
 		if q.NewestFirst {
 			in.StartFromHead = aws.Bool(false)

@@ -151,6 +151,20 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+// TestNoLineTwice holds that who goes on where they ended reads each line once, wherever within a millisecond that was.
+func TestNoLineTwice(t *testing.T) {
+	l := &logs{}
+	l.decision("/check", 10, "worker")
+	log := Log{Client: l, Groups: []string{"/check"}}
+	for _, within := range []time.Duration{-1, 0, 1, time.Millisecond / 2, time.Millisecond - 1, time.Millisecond} {
+		cut := noon.Add(10*time.Second + within)
+		before, after := told(t, log, Query{Since: noon, Until: cut}), told(t, log, Query{Since: cut, Until: noon.Add(time.Minute)})
+		if len(before)+len(after) != 1 || (len(before) == 1) != (within > 0) {
+			t.Errorf("cut %v after the line: %d before it, %d from it on", within, len(before), len(after))
+		}
+	}
+}
+
 func TestLatestReadsNoFurtherThanItHasTo(t *testing.T) {
 	l := filled()
 	last, err := Log{l, []string{"/out", "/check", "/in"}}.Latest(t.Context(), noon, noon.Add(time.Hour), []string{"video", "audio"})
