@@ -46,11 +46,17 @@ audio     ?  hold
 TARGET                         RUN  LAST
 media-producti…s-eu-central-1   12  hold
 `},
-		{"a number is never cut", 40, func(t *table) {
+		{"a number is shortened last", 30, func(t *table) {
 			t.row("video", 123456789012, "a decision of more letters than fit")
 		}, `
-TARGET             RUN  LAST
-video                …  a decisi…tters than fit
+TARGET           RUN  LAST
+video   123456789012  a de…fit
+`},
+		{"a number is never cut", 20, func(t *table) {
+			t.row("video", 123456789012, "a decision of more letters than fit")
+		}, `
+T…T         RUN  L…T
+v…o           …  a…t
 `},
 		{"wide letters", 40, func(t *table) {
 			t.row("動画変換", 12, "hold")

@@ -82,7 +82,7 @@ func (t *table) write(cells []string, widths []int, title bool) {
 	t.w.b.WriteString(strings.TrimRight(b.String(), " ") + "\n")
 }
 
-// fit returns the columns' widths: as wide as their cells, and where that is too much names shortened first.
+// fit returns the columns' widths: as wide as their cells, and where that is too much names shortened first, and numbers last.
 func (t *table) fit() []int {
 	widths := make([]int, len(t.columns))
 	total := len(gap) * (len(t.columns) - 1)
@@ -97,12 +97,16 @@ func (t *table) fit() []int {
 	}
 	for _, pass := range []struct {
 		least int
-		all   bool
-	}{{12, false}, {3, true}} {
+		of    func(column) bool
+	}{
+		{12, func(c column) bool { return c.names }},
+		{3, func(c column) bool { return !c.right }},
+		{3, func(column) bool { return true }},
+	} {
 		for total > t.w.width {
 			widest := -1
 			for i, c := range t.columns {
-				if (c.names || pass.all) && widths[i] > pass.least && (widest < 0 || widths[i] > widths[widest]) {
+				if pass.of(c) && widths[i] > pass.least && (widest < 0 || widths[i] > widths[widest]) {
 					widest = i
 				}
 			}
