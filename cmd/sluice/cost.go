@@ -59,7 +59,7 @@ type costOf struct {
 	Targets      int     `json:"targets"`
 	Controller   float64 `json:"controller_usd"`
 	Watching     float64 `json:"watching_usd"`
-	WorkerAlarms float64 `json:"worker_alarms_usd"` // Part of watching.
+	WorkerAlarms float64 `json:"worker_alarms_usd"`
 	Network      float64 `json:"network_usd"`
 	Total        float64 `json:"total_usd"`
 }
@@ -107,11 +107,10 @@ func costWith(c *config.Config, targets int, u price.Use) costOf {
 		switch {
 		case l.Group == price.Network:
 			k.Network += l.USD
+		case l.Name == price.WorkerAlarmsLine:
+			k.WorkerAlarms = l.USD
 		case l.Group == price.Watching:
 			k.Watching += l.USD
-		}
-		if l.Name == price.WorkerAlarmsLine {
-			k.WorkerAlarms = l.USD
 		}
 	}
 	return k
@@ -120,7 +119,7 @@ func costWith(c *config.Config, targets int, u price.Use) costOf {
 // month writes the bill.
 func (k costs) month(w *textWriter) {
 	b := k.Bill
-	w.wrapped(0, "A month of Sluice with %s in %s, in US dollars. List prices as of %s.", count(b.Targets, "target"), b.Region, b.AsOf)
+	w.wrapped(0, "A month of Sluice with %s in %s, in US dollars, by public price tables as of %s; AWS's pages have the last word.", count(b.Targets, "target"), b.Region, b.AsOf)
 	w.line("")
 	t := w.table(column{title: "WHAT"}, column{title: "HOW MUCH", names: true}, column{title: "$", right: true})
 	for i, l := range b.Lines {
@@ -137,7 +136,7 @@ func (k costs) month(w *textWriter) {
 // table writes the costs by the number of targets.
 func (k costs) table(w *textWriter) {
 	number := func(title string) column { return column{title: title, right: true} }
-	t := w.table(number("TARGETS"), number("CONTROLLER $"), number("LOGS, ALARMS $"), number("OF WORKERS $"), number("NETWORK $"), number("TOGETHER $"))
+	t := w.table(number("TARGETS"), number("CONTROLLER $"), number("LOGS, ALARMS $"), number("WORKERS' ALARMS $"), number("NETWORK $"), number("TOGETHER $"))
 	for _, c := range k.Table {
 		t.row(commas(c.Targets), dollars(c.Controller), dollars(c.Watching), dollars(c.WorkerAlarms), dollars(c.Network), dollars(c.Total))
 	}

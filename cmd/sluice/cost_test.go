@@ -31,7 +31,7 @@ func TestCost(t *testing.T) {
 	}
 	fits(t, out)
 	for _, want := range []string{
-		"A month of Sluice with 2 targets in eu-central-1, in US dollars. List prices as\nof " + price.AsOf + ".\n",
+		"A month of Sluice with 2 targets in eu-central-1, in US dollars, by public price\ntables as of " + price.AsOf + "; AWS's pages",
 		"\nsweeps             8,640 sweeps of 3 state transitions         0.65\n",
 		"\n  1,000 ", "Assumed (--events and --runs say otherwise): 600 events and 120 runs",
 		"Lambda on arm64, GB-second        0.0000133334  /lambda/pricing/\n", "CloudWatch Logs, GB taken in              0.63  /cloudwatch/pricing/\n",
@@ -65,7 +65,7 @@ func TestCost(t *testing.T) {
 		t.Errorf("the table %+v, the bill %.2f", k.Table, k.Bill.Total)
 	}
 	for _, row := range k.Table {
-		if sum := row.Controller + row.Watching + row.Network; math.Abs(sum-row.Total) > 1e-9 {
+		if sum := row.Controller + row.Watching + row.WorkerAlarms + row.Network; math.Abs(sum-row.Total) > 1e-9 {
 			t.Errorf("%+v comes to %f", row, sum)
 		}
 	}
