@@ -147,6 +147,57 @@ func TestWhoIsLetGo(t *testing.T) {
 	}
 }
 
+// A drained worker that has to stay fetches again before another is drained in its place. Else the other would be resumed, as too few
+// fetch, and so would each sweep's choice.
+func TestDrainedWorkersThatStayFetchAgain(t *testing.T) {
+	t.Parallel()
+	here, gone := hand{zone: "a"}, hand{zone: "b", drained: true}
+	kept := hand{zone: "b", drained: true, shield: time.Hour} // Its task is protected.
+	tests := []struct {
+		name      string
+		hands     []hand
+		keep      int
+		step      int
+		rebalance bool
+		excess    int // How many more tasks live than are asked for.
+		orders    []string
+		stopped   string
+	}{
+		{"its zone would be left with none", []hand{here, here, gone}, 2, 0, true, 0, []string{"consume worker2", "cancel worker0"}, "worker0"},
+		{"zones do not matter", []hand{here, here, gone}, 2, 0, false, 0, nil, "worker2"},
+		{"its task is protected", []hand{here, here, kept}, 2, 0, false, 0, []string{"consume worker2", "cancel worker0"}, "worker0"},
+		{
+			"one of three is to stay", []hand{here, here, here, gone, gone, kept}, 3, 0, true, 0,
+			[]string{"consume worker5", "cancel worker0"}, "worker0 worker3 worker4",
+		},
+		{"enough fetch without those that a step leaves", []hand{here, here, here, gone, gone, gone}, 3, 1, false, 0, nil, "worker3"},
+		{
+			"one at work is no capacity yet", []hand{here, here, {drained: true, active: 1, began: time.Hour}, kept}, 2, 0, false, 0,
+			[]string{"consume worker3", "cancel worker0"}, "worker0",
+		},
+		{"ECS is about to stop one of them: nobody fetches there", []hand{here, here, here, gone, gone}, 3, 0, true, 1, []string{
+			"cancel worker0", "consume worker0 worker3",
+		}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, tt.hands, oneByOne, keep(tt.keep), func(o *Options) { o.Targets[0].Limits.ScaleInStep = tt.step })
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Rebalancing, s.Desired = tt.rebalance, s.Desired-tt.excess })
+			if _, err := w.letGo(t); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(tt.orders, w.made("cancel", "consume")); diff != "" {
+				t.Errorf("orders (-want +got):\n%s", diff)
+			}
+			slices.Sort(w.fleet.stopped)
+			if diff := cmp.Diff(tt.stopped, strings.Join(w.fleet.stopped, " ")); diff != "" {
+				t.Errorf("who is stopped (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // A drain of three workers, of which one has work for long and stays. The first look is what the decision rests on; from the second
 // on worker1 and worker2 are watched.
 func TestADrainWaitsUntilItIsSure(t *testing.T) {

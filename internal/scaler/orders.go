@@ -39,6 +39,28 @@ func (r *release) resume(ctx context.Context, victims []*victim) error {
 	return r.consume(ctx, r.target, nodes)
 }
 
+// exchange has drained workers that stay fetch again, as many as are needed beside the others that stay. A drained worker stays
+// where its task is protected, or where its zone would be left with too few. The victims then fetch in its place. To drain them
+// would leave too few that fetch, so they would be resumed, and each sweep would drain and resume the same workers for ever.
+func (r *release) exchange(ctx context.Context) error {
+	if r.all() || r.none || r.stuck || r.live(r.seen) > r.seen.service.Desired {
+		return nil // Of more tasks than are asked for, ECS is about to stop some: nobody fetches in these.
+	}
+	fetching := r.live(r.seen) - len(r.victims)
+	var idle []*victim
+	for _, t := range r.seen.tasks {
+		v := &victim{task: t.ID, nodes: r.seen.workersIn(t.ID)}
+		if t.State == policy.TaskStopping || among(r.victims, t) || len(v.nodes) == 0 || v.fetches() {
+			continue
+		}
+		fetching--
+		if v.idle() {
+			idle = append(idle, v)
+		}
+	}
+	return r.resume(ctx, idle[:max(0, min(r.want-fetching, len(idle)))])
+}
+
 // consume makes workers fetch again: those that were found without queues, from all of the target's. It watches until they do. With
 // the pools gevent and eventlet an order takes effect up to two seconds late, and two of them in any order: one that was given
 // up too early would have a worker fetch again that has been let go by then.

@@ -47,6 +47,7 @@ type release struct {
 	idle     bool // Nothing waited, executed or was held.
 	told     bool // Each worker was known by its task.
 	none     bool // Max was 0: none is to be left, whatever waits.
+	want     int  // How many workers that fetch are to stay: by the work, what was asked for, and the bounds.
 	// stuck says that the workers have nothing to do although messages wait: one is to be replaced.
 	stuck bool
 }
@@ -62,6 +63,9 @@ func (r *release) run(ctx context.Context, change *Change) error {
 	if why := r.choose(); why != "" {
 		change.Reasons = []policy.Reason{why}
 		return nil
+	}
+	if err := r.exchange(ctx); err != nil {
+		return err
 	}
 	if err := r.drain(ctx, change); err != nil || change.Status == "resumed" {
 		return err

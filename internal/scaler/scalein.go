@@ -80,6 +80,7 @@ func (s *Scaler) ScaleIn(ctx context.Context, in Input) (Change, error) {
 		r := release{
 			Scaler: s, target: t, lock: lock, seen: o, decision: d.Decision, stuck: stuck,
 			idle: sig.Backlog.Add(sig.Active).Add(sig.Held) == policy.Known(0), told: sig.Tasks.Told, none: d.limits.Max == 0,
+			want: max(policy.Want(sig, d.limits), in.Previous.Workers),
 		}
 		err = r.run(ctx, &change)
 	}

@@ -92,16 +92,19 @@ func (r *release) chooseAll() (why policy.Reason) {
 // rank orders the victims: those that fetch nothing and do nothing, then those that do nothing, then those that work. Those that
 // work and fetch nothing come last: the decision has counted them already.
 func (v *victim) rank() int {
-	fetches := slices.ContainsFunc(v.nodes, func(n policy.Node) bool { return len(n.Queues) > 0 })
 	switch {
-	case v.idle() && !fetches:
+	case v.idle() && !v.fetches():
 		return 0
 	case v.idle():
 		return 1
-	case fetches:
+	case v.fetches():
 		return 2
 	}
 	return 3
+}
+
+func (v *victim) fetches() bool {
+	return slices.ContainsFunc(v.nodes, func(n policy.Node) bool { return len(n.Queues) > 0 })
 }
 
 func (v *victim) idle() bool {

@@ -20,7 +20,8 @@ func (j *judge) emptied(t *target) {
 	f := t.inForce()
 	fetching := 0
 	for _, k := range t.live {
-		if k.worker != nil && k.worker.Ready() && fetches(k.worker, t.plan.Queues) {
+		// Nobody can tell a gevent worker anything while its pool has no room for what it has fetched. It fetches no further message.
+		if k.worker != nil && k.worker.Ready() && k.worker.Obeys() && fetches(k.worker, t.plan.Queues) {
 			fetching++
 		}
 	}
