@@ -22,11 +22,11 @@ func askActive() command {
 	return command{method: methodActive, arguments: map[string]any{"safe": true}, ticket: uuid()}
 }
 
-// askRates asks workers for the rate limits of their tasks, Celery's own tasks included: task_annotations may limit them, too.
+// askTasks asks workers for one attribute of each of their tasks, Celery's own tasks included: task_annotations may change these, too.
 // Each entry of the answer is made by str and format, so that it is text whatever the application has set.
 // Source: celery.worker.control.registered, of 5.2 to 5.7 alike.
-func askRates(nodes []string, answers int) command {
-	arguments := map[string]any{"taskinfoitems": []string{rateLimit}, "builtins": true}
+func askTasks(attribute string, nodes []string, answers int) command {
+	arguments := map[string]any{"taskinfoitems": []string{attribute}, "builtins": true}
 	return command{method: methodRegistered, arguments: arguments, nodes: nodes, answers: answers, ticket: uuid()}
 }
 

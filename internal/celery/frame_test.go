@@ -82,7 +82,7 @@ func TestFrameIsKombus(t *testing.T) {
 		"ping":           {method: "ping", ticket: uuid()},
 		methodQueues:     askQueues(),
 		methodActive:     askActive(),
-		methodRegistered: askRates([]string{"w1@host", "w2@host"}, 2),
+		methodRegistered: askTasks(rateLimit, []string{"w1@host", "w2@host"}, 2),
 		methodCancel:     consumer(methodCancel, "video", []string{"w1@host", "w2@host"}, 2),
 		methodAdd:        consumer(methodAdd, "video", []string{"w1@host"}, 1),
 	}

@@ -3,7 +3,6 @@ package celery
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"sluice/internal/policy"
@@ -16,37 +15,12 @@ const rateLimit = "rate_limit"
 // task_annotations or task_default_rate_limit, or by the remote control since. It asks the nodes, and waits for up to a
 // second; a node that did not answer, or not well, is an error that names it.
 func (b *Broker) RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error) {
-	const doing = "ask nodes for rate limits"
-	if err := checkNodes(nodes, false); err != nil {
-		return nil, fmt.Errorf("%s: %w", doing, err)
-	}
 	limited := map[string]bool{}
-	if len(nodes) == 0 {
-		return limited, nil
-	}
-	names, due := make([]string, len(nodes)), 0
-	for i, n := range nodes {
-		names[i] = n.Name
-		due += workers(n)
-	}
-	got, err := b.ask(ctx, round{commands: []command{askRates(names, due)}, patience: controlPatience})
+	err := b.registered(ctx, "ask nodes for rate limits", rateLimit, nodes, func(_ string, answer json.RawMessage) error {
+		return addLimited(limited, answer)
+	})
 	if err != nil {
-		return nil, failure(doing, err)
-	}
-	answers := map[string]int{}
-	for _, r := range got.replies {
-		if r.err == nil {
-			r.err = addLimited(limited, r.value)
-		}
-		if r.err != nil {
-			return nil, fmt.Errorf("%s: node %s %w", doing, r.node, r.err)
-		}
-		answers[r.node]++
-	}
-	for _, n := range nodes {
-		if answers[n.Name] < workers(n) {
-			return nil, fmt.Errorf("%s: node %s: %d of %d workers answered", doing, n.Name, answers[n.Name], workers(n))
-		}
+		return nil, err
 	}
 	return limited, nil
 }
@@ -55,16 +29,13 @@ func (b *Broker) RateLimited(ctx context.Context, nodes []policy.Node) (map[stri
 // " [rate_limit=10/m]" if it has one. An application may give its tasks any name: where an entry can be read in several ways, each
 // of them is taken for limited.
 func addLimited(limited map[string]bool, value json.RawMessage) error {
-	var tasks []*string
-	if err := json.Unmarshal(value, &tasks); err != nil || tasks == nil {
-		return fmt.Errorf("answered %s with what is no list of tasks", methodRegistered)
+	tasks, err := taskInfo(value)
+	if err != nil {
+		return err
 	}
 	const mark = " [" + rateLimit + "="
 	for _, task := range tasks {
-		if task == nil {
-			return fmt.Errorf("answered %s with a task without a name", methodRegistered)
-		}
-		text, ok := strings.CutSuffix(*task, "]")
+		text, ok := strings.CutSuffix(task, "]")
 		if !ok {
 			continue
 		}

@@ -71,6 +71,11 @@ func (b *lazyBroker) RateLimited(ctx context.Context, nodes []policy.Node) (map[
 	return twice(ctx, b, "rate_limited", func(opened broker) (map[string]bool, error) { return opened.RateLimited(ctx, nodes) })
 }
 
+// Untracked is scaler.Broker's. Asking twice changes nothing.
+func (b *lazyBroker) Untracked(ctx context.Context, nodes []policy.Node) (map[string][]string, error) {
+	return twice(ctx, b, "untracked", func(opened broker) (map[string][]string, error) { return opened.Untracked(ctx, nodes) })
+}
+
 // Lock is scaler.Broker's. It is repeated: if the first attempt took the lock and its answer was lost, the second finds
 // its own token there.
 func (b *lazyBroker) Lock(ctx context.Context, name, token string, ttl time.Duration) (bool, error) {

@@ -43,6 +43,10 @@ func (b *stubBroker) RateLimited(context.Context, []policy.Node) (map[string]boo
 	return nil, b.err
 }
 
+func (b *stubBroker) Untracked(context.Context, []policy.Node) (map[string][]string, error) {
+	return nil, b.err
+}
+
 func (b *stubBroker) Lock(context.Context, string, string, time.Duration) (bool, error) {
 	return false, b.err
 }
@@ -164,6 +168,10 @@ func (b *countedBroker) RateLimited(_ context.Context, nodes []policy.Node) (map
 	return map[string]bool{"tasks.slow": true}, b.note("rates " + nodes[0].Name)
 }
 
+func (b *countedBroker) Untracked(_ context.Context, nodes []policy.Node) (map[string][]string, error) {
+	return map[string][]string{"w1@a": {"tasks.batch"}}, b.note("untracked " + nodes[0].Name)
+}
+
 func (b *countedBroker) Lock(_ context.Context, name, token string, ttl time.Duration) (bool, error) {
 	return true, b.note(fmt.Sprintf("lock %s %s %v", name, token, ttl))
 }
@@ -194,6 +202,13 @@ func TestWhatIsRepeated(t *testing.T) {
 			}
 			return err
 		}, "rates w1@a", 2},
+		"untracked": {func(ctx context.Context, b *lazyBroker) error {
+			got, err := b.Untracked(ctx, nodes)
+			if err == nil && len(got["w1@a"]) != 1 {
+				err = fmt.Errorf("untracked tasks %v", got)
+			}
+			return err
+		}, "untracked w1@a", 2},
 		"lock": {func(ctx context.Context, b *lazyBroker) error {
 			ours, err := b.Lock(ctx, "web", "a", time.Minute)
 			if err == nil && !ours {

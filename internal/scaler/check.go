@@ -91,6 +91,7 @@ type SweepCheck struct {
 // CheckAll looks at every target of the shard. It always answers: what is broken is in the answer, beside what is not.
 func (s *Scaler) CheckAll(ctx context.Context, shard Shard) SweepCheck {
 	observations := s.observe(ctx, shard.of(s.Targets), budget{look: checkLook, patience: checkPatience})
+	s.askUntracked(ctx, observations)
 	s.addBeatsOfCandidates(ctx, observations)
 	s.shield(ctx, observations)
 	answer := SweepCheck{Checked: len(observations), Targets: []TargetCheck{}}
@@ -185,6 +186,7 @@ func (s *Scaler) CheckOne(ctx context.Context, in Input) (TargetCheck, error) {
 		return s.judge(ctx, "confirm", s.observeClosely(ctx, t, in.Previous)), nil
 	}
 	observations := s.observe(ctx, []Target{t}, budget{look: checkLook, patience: checkPatience})
+	s.askUntracked(ctx, observations)
 	s.addBeatsOfCandidates(ctx, observations)
 	return s.judge(ctx, "check", observations[0]), nil
 }

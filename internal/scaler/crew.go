@@ -108,7 +108,7 @@ func (o observation) workersIn(task string) []policy.Node {
 // told says whether each worker of the target is known to run in a certain task of it. A worker outside ECS on the same queues is
 // enough that it is not: it cannot be told from one whose name does not say where it runs.
 func (o observation) told() bool {
-	for _, n := range slices.Concat(o.view.heard(o.target), o.view.own[o.target.Name]) {
+	for _, n := range o.workers() {
 		if o.match[n.Name] == "" {
 			return false
 		}

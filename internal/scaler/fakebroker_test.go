@@ -61,12 +61,14 @@ type fakeBroker struct {
 	asked   []string // The queues of the last look.
 	onLook  func()
 
-	obeyAfter  time.Duration   // How long a worker takes to do what Cancel or Consume told it.
-	deaf       map[string]bool // Workers that never do.
-	told       []effect        // What has been told and not done yet.
-	limited    map[string]bool
-	limitedErr error
-	controlErr error
+	obeyAfter    time.Duration   // How long a worker takes to do what Cancel or Consume told it.
+	deaf         map[string]bool // Workers that never do.
+	told         []effect        // What has been told and not done yet.
+	limited      map[string]bool
+	untracked    map[string][]string // By node.
+	untrackedErr error
+	limitedErr   error
+	controlErr   error
 
 	locks   map[string]fakeLock
 	lockErr error
@@ -178,6 +180,11 @@ func names(nodes []policy.Node) string {
 func (b *fakeBroker) RateLimited(_ context.Context, nodes []policy.Node) (map[string]bool, error) {
 	defer b.enter("rate limited " + names(nodes))()
 	return b.limited, b.limitedErr
+}
+
+func (b *fakeBroker) Untracked(_ context.Context, nodes []policy.Node) (map[string][]string, error) {
+	defer b.enter("untracked " + names(nodes))()
+	return b.untracked, b.untrackedErr
 }
 
 func (b *fakeBroker) Lock(_ context.Context, name, token string, ttl time.Duration) (bool, error) {

@@ -29,6 +29,7 @@ type observation struct {
 	mine       []string          // Workers that are known to be the target's.
 	match      map[string]string // With tasksKnown: the task of each worker whose name tells it.
 	described  map[policy.ServiceRef]policy.Described
+	untracked  string // Why its workers may execute what no look shows; "" if they do not, or were not asked.
 	prior      *policy.Sighting
 	seen       policy.Sighting
 }
@@ -148,7 +149,9 @@ func (s *Scaler) observeClosely(ctx context.Context, t Target, prior *policy.Sig
 	)
 	o := s.lookClosely(ctx, t, known, nil, mine...)
 	o.addBeats(beats)
-	return o
+	closely := []observation{o}
+	s.askUntracked(ctx, closely)
+	return closely[0]
 }
 
 // lookClosely looks at the broker of the target, with what is known of its tasks and services from a moment ago.
@@ -212,7 +215,7 @@ func (s *Scaler) beats(ctx context.Context, broker string, expect int) map[strin
 // heartbeat it is, and the sum would move by chance for ever: they lack this witness, as many workers do.
 func (o *observation) addBeats(beats map[string]policy.Beat) {
 	o.seen = policy.Sighting{At: o.at}
-	for _, n := range slices.Concat(o.view.heard(o.target), o.view.own[o.target.Name]) {
+	for _, n := range o.workers() {
 		if b, ok := beats[n.Name]; ok && n.Answers == 1 {
 			o.seen.Heard++
 			o.seen.Processed += b.Processed

@@ -63,6 +63,7 @@ func (s *Scaler) Plan(ctx context.Context, in PlanInput) (Plan, error) {
 	} else {
 		observations = s.observe(ctx, targets, budget{look: checkLook, patience: checkPatience})
 	}
+	s.askUntracked(ctx, observations)
 	now := s.Now()
 	plan := Plan{At: now, Targets: []TargetPlan{}}
 	for _, o := range observations {

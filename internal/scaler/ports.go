@@ -35,6 +35,10 @@ type Broker interface {
 	// an idle worker. It errs if not every node answered.
 	RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error)
 
+	// Untracked returns, for each of the nodes that has any, the names of the tasks that it may execute although a Look says that
+	// nothing is active. It errs if not every node answered.
+	Untracked(ctx context.Context, nodes []policy.Node) (map[string][]string, error)
+
 	// Lock takes the lock of that name for ttl, or prolongs it if token holds it already; false if another token holds it.
 	// Whoever dies leaves it to expire.
 	Lock(ctx context.Context, name, token string, ttl time.Duration) (bool, error)

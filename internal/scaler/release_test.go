@@ -31,10 +31,12 @@ func TestTheOrderOfAScaleIn(t *testing.T) {
 		{"to fewer", 1, []string{
 			"lock",
 			"tasks", "describe", "look", // The decision.
+			"untracked worker0 worker1 worker2",              // Would it show if they were at work?
 			"cancel worker0 worker1", "look", "look", "look", // The drain.
 			"tasks", "protect worker2",
 			"lock",                      // Is it still ours?
 			"tasks", "describe", "look", // The last look.
+			"untracked worker0 worker1 worker2",
 			"lock", // Whoever got it in between may have had somebody fetch again.
 			"set desired 1",
 			"tasks", // Have they been stopped?
@@ -44,9 +46,11 @@ func TestTheOrderOfAScaleIn(t *testing.T) {
 		{"to none", 0, []string{
 			"lock",
 			"tasks", "describe", "look",
+			"untracked worker0 worker1 worker2",
 			"cancel worker0 worker1 worker2", "look", "look", "look",
 			"lock",
 			"tasks", "describe", "look",
+			"untracked worker0 worker1 worker2",
 			"lock",
 			"set desired 0",
 			"tasks",

@@ -29,7 +29,7 @@ func (o observation) signals(now time.Time, demand int) (policy.Signals, policy.
 	sig.Backlog, sig.Held = o.waiting()
 	sig.Active = o.active()
 	sig.Unheard = o.view.missing[o.target.Name]
-	sig.Stuck = o.stuck(sig, ov.Limits)
+	sig.Stuck = o.untracked == "" && o.stuck(sig, ov.Limits)
 	if o.tasksKnown {
 		sig.Tasks = countTasks(o.tasks, ov.Limits.Grace, now)
 		sig.Tasks.Told = o.told()
@@ -79,7 +79,10 @@ func (o observation) active() policy.Count {
 		return o.counted()
 	}
 	n := policy.Known(0)
-	own := slices.Concat(o.view.heard(o.target), o.view.own[o.target.Name])
+	if o.untracked != "" {
+		n = policy.Unknown(o.untracked)
+	}
+	own := o.workers()
 	for _, node := range own {
 		n = n.Add(node.Active)
 	}
@@ -197,20 +200,27 @@ func (o observation) silence() policy.Count {
 		total += m
 		all = all && (ok || t.Source != SourceInspect)
 	}
-	switch {
-	case o.view.silent > 0 && all && total == o.view.silent:
-		return policy.Known(missing)
-	case o.view.silent > 0 && len(o.view.targets) == 1:
-		// More are silent than tasks run: workers on their way out, as after a scale-in, or not ours. They hold a scale-in;
-		// but they ask for nobody: only the tasks that run and are missing count as busy.
-		return policy.AtLeast(missing, fmt.Sprintf("%d workers listen and do not answer, and %d running tasks are not heard from",
-			o.view.silent, missing))
-	case o.view.silent > 0:
-		return policy.Unknown(fmt.Sprintf("%d workers of the broker listen and do not answer, perhaps this target's", o.view.silent))
-	case missing > 0:
-		return policy.Unknown(fmt.Sprintf("%d of %d running tasks are not heard from", missing, o.service.Running))
+	if o.view.silent == 0 {
+		if missing > 0 {
+			return policy.Unknown(fmt.Sprintf("%d of %d running tasks are not heard from", missing, o.service.Running))
+		}
+		return policy.Known(0)
 	}
-	return policy.Known(0)
+	if all && total == o.view.silent {
+		return policy.Known(missing)
+	}
+	// More are silent than tasks are missing: workers on their way out, as after a scale-in, or not ours. Or fewer, since some have not
+	// connected yet. They hold a scale-in. As many ask for workers as must be this target's, whoever else is silent: work that is
+	// known to be there must not wait because of a doubt.
+	least := 0
+	if all {
+		least = max(0, min(missing, o.view.silent-(total-missing)))
+	}
+	if len(o.view.targets) == 1 {
+		return policy.AtLeast(least, fmt.Sprintf("%d workers listen and do not answer, and %d running tasks are not heard from",
+			o.view.silent, missing))
+	}
+	return policy.AtLeast(least, fmt.Sprintf("%d workers of the broker listen and do not answer, perhaps this target's", o.view.silent))
 }
 
 // countTasks counts what a decision needs of the single tasks.

@@ -73,7 +73,7 @@ func (r *release) chooseAll() (why policy.Reason) {
 	if untold == 0 {
 		return "" // Any other worker on its queues is not in a task of this service.
 	}
-	for _, n := range slices.Concat(o.view.heard(r.target), o.view.own[r.target.Name]) {
+	for _, n := range o.workers() {
 		if o.match[n.Name] != "" {
 			continue
 		}

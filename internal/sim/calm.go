@@ -37,7 +37,12 @@ func (j *judge) live(t *target) {
 			continue
 		}
 		up++
-		work += executing
+		if !k.worker.Answers() {
+			executing = min(executing, 1) // It is busy, and says no more than that.
+		}
+		if t.plan.Worker.Untracked == nil { // Else nobody sees all that it executes.
+			work += executing
+		}
 	}
 	// A message that a worker still has and that was restored behind its back is there twice.
 	work = min(work, len(t.left())-drained)
@@ -128,7 +133,9 @@ func (p *plan) longestHold(target int) time.Duration {
 func (j *judge) frugal(t *target) {
 	f := t.inForce()
 	// A copy of a message that was done may stay fetched until its visibility timeout, and be executed once more.
-	idle := !f.keeps() && !f.bad && t.desired > f.min && (t.plan.mappable() || f.min == 0) && t.broker.Unacked() == 0
+	// Workers that may execute unseen are never let go.
+	idle := !f.keeps() && !f.bad && t.desired > f.min && (t.plan.mappable() || f.min == 0) && t.broker.Unacked() == 0 &&
+		t.plan.Worker.Untracked == nil
 	for _, o := range j.w.targets {
 		if o.broker != t.broker {
 			continue

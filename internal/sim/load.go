@@ -78,3 +78,21 @@ func drawLoad(d draw, p *plan, i, room int) []sendPlan {
 	}
 	return sends
 }
+
+// drawUntracked has some targets' workers execute about half of their messages by a strategy of the task's own, which no look shows. Its
+// source of chance is its own, so that the rest of a history does not change with it.
+func drawUntracked(seed uint64, p *plan) {
+	const name = "batched"
+	d := stream(seed, "untracked")
+	for i := range p.Targets {
+		if !d.chance(0.05) {
+			continue
+		}
+		p.Targets[i].Worker.Untracked = []string{name}
+		for k := range p.Sends {
+			if s := &p.Sends[k]; s.Target == i && d.chance(0.5) {
+				s.Task.Name = name
+			}
+		}
+	}
+}

@@ -19,6 +19,10 @@ func (j *judge) stops(k *task, reason string) {
 		j.w.tally.count("stops by others: deployment")
 	case t.ours == 0:
 		j.w.tally.count("stops by others: operator or rebalancing")
+	case k.restarted.After(t.loweredAt):
+		// Its process began anew, and fetches, after the count was lowered and before ECS acted. No look can be later than that.
+		t.ours--
+		j.w.tally.count("stops by us: begun anew since the count was lowered")
 	default:
 		t.ours--
 		k.ours = true
@@ -31,9 +35,9 @@ func (j *judge) stops(k *task, reason string) {
 	}
 }
 
-// possessions notes what a worker has that is told to stop, in words as well. It does not count a second execution of a message
-// that was restored behind a worker's back, past the visibility timeout, and that has been begun before: nobody can see it, in no
-// key and in no answer, and nothing is lost with it.
+// possessions notes what a worker has that is told to stop, in words as well. It does not count a copy of a message that was restored
+// behind a worker's back, past the visibility timeout: nobody can see it, in no key and in no answer, and nothing is lost with it. Nor does
+// it count an execution that such a copy has doubled.
 func (j *judge) possessions(k *task) {
 	var b strings.Builder
 	for id := range broker.ID(k.target.broker.Sent()) {
@@ -48,7 +52,7 @@ func (j *judge) possessions(k *task) {
 		if slices.ContainsFunc(r.Deliveries, func(o broker.Delivery) bool {
 			earlier := d.Started.IsZero() || o.Started.Before(d.Started)
 			return o.Tag == d.Tag && !o.Started.IsZero() && earlier
-		}) {
+		}) || !d.Started.IsZero() && !d.Restored.IsZero() && !d.Restored.After(d.Started) {
 			j.w.tally.count("second executions stopped")
 			if d.Started.IsZero() {
 				k.held = max(0, k.held-1)

@@ -25,8 +25,8 @@ func (j *judge) emptied(t *target) {
 			fetching++
 		}
 	}
-	fit := t.plan.mappable() && !j.shared(t) && t.plan.Worker.Pool != broker.Solo && !t.plan.Worker.NoControl &&
-		!slices.ContainsFunc(t.left(), func(id broker.ID) bool { return t.broker.Record(id).Task.Routed }) &&
+	fit := t.plan.mappable() && !j.shared(t) && t.plan.Worker.Pool != broker.Solo && !t.plan.Worker.NoControl && t.plan.Worker.Untracked == nil &&
+		!t.broker.Routed() &&
 		!slices.ContainsFunc(t.live, func(k *task) bool {
 			return k.worker == nil || !k.worker.Ready() || j.protection[k.id].until.After(j.w.loop.now)
 		})

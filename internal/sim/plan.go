@@ -120,6 +120,7 @@ func newPlan(seed uint64) *plan {
 	slices.SortStableFunc(p.Sends, func(a, b sendPlan) int { return int(a.At - b.At) })
 	p.Faults = drawFaults(stream(seed, "faults"), p)
 	drawPeople(seed, p)
+	drawUntracked(seed, p)
 	return p
 }
 

@@ -250,6 +250,11 @@ func (p brokerPort) RateLimited(ctx context.Context, nodes []policy.Node) (names
 	return names, err
 }
 
+func (p brokerPort) Untracked(ctx context.Context, nodes []policy.Node) (names map[string][]string, err error) {
+	p.call("ask for untracked tasks", func() { names, err = p.client.Untracked(ctx, nodes) })
+	return names, err
+}
+
 func (p brokerPort) Lock(ctx context.Context, name, token string, ttl time.Duration) (ok bool, err error) {
 	p.call("lock", func() {
 		ok, err = p.client.Lock(ctx, name, token, ttl)

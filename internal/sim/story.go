@@ -72,6 +72,9 @@ func habits(t targetPlan) string {
 	if t.Worker.Rates != nil {
 		words = append(words, "a rate limit")
 	}
+	if t.Worker.Untracked != nil {
+		words = append(words, "tasks that no look shows")
+	}
 	if t.Rebalances {
 		words = append(words, "zone rebalancing")
 	}

@@ -119,6 +119,7 @@ func (w *world) restart(f *fault) {
 	executing, held := k.worker.Holding(0)
 	w.hit(f, "worker %s of %s begins anew in its task (executed %d, held %d)", short(k.id), k.target.plan.Name, executing, held)
 	old := k.worker
+	k.restarted = w.loop.now
 	k.start()
 	old.Crash(1)
 }

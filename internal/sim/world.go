@@ -69,10 +69,11 @@ type task struct {
 	start      func() // Starts its worker, or another one in its place.
 	executing  int    // What it executed and held when it was told to stop.
 	held       int
-	lost       int    // How many messages the broker had lost by then.
-	has        string // The same in words.
-	ours       bool   // We made ECS stop it.
-	chosen     bool   // We have told its worker to fetch nothing more.
+	lost       int       // How many messages the broker had lost by then.
+	has        string    // The same in words.
+	ours       bool      // We made ECS stop it.
+	chosen     bool      // We have told its worker to fetch nothing more.
+	restarted  time.Time // When its worker's process began anew in it; zero if it has not.
 }
 
 const cluster = "prod"

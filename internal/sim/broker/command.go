@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// controlPatience is how long answers to Cancel, Consume and RateLimited are waited for, and controlLinger how long more of them
+	// controlPatience is how long answers to orders and questions are waited for, and controlLinger how long more of them
 	// than are due: one tells that another worker bears the name. Both are the production adapter's.
 	controlPatience = time.Second
 	controlLinger   = 50 * time.Millisecond
@@ -88,13 +88,35 @@ func check(nodes []policy.Node, withQueues bool) error {
 
 // RateLimited satisfies scaler.Broker.
 func (c *Client) RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error) {
-	const doing = "ask nodes for rate limits"
+	limited := map[string]bool{}
+	answers, err := c.registered(ctx, "ask nodes for rate limits", nodes)
+	for _, a := range answers {
+		for task := range a.rates {
+			limited[task] = true
+		}
+	}
+	return limited, err
+}
+
+// Untracked satisfies scaler.Broker.
+func (c *Client) Untracked(ctx context.Context, nodes []policy.Node) (map[string][]string, error) {
+	found := map[string][]string{}
+	answers, err := c.registered(ctx, "ask nodes for tasks with a strategy of their own", nodes)
+	for _, a := range answers {
+		if len(a.untracked) > 0 {
+			found[a.name] = a.untracked
+		}
+	}
+	return found, err
+}
+
+// registered asks nodes for their tasks. It errs if one did not answer.
+func (c *Client) registered(ctx context.Context, doing string, nodes []policy.Node) ([]answer, error) {
 	if err := check(nodes, false); err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	limited := map[string]bool{}
 	if len(nodes) == 0 {
-		return limited, nil
+		return nil, nil
 	}
 	var names []string
 	due := 0
@@ -102,23 +124,20 @@ func (c *Client) RateLimited(ctx context.Context, nodes []policy.Node) (map[stri
 		names = append(names, n.Name)
 		due += max(1, n.Answers)
 	}
-	a, err := c.ask(ctx, []command{{rates: true}}, [][]string{names}, asked{due: due, patience: controlPatience})
+	a, err := c.ask(ctx, []command{{tasks: true}}, [][]string{names}, asked{due: due, patience: controlPatience})
 	if err != nil {
 		return nil, failure(doing, err)
 	}
 	answered := map[string]int{}
 	for _, one := range a.answers {
 		answered[one.name]++
-		for _, task := range one.rates {
-			limited[task] = true
-		}
 	}
 	for _, n := range nodes {
 		if answered[n.Name] < max(1, n.Answers) {
 			return nil, fmt.Errorf("%s: node %s: %d of %d workers answered", doing, n.Name, answered[n.Name], max(1, n.Answers))
 		}
 	}
-	return limited, nil
+	return a.answers, nil
 }
 
 // asked is what answers are waited for.

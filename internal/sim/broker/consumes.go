@@ -19,3 +19,10 @@ func (w *Worker) Obeys() bool {
 	defer w.m.mu.Unlock()
 	return w.loops()
 }
+
+// Answers tells that the worker answers what it is asked.
+func (w *Worker) Answers() bool {
+	w.m.lock()
+	defer w.m.mu.Unlock()
+	return w.speaks()
+}

@@ -12,7 +12,7 @@ type command struct {
 	ask    *asking
 	queue  string
 	cancel bool // cancel_consumer; else, if queue is not empty, add_consumer.
-	rates  bool // Which rates are limited.
+	tasks  bool // Which tasks it has.
 }
 
 // asking is one broadcast and what has been answered to it.
@@ -30,7 +30,9 @@ type answer struct {
 	active int
 	open   []ID // Of the active ones those whose message is still to be acknowledged.
 	oldest time.Time
-	rates  []string
+	// Of the tasks that it has: those whose rate is limited, and those with a strategy of their own.
+	rates     map[string]*rate
+	untracked []string
 }
 
 // broadcast gives a command to every worker that listens, or to those of the names, and returns how many heard it.
@@ -66,16 +68,17 @@ func (m *Model) serve(w *Worker, c command) {
 	case c.queue != "":
 		a.queue = c.queue
 		m.command(w, c)
-	case c.rates:
-		for name := range w.rates {
-			a.rates = append(a.rates, name)
-		}
+	case c.tasks:
+		a.rates, a.untracked = w.rates, w.spec.Untracked
 	default:
 		a.queues = slices.Clone(w.consuming)
 		if w.spec.Pool == Solo {
 			break
 		}
 		for _, r := range w.running {
+			if w.untracked(r) {
+				continue
+			}
 			a.active++
 			if r.unacked && !slices.Contains(w.owed, r) {
 				a.open = append(a.open, r.msg.record.id)
@@ -88,6 +91,11 @@ func (m *Model) serve(w *Worker, c command) {
 	if !c.ask.closed {
 		c.ask.answers = append(c.ask.answers, a)
 	}
+}
+
+// untracked tells that a request executes by a strategy of its task's own: no answer and no total shows it.
+func (w *Worker) untracked(r *request) bool {
+	return slices.Contains(w.spec.Untracked, r.msg.record.task.Name)
 }
 
 // command begins the effect of cancel_consumer or add_consumer.

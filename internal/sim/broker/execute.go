@@ -66,7 +66,9 @@ func (m *Model) begin(w *Worker) {
 		rec.fetched--
 		rec.running++
 		w.running = append(w.running, r)
-		w.processed++
+		if !w.untracked(r) {
+			w.processed++
+		}
 		r.delivery().Started = m.now
 		r.mute = w.phase == stopping && w.spec.Pool == Prefork
 		switch {

@@ -33,6 +33,9 @@ type Delivery struct {
 	Ended   time.Time // Zero if its execution was cut off.
 	Acked   time.Time
 	Back    time.Time // Given back to its list by the worker itself.
+	// Restored is when its message was given back behind the worker's back, past the visibility timeout. What the worker still has is
+	// a second copy, which is in no key.
+	Restored time.Time
 }
 
 // Record is what is known of one task.
@@ -92,6 +95,16 @@ func (r *record) state() State {
 		return Waiting
 	}
 	return Lost
+}
+
+// restored notes that the message with this tag was given back behind the back of whoever has it.
+func (r *record) restored(tag int, now time.Time) {
+	for i := len(r.deliveries) - 1; i >= 0; i-- {
+		if d := &r.deliveries[i]; d.Tag == tag {
+			d.Restored = now
+			return
+		}
+	}
 }
 
 // ledger is what happened to every task.

@@ -186,7 +186,9 @@ func (m *Model) sweep() {
 		return b.tag - a.tag
 	})
 	for _, msg := range old {
-		m.restore(msg, true)
+		if m.restore(msg, true) {
+			msg.record.restored(msg.tag, m.now)
+		}
 	}
 }
 
@@ -209,6 +211,13 @@ func (m *Model) Len(queue string) int {
 		return q.len()
 	}
 	return 0
+}
+
+// Routed tells that something is fetched and not acknowledged of which the queue cannot be told.
+func (m *Model) Routed() bool {
+	m.lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.unacked, func(msg *message) bool { return msg.record.task.Routed })
 }
 
 // Unacked is how many messages are fetched and not acknowledged.

@@ -41,6 +41,7 @@ type Spec struct {
 	AcksLate bool // task_acks_late.
 	// Rates limit tasks by name: the time between two starts in this worker.
 	Rates         map[string]time.Duration
+	Untracked     []string      // Names of tasks with a strategy of their own, such as celery-batches'.
 	NoHeartbeats  bool          // --without-heartbeat.
 	NoControl     bool          // worker_enable_remote_control=False.
 	Boot          time.Duration // From the start to being ready. It takes nothing before (section 2.3).
