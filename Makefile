@@ -103,7 +103,7 @@ test-doctor: test-deps ## Misconfigurations planted one at a time, with real wor
 	@cat build/doctor.txt
 
 .PHONY: test-model
-test-model: test-deps build/venv-celery-5.2 build/venv-celery-5.6 ## The simulator's model held against workers of Celery 5.2 and 5.6, too.
+test-model: test-deps ## The simulator's model held against workers of Celery 5.2 and 5.6, too.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -run 'TestModelIsLikeCelery/5' ./internal/sim/broker
 
 .PHONY: sim
@@ -115,7 +115,7 @@ sim-mutants: ## Plant faults in the production code, one at a time: the simulato
 	go run ./internal/sim/mutants
 
 .PHONY: chaos
-chaos: build test-deps build/venv-celery-5.2 ## ROUNDS (default 20) of real Celery under faults from SEED (default 1), then beside the usual ways to scale to zero.
+chaos: build test-deps ## ROUNDS (default 20) of real Celery under faults from SEED (default 1), then beside the usual ways to scale to zero.
 	go run ./internal/chaos -rounds $${ROUNDS:-20} -seed $${SEED:-1}
 
 .PHONY: bench
@@ -153,7 +153,7 @@ fuzz: ## Each fuzz test for FUZZTIME (default 20s).
 ##@ Set-up, called by the others
 
 .PHONY: test-deps
-test-deps: build/venv stepfunctions/node_modules redis-server promtool
+test-deps: build/venv build/venv-celery-5.2 build/venv-celery-5.6 stepfunctions/node_modules redis-server promtool
 
 build/venv: internal/testenv/requirements.txt examples/shop/requirements.txt
 	$(call venv,$@,-r internal/testenv/requirements.txt -r examples/shop/requirements.txt)

@@ -168,6 +168,10 @@ func (d *drain) rates(t *testing.T) {
 		if want := map[string]bool{"seldom": true, "celery.chord_unlock": true}; err != nil || !cmp.Equal(got, want) {
 			t.Fatalf("rate limits %v, %v; want %v", got, err, want)
 		}
+		// The application's tasks, and all of Celery's own, have Celery's strategy.
+		if got, err := d.broker.Untracked(t.Context(), nodes); err != nil || len(got) > 0 {
+			t.Fatalf("tasks with a strategy of their own: %v, %v; want none", got, err)
+		}
 	}
 	if d.pool != "solo" {
 		d.open("pickled", 4)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,10 @@ import (
 
 // goldenFrame is one command as record_frames.py recorded it from kombu.
 type goldenFrame struct {
-	Method  string         `json:"method"`
+	Method    string `json:"method"`
+	Arguments struct {
+		TaskInfoItems []string `json:"taskinfoitems"`
+	} `json:"arguments"`
 	Channel string         `json:"channel"`
 	Message map[string]any `json:"message"`
 }
@@ -40,6 +44,11 @@ func goldenFrames(t *testing.T) map[string][]goldenFrame {
 		byFile[filepath.Base(path)] = recorded.Frames
 	}
 	return byFile
+}
+
+// name tells the commands apart: registered is recorded with each attribute that is asked for.
+func (g goldenFrame) name() string {
+	return strings.Join(append([]string{g.Method}, g.Arguments.TaskInfoItems...), " ")
 }
 
 // opened replaces the body of a decoded frame by what is in it, and the parts that differ from one message to the next by
@@ -79,20 +88,21 @@ func typed(t *testing.T, in map[string]any, path []string) {
 func TestFrameIsKombus(t *testing.T) {
 	k := testKeys()
 	ours := map[string]command{
-		"ping":           {method: "ping", ticket: uuid()},
-		methodQueues:     askQueues(),
-		methodActive:     askActive(),
-		methodRegistered: askTasks(rateLimit, []string{"w1@host", "w2@host"}, 2),
-		methodCancel:     consumer(methodCancel, "video", []string{"w1@host", "w2@host"}, 2),
-		methodAdd:        consumer(methodAdd, "video", []string{"w1@host"}, 1),
+		"ping":                             {method: "ping", ticket: uuid()},
+		methodQueues:                       askQueues(),
+		methodActive:                       askActive(),
+		methodRegistered + " " + rateLimit: askTasks(rateLimit, []string{"w1@host", "w2@host"}, 2),
+		methodRegistered + " " + strategy:  askTasks(strategy, []string{"w1@host", "w2@host"}, 2),
+		methodCancel:                       consumer(methodCancel, "video", []string{"w1@host", "w2@host"}, 2),
+		methodAdd:                          consumer(methodAdd, "video", []string{"w1@host"}, 1),
 	}
 	for file, frames := range goldenFrames(t) {
 		if len(frames) != len(ours) {
 			t.Errorf("%s has %d commands, want %d", file, len(frames), len(ours))
 		}
 		for _, golden := range frames {
-			t.Run(file+"/"+golden.Method, func(t *testing.T) {
-				frame, err := k.frame(ours[golden.Method], "sluice-1-x", time.Now(), time.Second)
+			t.Run(file+"/"+golden.name(), func(t *testing.T) {
+				frame, err := k.frame(ours[golden.name()], "sluice-1-x", time.Now(), time.Second)
 				if err != nil {
 					t.Fatal(err)
 				}

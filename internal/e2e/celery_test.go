@@ -26,7 +26,13 @@ func app() string { return filepath.Join(testenv.Root(), "internal", "e2e", "tes
 // machine allows no namespaces and all workers find the same host name.
 func worker(t *testing.T, args ...string) string {
 	t.Helper()
-	argv := append([]string{testenv.Python(t), "-B", "-m", "celery", "-A", "app", "worker", "--loglevel", "WARNING", "--hostname", "celery@{hostname}"}, args...)
+	return workerOf(t, testenv.Python(t), args...)
+}
+
+// workerOf is the same with another Python.
+func workerOf(t *testing.T, python string, args ...string) string {
+	t.Helper()
+	argv := append([]string{python, "-B", "-m", "celery", "-A", "app", "worker", "--loglevel", "WARNING", "--hostname", "celery@{hostname}"}, args...)
 	text, err := json.Marshal(argv)
 	if err != nil {
 		t.Fatal(err)

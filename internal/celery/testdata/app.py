@@ -3,7 +3,7 @@
 A task holds its pool slot until the test lets it go through a Redis list, so that no test depends on how long anything
 takes. SLUICE_CELERY is the application's configuration as JSON; SLUICE_REDIS is the URL of the tests' own keys, which have
 no prefix and are in no way Celery's. "transport_object" in the configuration puts an object, which no serializer but pickle can
-carry, into the transport options, as a credential provider would be.
+carry, into the transport options, as a credential provider would be; "batches" adds a task of celery-batches.
 """
 
 import json
@@ -15,6 +15,8 @@ from celery import Celery
 conf = json.loads(os.environ["SLUICE_CELERY"])
 if conf.pop("transport_object", False):
     conf.setdefault("broker_transport_options", {})["object"] = object()
+
+batches = conf.pop("batches", False)
 
 app = Celery("app")
 app.conf.update(conf)
@@ -47,3 +49,12 @@ def quick(gate, *rest):
 def seldom(gate):
     """Report that it ran. A worker runs one of these an hour and keeps the others."""
     own.incr("ended:" + gate)
+
+
+if batches:
+    from celery_batches import Batches
+
+    @app.task(name="batch", base=Batches, flush_every=2, flush_interval=600)
+    def batch(requests):
+        """Like hold, for two messages at once."""
+        hold(requests[0].args[0])

@@ -21,6 +21,7 @@ COMMANDS = [
     ("active_queues", {}, None),
     ("active", {"safe": True}, None),
     ("registered", {"taskinfoitems": ["rate_limit"], "builtins": True}, ["w1@host", "w2@host"]),
+    ("registered", {"taskinfoitems": ["Strategy"], "builtins": True}, ["w1@host", "w2@host"]),
     ("cancel_consumer", {"queue": "video"}, ["w1@host", "w2@host"]),
     ("add_consumer", {"queue": "video"}, ["w1@host"]),
 ]
