@@ -81,7 +81,22 @@ func drawFaults(d draw, p *plan) []faultPlan {
 	return all
 }
 
-// kinds are all kinds of faults, and how each strikes; nil of those that wait for a call or an event to hit (see faults).
+// drawZones has some services' tasks be in uneven zones, which ECS evens out: without a zone that has no room for a while that happens
+// in one history of thousands. Its source of chance is its own, so that the rest of a history does not change with it.
+func drawZones(seed uint64, p *plan) {
+	d := stream(seed, "zones")
+	for i := range p.Targets {
+		if p.Targets[i].Zones < 2 || !d.chance(0.25) {
+			continue
+		}
+		p.Targets[i].Rebalances = true
+		f := faultPlan{Kind: zoneFull, Subject: i, N: d.IntN(p.Targets[i].Zones), At: d.between(0, p.Calm*8/10)}
+		f.For = min(d.spread(time.Minute, 20*time.Minute), p.Calm-f.At)
+		p.Faults = append(p.Faults, f)
+	}
+}
+
+// kinds are all kinds of faults that are drawn from, and how each strikes; nil of those that wait for a call or an event to hit (see faults).
 var kinds = []struct {
 	kind   kind
 	strike func(*world, *fault)
@@ -123,3 +138,9 @@ var kinds = []struct {
 	{operatorTypo, (*world).mistype},
 	{operatorCount, (*world).manual},
 }
+
+// apart are kinds that are drawn apart: see drawZones.
+var apart = []struct {
+	kind   kind
+	strike func(*world, *fault)
+}{{zoneFull, (*world).fillZone}}

@@ -19,6 +19,7 @@ const (
 	taskNoStart   kind = "task fails to start"  // A new task does not come up.
 	spotLoss      kind = "spot interruption"    // A task is taken away with two minutes' notice.
 	rebalance     kind = "zone rebalancing"     // ECS replaces a task to even out the zones.
+	zoneFull      kind = "zone full"            // New tasks are not placed in one of the zones.
 	deployment    kind = "deployment"           // All tasks are replaced.
 	appProtects   kind = "application protects" // The application protects its task from scale-in.
 	slowPlacement kind = "slow placement"       // New tasks take minutes.

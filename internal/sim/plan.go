@@ -121,6 +121,7 @@ func newPlan(seed uint64) *plan {
 	p.Faults = drawFaults(stream(seed, "faults"), p)
 	drawPeople(seed, p)
 	drawUntracked(seed, p)
+	drawZones(seed, p)
 	return p
 }
 

@@ -17,7 +17,7 @@ func (w *world) prepare() {
 	for _, s := range w.plan.Sends {
 		w.loop.at(epoch.Add(s.At), func() { w.send(s) })
 	}
-	for _, k := range kinds {
+	for _, k := range slices.Concat(kinds, apart) {
 		if k.strike == nil {
 			continue
 		}
@@ -150,6 +150,14 @@ func (w *world) slowPlacement(f *fault) {
 	w.hit(f, "new workers of %s take %v longer, for %v", t.plan.Name, f.Length, f.For)
 	t.placement = f.Length
 	w.loop.after(f.For, func() { t.placement = 0 })
+}
+
+func (w *world) fillZone(f *fault) {
+	t := w.targets[f.Subject]
+	zone := t.zones()[f.N%t.plan.Zones]
+	w.hit(f, "zone %s has no room for new tasks, for %v", zone, f.For)
+	w.ecs.ZoneFull(zone, true)
+	w.loop.after(f.For, func() { w.ecs.ZoneFull(zone, false) })
 }
 
 func (w *world) deploy(f *fault) {

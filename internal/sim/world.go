@@ -117,13 +117,17 @@ func (w *world) addTarget(i int) {
 		Name: p.Name, Ref: t.ref, Broker: brokerName(p.Broker), Queues: p.Queues, Limits: p.Limits, Windows: p.windows(),
 		Source: scaler.SourceInspect, FloorHold: p.Floor,
 	})
-	zones := []string{"us-east-1a", "us-east-1b", "us-east-1c"}[:p.Zones]
 	if err := w.ecs.CreateService(ecs.ServiceConfig{
-		Cluster: cluster, Name: p.Name, Desired: p.Initial, StopTimeout: p.StopTimeout, Pending: p.Pending, Zones: zones,
+		Cluster: cluster, Name: p.Name, Desired: p.Initial, StopTimeout: p.StopTimeout, Pending: p.Pending, Zones: t.zones(),
 		Rebalancing: p.Rebalances,
 	}); err != nil {
 		panic(err) // The plan makes no sense.
 	}
+}
+
+// zones are the Availability Zones of the target's tasks.
+func (t *target) zones() []string {
+	return []string{"us-east-1a", "us-east-1b", "us-east-1c"}[:max(1, t.plan.Zones)]
 }
 
 func brokerName(i int) string { return fmt.Sprint("redis", i) }

@@ -59,6 +59,7 @@ type Model struct {
 	ordered  []*service       // The services by cluster and name, so that the same seed gives the same story.
 	tasks    []*task          // In order of creation; stopped ones leave an hour later, as on ECS.
 	byID     map[string]*task // The same.
+	full     map[string]bool  // Zones in which no new task is placed.
 	addrs    int              // How many addresses have been given out.
 	closed   bool
 	idle     *sync.Cond // Signalled when a task's process has ended.
@@ -96,6 +97,7 @@ func New(o Options) *Model {
 		clusters: map[string]bool{},
 		services: map[serviceKey]*service{},
 		byID:     map[string]*task{},
+		full:     map[string]bool{},
 		wake:     make(chan struct{}, 1),
 		calls:    map[string]int{},
 		buckets:  map[string]*bucket{},

@@ -30,7 +30,7 @@ func (m *Model) rebalance(s *service, now time.Time) bool {
 		return false
 	}
 	byZone := func(a, b string) int { return s.inZone(a) - s.inZone(b) }
-	lean, fat := slices.MinFunc(s.Zones, byZone), slices.MaxFunc(s.Zones, byZone)
+	lean, fat := slices.MinFunc(m.roomy(s.Zones), byZone), slices.MaxFunc(s.Zones, byZone)
 	if s.inZone(fat)-s.inZone(lean) <= 1 || s.restartAt.After(now) {
 		return false
 	}
@@ -41,4 +41,21 @@ func (m *Model) rebalance(s *service, now time.Time) bool {
 	s.balancer = m.launch(s, s.deployments[0], now)
 	m.note(s, now, "has started 1 tasks in %s to balance the Availability Zones.", lean)
 	return true
+}
+
+// ZoneFull has no new task placed in an Availability Zone, as when Fargate has no capacity there, or ends that. Tasks that are there stay.
+func (m *Model) ZoneFull(zone string, full bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.full[zone] = full
+	m.touch()
+}
+
+// roomy are the zones in which a task can be placed: all of them if there is none.
+func (m *Model) roomy(zones []string) []string {
+	room := slices.DeleteFunc(slices.Clone(zones), func(z string) bool { return m.full[z] })
+	if len(room) == 0 {
+		return zones
+	}
+	return room
 }

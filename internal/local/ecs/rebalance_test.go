@@ -126,3 +126,32 @@ func TestRebalancingGivesWay(t *testing.T) {
 		}
 	}
 }
+
+// TestAFullZone has no capacity in zone y: tasks start in x alone, and are evened out when there is some again.
+func TestAFullZone(t *testing.T) {
+	s := newStage(t, Options{Pending: time.Second}, ServiceConfig{Name: "a", Desired: 2, Zones: []string{"x", "y"}, Rebalancing: true})
+	rest := func() {
+		for range 5 { // Each tick does what follows from the one before.
+			s.pass(time.Minute)
+		}
+	}
+	rest()
+	s.ZoneFull("y", true)
+	s.desired(5)
+	rest()
+	if diff := cmp.Diff(map[string]int{"x": 4, "y": 1}, s.zones()); diff != "" {
+		t.Errorf("y is full (-want +got):\n%s", diff)
+	}
+	s.ZoneFull("y", false)
+	rest()
+	if diff := cmp.Diff(map[string]int{"x": 3, "y": 2}, s.zones()); diff != "" {
+		t.Errorf("y has room again (-want +got):\n%s", diff)
+	}
+	s.ZoneFull("x", true)
+	s.ZoneFull("y", true)
+	s.desired(6)
+	rest()
+	if diff := cmp.Diff(map[string]int{"x": 3, "y": 3}, s.zones()); diff != "" {
+		t.Errorf("where no zone has room it does not matter (-want +got):\n%s", diff)
+	}
+}

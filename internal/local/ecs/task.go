@@ -51,7 +51,7 @@ type task struct {
 func (m *Model) launch(s *service, d *deployment, now time.Time) *task {
 	id := fmt.Sprintf("%016x%016x", m.rand.Uint64(), m.rand.Uint64())
 	// The zone with the fewest tasks, as ECS places them.
-	zone := slices.MinFunc(s.Zones, func(a, b string) int { return s.inZone(a) - s.inZone(b) })
+	zone := slices.MinFunc(m.roomy(s.Zones), func(a, b string) int { return s.inZone(a) - s.inZone(b) })
 	m.addrs++
 	t := &task{
 		id:            id,

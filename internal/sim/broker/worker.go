@@ -50,7 +50,7 @@ type Spec struct {
 	ExitAfterStop time.Duration // From the end of its work to the end of its process.
 	// Ended is called by Tick, once, when the process has ended, with its exit status and whether Kill ended it; nil: nobody
 	// cares.
-	Ended func(code int, killed bool)
+	Ended func(code int, killed bool) `json:"-"`
 }
 
 // phase is where a worker is in its life.

@@ -29,8 +29,17 @@ func run() int {
 	asJSON := flag.Bool("json", false, "print the report as JSON")
 	tell := flag.Uint64("tell", 0, "tell the story of this seed instead, made short if an invariant is broken in it")
 	all := flag.Bool("all", false, "with -tell: all that happened, not made short")
+	keep := flag.String("keep", "", "with -tell: write the short history to a file of this directory (internal/sim/kept), so that it is run for ever")
 	profile := flag.String("cpuprofile", "", "write a profile of the processor's time to this file")
 	flag.Parse()
+	if *tell > 0 && *keep != "" {
+		path, err := sim.Keep(*tell, *keep, o.Story)
+		if err != nil {
+			return fail(err)
+		}
+		fmt.Println(path)
+		return 0
+	}
 	if *tell > 0 {
 		for _, line := range sim.Tell(*tell, *all, o.Story) {
 			fmt.Println(line)
