@@ -9,8 +9,9 @@ import (
 )
 
 // addTasks looks at the single tasks of the targets for which the counts do not tell enough: where a worker of the broker has been
-// drained, and may be one of theirs, where a worker is missing, and where more tasks run than were asked for.
-func (s *Scaler) addTasks(ctx context.Context, out []observation) {
+// drained, and may be one of theirs, where a worker is missing, and where more tasks run than were asked for. alone is for an event,
+// which does not pay for finding out whose the silent workers are.
+func (s *Scaler) addTasks(ctx context.Context, out []observation, alone bool) {
 	var calls []func()
 	for i := range out {
 		o := &out[i]
@@ -20,7 +21,7 @@ func (s *Scaler) addTasks(ctx context.Context, out []observation) {
 		missing := o.view.missing[o.target.Name] > 0
 		drained := missing && len(o.view.drained()) > 0
 		// Somebody who is connected to nothing any more has to be named, or nobody would ever know.
-		lost := missing && o.view.silent == 0 && o.service.Pending == 0
+		lost := missing && o.service.Pending == 0 && (o.view.silent == 0 || !alone && !o.view.tellsSilent())
 		if drained || lost || o.service.Running > o.service.Desired {
 			calls = append(calls, func() {
 				o.tasks, o.tasksErr = s.Fleet.Tasks(ctx, o.target.Ref)

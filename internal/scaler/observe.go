@@ -122,7 +122,7 @@ func (s *Scaler) join(
 			}
 		}
 	}
-	s.addTasks(ctx, out)
+	s.addTasks(ctx, out, b.alone)
 	for _, view := range views {
 		view.claimRest()
 	}

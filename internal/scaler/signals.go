@@ -194,33 +194,43 @@ func (o observation) lost() bool {
 // it is only if as many running tasks are missing, over all targets of the broker, as there are silent listeners.
 func (o observation) silence() policy.Count {
 	missing := o.view.missing[o.target.Name]
-	total, all := 0, true
-	for _, t := range o.view.targets {
-		m, ok := o.view.missing[t.Name]
-		total += m
-		all = all && (ok || t.Source != SourceInspect)
-	}
 	if o.view.silent == 0 {
 		if missing > 0 {
 			return policy.Unknown(fmt.Sprintf("%d of %d running tasks are not heard from", missing, o.service.Running))
 		}
 		return policy.Known(0)
 	}
-	if all && total == o.view.silent {
+	if o.view.tellsSilent() {
 		return policy.Known(missing)
 	}
 	// More are silent than tasks are missing: workers on their way out, as after a scale-in, or not ours. Or fewer, since some have not
-	// connected yet. They hold a scale-in. As many ask for workers as must be this target's, whoever else is silent: work that is
-	// known to be there must not wait because of a doubt.
-	least := 0
-	if all {
-		least = max(0, min(missing, o.view.silent-(total-missing)))
+	// connected yet, or never will. They hold a scale-in. As many ask for workers as must be this target's, whoever else is silent, and
+	// as have had the time to connect: work that is known to be there must not wait because of a doubt.
+	least := o.longUnheard()
+	if total, all := o.view.missingOfAll(); all {
+		least = max(least, min(missing, o.view.silent-(total-missing)))
 	}
 	if len(o.view.targets) == 1 {
 		return policy.AtLeast(least, fmt.Sprintf("%d workers listen and do not answer, and %d running tasks are not heard from",
 			o.view.silent, missing))
 	}
 	return policy.AtLeast(least, fmt.Sprintf("%d workers of the broker listen and do not answer, perhaps this target's", o.view.silent))
+}
+
+// longUnheard is how many running tasks were not heard from although their workers must have connected. Each is at work, or is lost: in
+// either case it takes no message that waits.
+func (o observation) longUnheard() int {
+	missing, young, old := o.view.missing[o.target.Name], 0, 0
+	for _, t := range o.tasks {
+		switch {
+		case t.State != policy.TaskRunning || len(o.workersIn(t.ID)) > 0:
+		case t.Age(o.at) < bootPatience:
+			young++
+		default:
+			old++
+		}
+	}
+	return max(0, min(old, missing-young)) // Where names tell no task, only numbers can.
 }
 
 // countTasks counts what a decision needs of the single tasks.

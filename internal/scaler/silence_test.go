@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"testing"
+	"time"
 
 	"sluice/internal/policy"
 )
@@ -17,6 +18,7 @@ func TestWhatSilentWorkersCountFor(t *testing.T) {
 		a, b   int  // Running tasks of target a, and of target b on the same broker, that are not heard from.
 		alone  bool // There is no target b.
 		lost   bool // Target b cannot be described.
+		old    int  // How many of a's tasks run for so long that their workers must have connected.
 		want   policy.Count
 	}{
 		{name: "all of them", silent: 2, a: 2, alone: true, want: policy.Known(2)},
@@ -30,6 +32,9 @@ func TestWhatSilentWorkersCountFor(t *testing.T) {
 		{name: "of two targets, as many as the other's: none must be ours", silent: 2, a: 3, b: 2, want: unknown(0, "")},
 		{name: "one more, and it is not ours", silent: 1, a: 0, b: 0, want: unknown(0, "")},
 		{name: "nobody knows how many the other has", silent: 5, a: 3, b: 2, lost: true, want: unknown(0, "")},
+		{name: "two are at work, or lost: either takes no message", silent: 1, a: 3, alone: true, old: 2, want: unknown(2, "")},
+		{name: "of two targets, one is at work, or lost", silent: 2, a: 1, b: 2, old: 1, want: unknown(1, "")},
+		{name: "so it is where nobody knows how many the other has", silent: 5, a: 3, b: 2, lost: true, old: 2, want: unknown(2, "")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -44,6 +49,9 @@ func TestWhatSilentWorkersCountFor(t *testing.T) {
 			w.broker.look = emptyLook("qa", "qb")
 			w.run("a", tt.a, "qa")
 			w.run("b", tt.b, "qb")
+			for i := range w.fleet.tasks["a-svc"][tt.old:] {
+				w.fleet.tasks["a-svc"][tt.old+i].StartedAt = start.Add(-time.Minute)
+			}
 			w.broker.look.Nodes, w.broker.look.Listeners = nil, policy.Known(tt.silent)
 			if tt.lost {
 				w.fleet.errs["b-svc"] = broken(policy.FleetUnavailable, "503")

@@ -149,6 +149,24 @@ func (v *brokerView) countMissing(described map[policy.ServiceRef]policy.Describ
 	}
 }
 
+// missingOfAll is how many running tasks were not heard from, of all targets that ask their workers; all says whether it is known of
+// each of them.
+func (v *brokerView) missingOfAll() (total int, all bool) {
+	all = true
+	for _, t := range v.targets {
+		m, ok := v.missing[t.Name]
+		total += m
+		all = all && (ok || t.Source != SourceInspect)
+	}
+	return total, all
+}
+
+// tellsSilent says whether it is known whose the silent workers are: as many running tasks are missing.
+func (v *brokerView) tellsSilent() bool {
+	total, all := v.missingOfAll()
+	return all && total == v.silent
+}
+
 // served is how many targets the worker serves: a worker may drain more queues than its own target's, and workers of several
 // targets may bear the same name.
 func (v *brokerView) served(n policy.Node) int {
