@@ -30,7 +30,32 @@ func TestScenariosNoticeEachMutant(t *testing.T) {
 		s["Verified"] = states{"Type": "Choice", "Choices": []any{rule}, "Default": "Verify"}
 	}
 
+	// faulty has throttling by Lambda retried as a fault is.
+	faulty := func(s states) {
+		s["Retry"] = s["Retry"].([]any)[1:]
+		r := retry(s, 0)
+		r["ErrorEquals"] = append(r["ErrorEquals"].([]any), "Lambda.TooManyRequestsException")
+	}
+
 	mutants := map[string]func(definition states){
+		"Check: throttling is a fault like others":    func(d states) { faulty(at(top(d), "Check")) },
+		"ScaleOut: throttling is a fault like others": func(d states) { faulty(at(item(d), "ScaleOut")) },
+		"Confirm: throttling is a fault like others":  func(d states) { faulty(at(item(d), "Confirm")) },
+		"ScaleIn: throttling is a fault like others":  func(d states) { faulty(at(item(d), "ScaleIn")) },
+		"Verify: throttling is a fault like others":   func(d states) { faulty(at(item(d), "Verify")) },
+		"Restore: throttling is a fault like others":  func(d states) { faulty(at(item(d), "Restore")) },
+		"throttling without end":                      func(d states) { retry(at(top(d), "Check"), 0)["MaxAttempts"] = 6 },
+		"the cause names the wrong targets": func(d states) {
+			at(at(top(d), "Failures"), "Parameters")["results.$"] = "$.results[?(@.failed == false)]"
+		},
+		"the cause counts all targets as failed": func(d states) {
+			at(at(top(d), "Failures"), "Parameters")["results.$"] = "$.results"
+		},
+		"the cause tells of fewer": func(d states) { at(at(top(d), "Count"), "Parameters")["first.$"] = "$.results[0:19]" },
+		"the cause does not say of how many": func(d states) {
+			at(at(top(d), "Count"), "Parameters")["acted.$"] = "States.ArrayLength($.results)"
+		},
+		"an error of any name is told by it":     func(d states) { at(item(d), "Failed")["Default"] = "FailedByName"; delete(item(d), "FailedOtherwise") },
 		"ScaleOut without its Catch":             func(d states) { delete(at(item(d), "ScaleOut"), "Catch") },
 		"Confirm without its Catch":              func(d states) { delete(at(item(d), "Confirm"), "Catch") },
 		"ScaleIn without its Catch":              func(d states) { delete(at(item(d), "ScaleIn"), "Catch") },
@@ -41,10 +66,10 @@ func TestScenariosNoticeEachMutant(t *testing.T) {
 		"ScaleIn without its Retry":              func(d states) { delete(at(item(d), "ScaleIn"), "Retry") },
 		"Verify without its Retry":               func(d states) { delete(at(item(d), "Verify"), "Retry") },
 		"Restore without its Retry":              func(d states) { delete(at(item(d), "Restore"), "Retry") },
-		"ScaleOut is retried whatever the error": func(d states) { retry(at(item(d), "ScaleOut"), 1)["ErrorEquals"] = []any{"States.ALL"} },
-		"Check is retried once too often":        func(d states) { retry(at(top(d), "Check"), 0)["MaxAttempts"] = 5 },
+		"ScaleOut is retried whatever the error": func(d states) { retry(at(item(d), "ScaleOut"), 2)["ErrorEquals"] = []any{"States.ALL"} },
+		"Check is retried once too often":        func(d states) { retry(at(top(d), "Check"), 1)["MaxAttempts"] = 5 },
 		"one retrier for all errors of Check": func(d states) {
-			r := retry(at(top(d), "Check"), 0)
+			r := retry(at(top(d), "Check"), 1)
 			r["ErrorEquals"] = append(r["ErrorEquals"].([]any), "Sandbox.Timedout")
 		},
 		"failed before scale-out":                   func(d states) { firstTwo(at(item(d), "Decide")) },

@@ -221,7 +221,7 @@ func (r *reader) finish() error {
 	answers := r.s.Answers[checkAll]
 	switch last := answers[len(answers)-1]; {
 	case want.Error == "TargetsFailed":
-		want.Cause = results
+		want.Cause = cause(results)
 	case want.Status == "FAILED": // Engines word the cause in their own ways.
 	case len(r.targets) == 0:
 		want.Output = last.Returns
@@ -232,6 +232,17 @@ func (r *reader) finish() error {
 		}
 	}
 	return nil
+}
+
+// cause is what the execution tells of targets that failed.
+func cause(results []any) map[string]any {
+	var names, failed []any
+	for _, r := range results {
+		if r := r.(map[string]any); r["failed"] == true {
+			names, failed = append(names, r["target"]), append(failed, r)
+		}
+	}
+	return map[string]any{"acted": len(results), "failed": len(failed), "targets": names, "first": failed[:min(len(failed), 20)]}
 }
 
 // expand reads a name, or a range such as t1..t50.

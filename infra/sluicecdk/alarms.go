@@ -172,7 +172,8 @@ func (r *resources) functionAlarms(scope constructs.Construct) {
 			"make it fail: it is its configuration, its time (60 s), its memory or a defect. Look at: lines of level ERROR in the log of "+
 			"Check, whose `kind` says which. Do: for InvalidConfig correct sluice.yaml or the secret, and deploy; for InternalError report a "+
 			"defect.")
-	// An event is tried three times within some minutes, and a call of the state machine five times within half a minute.
+	// An event is tried three times within some minutes, and a call of the state machine five times within half a minute; six
+	// times within three minutes if it is Lambda that has no room for it.
 	r.alarm(scope, "ScaleOutErrors", r.scaleOut.lambda.MetricErrors(sums(15*time.Minute)), when{atLeast: 3, periods: 1, missing: silenceIsFine},
 		"ScaleOut failed three times within 15 minutes, which is what one event takes that fails for good: workers may come up late, "+
 			"with the next sweep. Look at: lines of level ERROR in the log of ScaleOut; `kind` and `error` say what. Do: for "+
@@ -191,8 +192,8 @@ func (r *resources) functionAlarms(scope constructs.Construct) {
 			"duration (a slow Redis or ECS?) on the dashboard. Do: send fewer events, one for a batch of messages or coalesced as "+
 			"sluice/trigger does; one event is as good as a hundred.")
 	for _, f := range []*function{r.check, r.scaleIn} {
-		r.alarm(scope, f.title+"Throttles", f.lambda.MetricThrottles(sums(15*time.Minute)), when{atLeast: 5, periods: 1, missing: silenceIsFine},
-			fmt.Sprintf("Lambda refused to run %s five times within 15 minutes, which is how often one call is tried: the account's "+
+		r.alarm(scope, f.title+"Throttles", f.lambda.MetricThrottles(sums(15*time.Minute)), when{atLeast: 6, periods: 1, missing: silenceIsFine},
+			fmt.Sprintf("Lambda refused to run %s six times within 15 minutes, which is how often one call is tried: the account's "+
 				"concurrency in this Region is used up, by others or by the quota of a new account (10). Look at: the metric "+
 				"ConcurrentExecutions of all functions. Do: ask for a higher quota of concurrent executions (free), or limit "+
 				"the function that takes it all.", f.title))
@@ -205,7 +206,8 @@ func (r *resources) machineAlarms(scope constructs.Construct) {
 	// A Redis that restarts fails the sweep that meets it, and the next one makes that good.
 	r.alarm(scope, "SweepsFailed", r.machine.MetricFailed(sums(r.every())), when{atLeast: 1, periods: 2, of: 3, missing: silenceIsFine},
 		"Two of three sweeps failed. The other targets of these sweeps were served. Look at: the failed executions of the state machine; "+
-			"with the error TargetsFailed the cause lists each target with what became of it, with another error Check itself failed. "+
+			"with the error TargetsFailed the cause names the targets that failed and tells why of the first 20; with another error Check "+
+			"itself failed. "+
 			"Do: mend what the target's error says. Errors have kinds: README.md lists them and which are tried again.")
 	r.alarm(scope, "SweepsTimedOut", r.machine.MetricTimedOut(short), when{atLeast: 1, periods: 1, missing: silenceIsFine},
 		"A sweep was ended after an hour and a half. No worker with work was stopped, and the next sweep goes on from what it sees. "+

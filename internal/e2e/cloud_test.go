@@ -212,20 +212,18 @@ func (c *cloud) beginSweep() (end func() swept) {
 			return h.Execution != nil && h.Execution.Name == name && h.Execution.Ended != nil
 		})
 		s := swept{Execution: *h.Execution.Ended, Results: map[string]result{}, Decisions: map[string][]local.LogRecord{}}
-		var list []result
-		var err error
-		if s.Status == asl.Succeeded {
-			var answer struct{ Results []result }
-			err = json.Unmarshal(s.Output, &answer)
-			list = answer.Results
-		} else if s.Error == "TargetsFailed" {
-			err = json.Unmarshal([]byte(s.Cause), &list)
-		}
-		if err != nil {
-			c.t.Fatalf("read the end of the sweep: %v: %+v", err, s.Execution)
-		}
-		for _, r := range list {
-			s.Results[r.Target] = r
+		// A failed execution has no output, and its cause tells only of what failed.
+		for _, h := range c.since(then, func(h local.Happening) bool {
+			return h.Execution != nil && h.Execution.Name == name && h.Execution.Event != nil &&
+				h.Execution.Event.Type == asl.Exited && h.Execution.Event.State == "Summary"
+		}) {
+			var summary struct{ Results []result }
+			if err := json.Unmarshal(h.Execution.Event.Data, &summary); err != nil {
+				c.t.Fatalf("read the results of the sweep: %v: %+v", err, s.Execution)
+			}
+			for _, r := range summary.Results {
+				s.Results[r.Target] = r
+			}
 		}
 		for _, h := range c.since(then, func(h local.Happening) bool { return h.Invocation != nil && !h.Invocation.Async }) {
 			for _, d := range h.Invocation.Decisions() {

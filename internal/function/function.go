@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -137,9 +138,17 @@ func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, deadline.Add(-min(spare, time.Until(deadline)/5)))
 }
 
+// maxMessage is how many bytes of an error's text are answered; the log has the rest. Step Functions bears 32,768 characters of an error,
+// and a control character takes six.
+const maxMessage = 4096
+
 // named gives an error the name of its kind: Lambda reports the name of the Go type otherwise.
 func named(err error) error {
-	return messages.InvokeResponse_Error{Type: kind(err), Message: err.Error()}
+	text := err.Error()
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage-len("...")], "") + "..."
+	}
+	return messages.InvokeResponse_Error{Type: kind(err), Message: text}
 }
 
 // kind is the kind of the error. One that has none is a defect of ours, and is not worth a retry.

@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -92,6 +94,23 @@ func TestErrorsLeaveUnderTheNameOfTheirKind(t *testing.T) {
 				t.Errorf("got %+v, want type %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestAnErrorsTextIsBounded: the history of an execution has room for 32,768 characters of what Lambda makes of it.
+func TestAnErrorsTextIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"x", "\x00", "é", `"`, "\U0001F600"} {
+		h := &handler{log: quiet(), use: func(context.Context, []byte) (any, error) {
+			return nil, &policy.Error{Kind: policy.InvalidConfig, Err: errors.New("begins" + strings.Repeat(text, 10000))}
+		}}
+		_, err := h.Invoke(t.Context(), nil)
+		raw, _ := json.Marshal(err)
+		var got messages.InvokeResponse_Error
+		if !errors.As(err, &got) || len(raw) > 32768 || len(got.Message) > 4096 || len(got.Message) < 4090 || !utf8.ValidString(got.Message) ||
+			!strings.HasPrefix(got.Message, "begins") || !strings.HasSuffix(got.Message, "...") {
+			t.Errorf("%q: %d bytes, %d of JSON: %.50q", text, len(got.Message), len(raw), got.Message)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"sluice/internal/policy"
 )
@@ -134,17 +135,12 @@ func because(d policy.Decision, reasons ...policy.Reason) bool {
 
 // bound leaves to the next sweep what would be too much for this one.
 func (a *SweepCheck) bound() {
-	for _, c := range a.Targets {
-		if c.Error != nil {
-			*c.Error = clipTo(*c.Error, maxErrorText)
-		}
-	}
 	// Who waits for workers comes first, and who merely costs money last; of those the quick ones first, since they free
 	// their places for others.
 	slices.SortStableFunc(a.Targets, func(x, y TargetCheck) int {
 		return cmp.Or(cmp.Compare(urgency(x), urgency(y)), cmp.Compare(x.SettleSeconds, y.SettleSeconds))
 	})
-	settling := 0
+	settling, size := 0, len(`{"checked":,"held":,"failed":,"deferred":,"targets":[]}`)+4*len("2147483647")
 	for i := range a.Targets {
 		c := &a.Targets[i]
 		if urgency(*c) == settles {
@@ -154,7 +150,10 @@ func (a *SweepCheck) bound() {
 			settling++
 		}
 		waves := (settling + mapWidth - 1) / mapWidth
-		if i >= maxActs || time.Duration(waves*c.SettleSeconds)*time.Second > maxSettling && settling > 0 {
+		wave := time.Duration(c.SettleSeconds)*time.Second + maxThrottled
+		raw, _ := json.Marshal(c) // As the function answers it; nothing in it can fail.
+		size += len(raw) + len(",")
+		if i >= maxActs || size > maxAnswer || time.Duration(waves)*wave > maxSweep {
 			a.Deferred = len(a.Targets) - i
 			a.Targets = a.Targets[:i]
 			return
@@ -267,8 +266,25 @@ func (s *Scaler) judge(ctx context.Context, what string, o observation) TargetCh
 		c.DesiredCount, c.RunningCount = &o.service.Desired, &o.service.Running
 	}
 	if err := o.err(); err != nil {
-		text := oneLine(err)
+		text := clipJSON(oneLine(err), maxErrorBytes) // The record has all of it.
 		c.Error, c.Failed = &text, true
 	}
 	return c
+}
+
+// clipJSON shortens a text to a number of bytes of JSON, its quotes included. A control character takes six of them, and so does `<`.
+func clipJSON(s string, most int) string {
+	left, cut := most-len(`""`), 0
+	for i := 0; i < len(s); {
+		_, width := utf8.DecodeRuneInString(s[i:])
+		raw, _ := json.Marshal(s[i : i+width])
+		if left -= len(raw) - len(`""`); left < 0 {
+			return s[:cut] + "..."
+		}
+		i += width
+		if left >= len("...") {
+			cut = i
+		}
+	}
+	return s
 }

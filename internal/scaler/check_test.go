@@ -4,15 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"sluice/internal/policy"
+	"sluice/stepfunctions"
 )
 
 // one checks the only target and returns what the check says.
@@ -339,7 +342,7 @@ func TestASweepIsBounded(t *testing.T) {
 	w := newWorld(t, func(o *Options) {
 		o.Targets = nil
 		for i := range n {
-			o.Targets = append(o.Targets, target(fmt.Sprintf("target-with-a-long-name-%04d", i), fmt.Sprintf("q%d", i)))
+			o.Targets = append(o.Targets, target(fmt.Sprintf("%063d", i), fmt.Sprintf("q%d", i)))
 		}
 	})
 	w.broker.look = emptyLook()
@@ -349,7 +352,7 @@ func TestASweepIsBounded(t *testing.T) {
 		if i >= n-5 { // The last five of a thousand failing ones need workers: they come first.
 			w.setBacklog(target.Queues[0], 1)
 		} else {
-			w.fleet.errs[target.Ref.Service] = broken(policy.ServiceMissing, strings.Repeat("long text ", 20))
+			w.fleet.errs[target.Ref.Service] = broken(policy.ServiceMissing, strings.Repeat("\x00<\"", 200))
 		}
 	}
 	got := w.CheckAll(t.Context(), Shard{})
@@ -357,11 +360,58 @@ func TestASweepIsBounded(t *testing.T) {
 		t.Errorf("%d targets, %d deferred, first %+v", len(got.Targets), got.Deferred, got.Targets[0])
 	}
 	raw, err := json.Marshal(got)
-	if err != nil || len(raw) > 256<<10 {
-		t.Errorf("the answer has %d bytes (%v): the state machine bears 256 KB", len(raw), err)
+	if err != nil || len(raw) > maxAnswer {
+		t.Errorf("the answer has %d bytes (%v): the state machine bears 256 KiB", len(raw), err)
 	}
 	if w.broker.looks != 1 || len(w.broker.asked) != n {
 		t.Errorf("%d looks at one broker, %d queues in the last", w.broker.looks, len(w.broker.asked))
+	}
+}
+
+// TestAnErrorIsBoundedInBytesOfJSON: in the answers of all checks, while the record has the whole text.
+func TestAnErrorIsBoundedInBytesOfJSON(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"plain", "\x00", "\x1b", "<", "\"", "\\", "é", "\U0001F600", "\xff", "\u2028", "x\x00"} {
+		w := newWorld(t)
+		long := strings.Repeat(text, 1000)
+		w.fleet.errs["worker-svc"] = broken(policy.ServiceMissing, long)
+		one := w.one(t)
+		all := w.CheckAll(t.Context(), Shard{})
+		if len(all.Targets) != 1 || one.Error == nil || *one.Error != *all.Targets[0].Error {
+			t.Fatalf("%q: a check of one target says %+v, of all %+v", text, one, all)
+		}
+		raw, err := json.Marshal(one.Error)
+		if n := len(raw); err != nil || n > 200 || n <= 200-len(`\u0000\u0000`) || !strings.HasSuffix(*one.Error, "...") {
+			t.Errorf("%q: the error has %d bytes of JSON (%v), of 200 that it may have: %s", text, n, err, raw)
+		}
+		if text != "\xff" && !utf8.ValidString(*one.Error) {
+			t.Errorf("%q: a character is cut in two: %q", text, *one.Error)
+		}
+	}
+	for _, text := range []string{"", "short", strings.Repeat("x", 198), strings.Repeat("\x00", 33)} {
+		if got := clipJSON(text, 200); got != text {
+			t.Errorf("clipJSON(%q) = %q, though it fits", text, got)
+		}
+	}
+}
+
+// TestTheAnswerIsBoundedInBytes: what does not fit waits for the next sweep, however few targets that are.
+func TestTheAnswerIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	for n := range 100 {
+		name := strings.Repeat("n", 700+n)
+		if n == 0 {
+			name = strings.Repeat("\x01", 1000)
+		}
+		a := SweepCheck{Checked: math.MaxInt32, Held: math.MaxInt32, Failed: math.MaxInt32}
+		for range maxActs {
+			a.Targets = append(a.Targets, TargetCheck{Target: name, Failed: true})
+		}
+		a.bound()
+		raw, err := json.Marshal(a)
+		if err != nil || len(raw) > maxAnswer || len(raw) < maxAnswer-7000 || len(a.Targets)+a.Deferred != maxActs {
+			t.Errorf("%d targets and %d deferred, %d bytes (%v), of %d", len(a.Targets), a.Deferred, len(raw), err, maxAnswer)
+		}
 	}
 }
 
@@ -386,6 +436,40 @@ func TestCandidatesFitTheMachine(t *testing.T) {
 		if len(got.Targets) != want || got.Deferred != 300-want {
 			t.Errorf("settle %v: %d candidates and %d deferred, want %d", settle, len(got.Targets), got.Deferred, want)
 		}
+	}
+}
+
+// TestThrottlingIsReckonedWith: maxThrottled is for how long the state machine tries a call that Lambda throttles.
+func TestThrottlingIsReckonedWith(t *testing.T) {
+	t.Parallel()
+	var machine struct {
+		TimeoutSeconds int
+		States         struct {
+			Check struct {
+				Retry []struct {
+					ErrorEquals                                                []string
+					IntervalSeconds, BackoffRate, MaxAttempts, MaxDelaySeconds int
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(stepfunctions.ScaleIn), &machine); err != nil {
+		t.Fatal(err)
+	}
+	throttled := machine.States.Check.Retry[0]
+	if !slices.Equal(throttled.ErrorEquals, []string{"Lambda.TooManyRequestsException"}) {
+		t.Fatalf("the first retrier is %+v", throttled)
+	}
+	sum, delay := 0, throttled.IntervalSeconds
+	for range throttled.MaxAttempts {
+		sum += min(delay, throttled.MaxDelaySeconds)
+		delay *= throttled.BackoffRate
+	}
+	if got := time.Duration(sum) * time.Second; got != maxThrottled {
+		t.Errorf("a throttled call is tried for %v, and %v are reckoned with", got, maxThrottled)
+	}
+	if timeout := time.Duration(machine.TimeoutSeconds) * time.Second; maxSweep+maxThrottled >= timeout {
+		t.Errorf("a sweep may take %v, and the machine gives up after %v", maxSweep+maxThrottled, timeout)
 	}
 }
 

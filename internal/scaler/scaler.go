@@ -80,14 +80,22 @@ const (
 	beatsBudget = 2500 * time.Millisecond
 )
 
-// What one sweep takes on; the rest waits for the next. maxActs and maxErrorText keep the state machine's data below its limit
-// of 256 KB, with about 450 bytes for a target, and again for its result. A target keeps its place in the machine's Map, which
-// has mapWidth of them, while it settles, and the machine gives up after an hour and a half: maxSettling leaves it a margin.
+// What one sweep takes on; the rest waits for the next.
+//
+// Step Functions bears 256 KiB of data and 32,768 characters in the cause of a failed execution. maxAnswer bounds the bytes of Check's
+// answer, which has about 450 for a target. maxActs and maxErrorBytes, of JSON with its quotes, bound what the machine makes of the
+// results: see TestLimits of package stepfunctions.
+//
+// A target keeps its place in the machine's Map, which has mapWidth of them, while it settles and while its calls are tried again.
+// Lambda may throttle a call for maxThrottled before the machine gives it up. The machine itself gives up after an hour and a half:
+// maxSweep leaves a margin for Check before and for the calls themselves.
 const (
-	maxActs      = 250
-	maxErrorText = 200
-	mapWidth     = 40
-	maxSettling  = 75 * time.Minute
+	maxActs       = 250
+	maxAnswer     = 250_000
+	maxErrorBytes = 200
+	mapWidth      = 40
+	maxThrottled  = 190 * time.Second
+	maxSweep      = 80 * time.Minute
 )
 
 // Scaler carries out the use cases. It is safe for concurrent use.

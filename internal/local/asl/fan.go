@@ -16,6 +16,9 @@ func (x *execution) fan(ctx context.Context, s *state, input any) (any, string, 
 	if f != nil {
 		return nil, "", f
 	}
+	if f := x.record(eventsOfMap); f != nil {
+		return nil, "", f
+	}
 	ctx, cancel := x.env.Clock.Within(ctx, 0)
 	defer cancel()
 
@@ -103,6 +106,12 @@ func (x *execution) item(ctx context.Context, s *state, l *lane, input, value an
 			return nil, f
 		}
 		value = selected
+	}
+	if f := carries(value, "input of an item of "+s.name); f != nil {
+		return nil, f
+	}
+	if f := x.record(eventsOfItem); f != nil {
+		return nil, f
 	}
 	return x.walk(ctx, s.fan.graph, l, value)
 }

@@ -162,3 +162,25 @@ func TestEvents(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
+
+// A Map counts in the history, and so does each item; what an item begins with is held to the limit of data.
+func TestAMapHasLimits(t *testing.T) {
+	m, err := asl.Parse([]byte(`{"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "MaxConcurrency": 1,
+		"ItemSelector": {"a.$": "$$.Map.Item.Value", "b.$": "$$.Map.Item.Value"},
+		"ItemProcessor": {"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": 1, "End": true}}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func(n int) string { return "[" + strings.Repeat("1,", n-1) + "1]" }
+	for _, tt := range []struct{ name, input, want string }{
+		{"as long as a history may be", list(6248), ""}, // 4 of the Map and 4 of each item.
+		{"too long for a history", list(6249), asl.Runtime},
+		{"as large as an item may be", `["` + strings.Repeat("x", (256<<10-15)/2) + `"]`, ""}, // {"a":"...","b":"..."}
+		{"an item that is too large", `["` + strings.Repeat("x", (256<<10-15)/2+1) + `"]`, asl.DataLimit},
+	} {
+		x := m.Run(t.Context(), json.RawMessage(tt.input), asl.Env{Clock: asl.NewVirtualClock(start)})
+		if x.Error != tt.want {
+			t.Errorf("%s: %s %s (%s), want %q", tt.name, x.Status, x.Error, x.Cause, tt.want)
+		}
+	}
+}

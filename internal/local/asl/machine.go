@@ -3,7 +3,7 @@
 // It knows just the part of the language that Sluice's own machine uses, and it refuses the rest when it parses, by the
 // name and the place of the field: what is not understood must not be skipped in silence, or a machine that runs here
 // would do something else on AWS. Known are the states Task (Lambda functions by their ARN), Choice, Wait, Pass, Map
-// (inline), Succeed and Fail; Retry and Catch on tasks; JSONPath without filters; two intrinsic functions.
+// (inline), Succeed and Fail; Retry and Catch on tasks; JSONPath with the simplest of filters; three intrinsic functions.
 //
 // Time comes from a Clock. With RealClock the items of a Map run on goroutines of their own. With a VirtualClock waits
 // take no time, just one item runs at any moment, and the same input gives the same execution, event by event: that is

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Parse reads a definition. It refuses whatever this package does not support, and what AWS would refuse of the rest: an
@@ -250,6 +251,9 @@ func (f *fields) fan() *fan {
 
 func (f *fields) fail() *fail {
 	out := &fail{err: f.text("Error"), cause: f.text("Cause"), causePath: f.jsonPath("CausePath", one)}
+	if utf8.RuneCountInString(out.err) > maxError {
+		f.r.refuse(join(f.path, "Error"), "has more than %d characters", maxError)
+	}
 	if out.cause != "" && out.causePath != nil {
 		f.r.refuse(f.path, "has both Cause and CausePath")
 	}

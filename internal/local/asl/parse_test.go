@@ -68,6 +68,7 @@ func TestParseRefuses(t *testing.T) {
 		{"a shrinking backoff", one(`"Type": "Task", "Resource": ` + function + `, "End": true, "Retry": [{"ErrorEquals": ["E"], "BackoffRate": 0.5}]`), "BackoffRate: is no number of at least 1"},
 		{"jitter of another kind", one(`"Type": "Task", "Resource": ` + function + `, "End": true, "Retry": [{"ErrorEquals": ["E"], "JitterStrategy": "SOME"}]`), "is neither FULL nor NONE"},
 		{"a cap below the interval", one(`"Type": "Task", "Resource": ` + function + `, "End": true, "Retry": [{"ErrorEquals": ["E"], "IntervalSeconds": 5, "MaxDelaySeconds": 5}]`), "is not above IntervalSeconds"},
+		{"an error's name that is too long", one(`"Type": "Fail", "Error": "` + strings.Repeat("e", 257) + `"`), "States.S.Error: has more than 256 characters"},
 		{"two causes", one(`"Type": "Fail", "Cause": "a", "CausePath": "$.b"`), "States.S: has both Cause and CausePath"},
 	}
 	for _, tt := range tests {

@@ -3,12 +3,16 @@ package asl
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
 
-// path is a JSONPath: `$`, then names, indices and wildcards. Filters, slices, unions and recursive descent are not
-// known: engines differ on what they give when they find nothing.
+// path is a JSONPath: `$`, then names, indices, wildcards, slices, and filters by a boolean field. Unions and recursive descent
+// are not known.
+//
+// A filter that finds nothing is an error here. AWS gives an empty list and aws-local-stepfunctions an error, so that a machine
+// must not use one where it may find nothing.
 type path struct {
 	text    string
 	context bool // Begins with $$: it reads the context object, not the input.
@@ -17,8 +21,10 @@ type path struct {
 
 // step goes one level down.
 type step struct {
-	name  string // If neither index nor all.
-	index int    // If kind is stepIndex.
+	name  string // Of stepName; of stepFilter the field.
+	index int    // Of stepIndex; of stepSlice the first.
+	end   int    // Of stepSlice: the first that is left out.
+	want  bool   // Of stepFilter.
 	kind  stepKind
 }
 
@@ -27,7 +33,9 @@ type stepKind int
 const (
 	stepName stepKind = iota
 	stepIndex
-	stepAll // [*]
+	stepAll    // [*]
+	stepSlice  // [0:20]
+	stepFilter // [?(@.name == true)]
 )
 
 func parsePath(text string) (path, error) {
@@ -73,8 +81,23 @@ func parseStep(text string) (s step, rest string, err error) {
 	if n, err := strconv.ParseUint(inner, 10, 31); err == nil {
 		return step{kind: stepIndex, index: int(n)}, rest, nil
 	}
-	return s, "", fmt.Errorf("[%s] is neither an index nor [*]", inner)
+	if m := slice.FindStringSubmatch(inner); m != nil {
+		from, err1 := strconv.ParseUint(m[1], 10, 31)
+		end, err2 := strconv.ParseUint(m[2], 10, 31)
+		if err1 == nil && err2 == nil {
+			return step{kind: stepSlice, index: int(from), end: int(end)}, rest, nil
+		}
+	}
+	if m := filter.FindStringSubmatch(inner); m != nil {
+		return step{kind: stepFilter, name: m[1], want: m[2] == "true"}, rest, nil
+	}
+	return s, "", fmt.Errorf("[%s] is no index, [*], [from:end] or [?(@.name == true)]", inner)
 }
+
+var (
+	slice  = regexp.MustCompile(`^([0-9]+):([0-9]+)$`)
+	filter = regexp.MustCompile(`^\?\(@\.([A-Za-z0-9_]+) == (true|false)\)$`)
+)
 
 func notInName(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
@@ -83,7 +106,7 @@ func notInName(r rune) bool {
 // many says whether the path may find any number of values, which then come as a list.
 func (p path) many() bool {
 	for _, s := range p.steps {
-		if s.kind == stepAll {
+		if s.kind != stepName && s.kind != stepIndex {
 			return true
 		}
 	}
@@ -143,8 +166,11 @@ func follow(steps []step, v any) (any, bool) {
 				return nil, false
 			}
 			v = list[s.index]
-		case stepAll:
+		default:
 			list, ok := v.([]any)
+			if ok {
+				list, ok = s.choose(list)
+			}
 			if !ok {
 				return nil, false
 			}
@@ -152,6 +178,25 @@ func follow(steps []step, v any) (any, bool) {
 		}
 	}
 	return v, true
+}
+
+// choose returns the items of the list that the step is for, and whether it is for any that could be there.
+func (s step) choose(list []any) ([]any, bool) {
+	switch s.kind {
+	case stepSlice:
+		end := min(s.end, len(list))
+		return list[min(s.index, end):end], true
+	case stepFilter:
+		var found []any
+		for _, item := range list {
+			if object, _ := item.(map[string]any); object[s.name] == any(s.want) {
+				found = append(found, item)
+			}
+		}
+		return found, len(found) > 0
+	default:
+		return list, true
+	}
 }
 
 func followAll(steps []step, list []any) []any {

@@ -9,12 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-)
-
-// What AWS bounds: the bytes of an input or result, and the length of a history.
-const (
-	maxData    = 256 << 10
-	maxHistory = 25000
+	"unicode/utf8"
 )
 
 // Env is what an execution has to do with the world.
@@ -106,48 +101,6 @@ func (x *execution) start(g *graph, l *lane, raw json.RawMessage) (any, *failure
 	return x.walk(x.ctx, g, l, input)
 }
 
-// fits fails if the data is more than AWS carries.
-func fits(raw []byte, what string) *failure {
-	if len(raw) <= maxData {
-		return nil
-	}
-	return &failure{name: DataLimit, cause: fmt.Sprintf("the %s has %d bytes, and %d are the limit", what, len(raw), maxData)}
-}
-
-// small says that a value is so small that it surely fits, without writing it: a simulator runs many states.
-func small(v any) bool { return bound(v, maxData) > 0 }
-
-// bound returns what is left of a number of bytes when the value has been written, as far as that can be told cheaply: a text
-// may take six bytes for each of its own, and white space is none. It is 0 or less if that is more than there were.
-func bound(v any, left int) int {
-	switch v := v.(type) {
-	case string:
-		return left - 6*len(v) - 3
-	case json.Number:
-		return left - len(v) - 1
-	case []any:
-		left -= 2
-		for _, item := range v {
-			if left = bound(item, left); left <= 0 {
-				return left
-			}
-		}
-		return left
-	case map[string]any:
-		left -= 2
-		for name, item := range v {
-			if left = bound(item, left-6*len(name)-4); left <= 0 {
-				return left
-			}
-		}
-		return left
-	case json.RawMessage:
-		return left - len(v) - 1
-	default: // A boolean or null.
-		return left - 6
-	}
-}
-
 // walk runs the states of a graph from its start to an end, and returns the last output.
 func (x *execution) walk(ctx context.Context, g *graph, l *lane, input any) (any, *failure) {
 	name := g.start
@@ -160,10 +113,10 @@ func (x *execution) walk(ctx context.Context, g *graph, l *lane, input any) (any
 		x.observe(l, Event{Type: Entered, State: name}, input)
 		output, next, f := x.step(ctx, s, l, input)
 		if f == nil {
-			f = x.record()
+			f = x.record(eventsOfState)
 		}
-		if f == nil && !small(output) {
-			f = fits(encode(output), "output of "+name)
+		if f == nil {
+			f = carries(output, "output of "+name)
 		}
 		if f != nil {
 			x.observe(l, Event{Type: Broken, State: name, Error: f.name, Cause: f.cause}, nil)
@@ -175,14 +128,6 @@ func (x *execution) walk(ctx context.Context, g *graph, l *lane, input any) (any
 		}
 		name, input = next, output
 	}
-}
-
-// record counts a state, or a further attempt at a task, against the length of a history.
-func (x *execution) record() *failure {
-	if x.events.Add(2) < maxHistory {
-		return nil
-	}
-	return runtimeFailure(fmt.Errorf("the history has reached %d events, which is the limit", maxHistory))
 }
 
 // stopped says why the execution must not go on.
@@ -265,7 +210,17 @@ func pass(s *state, input any) (any, *failure) {
 	return place(s.resultPath, input, result)
 }
 
+// failure is how the state ends its execution. What AWS does with a cause that is too long is not documented; a machine must not depend
+// on it, so that it is refused here.
 func (f *fail) failure(input any) *failure {
+	out := f.told(input)
+	if n := utf8.RuneCountInString(out.cause); n > maxCause {
+		return &failure{name: DataLimit, cause: fmt.Sprintf("the cause has %d characters, and %d are the limit", n, maxCause)}
+	}
+	return out
+}
+
+func (f *fail) told(input any) *failure {
 	out := &failure{name: f.err, cause: f.cause}
 	if f.causePath == nil {
 		return out

@@ -37,6 +37,13 @@ func answers(text string) function1 {
 	}
 }
 
+// fullOf is a function that fails with a name and a cause which are longer than a history bears.
+func fullOf(text string) function1 {
+	return func(asl.Clock, context.Context, int, json.RawMessage) (json.RawMessage, error) {
+		return nil, &asl.TaskError{Name: strings.Repeat(text, 300), Cause: strings.Repeat(text, 40000)}
+	}
+}
+
 // task is a machine with one task that ends in S or, caught, in C.
 func task(fields string) string {
 	return `{"StartAt": "S", "States": {"S": {"Type": "Task", "Resource": ` + function + `, "End": true` + fields + `},
@@ -72,6 +79,11 @@ func TestRun(t *testing.T) {
 		{"a wildcard leaves out what is missing", one(`"Type": "Pass", "End": true, "Parameters": {"a.$": "$.l[*].v"}`), `{"l": [{"v": 1}, {}, {"v": 2}]}`, nil, want{"SUCCEEDED", `{"a":[1,2]}`, "", "S", 0}},
 		{"a path to nothing", one(`"Type": "Pass", "End": true, "Parameters": {"a.$": "$.b"}`), `{}`, nil, want{"FAILED", "", "States.Runtime", "S", 0}},
 		{"a list that is none", one(`"Type": "Pass", "End": true, "Parameters": {"a.$": "States.ArrayContains($.b, 1)"}`), `{"b": 1}`, nil, want{"FAILED", "", "States.IntrinsicFailure", "S", 0}},
+		{"a filter", one(`"Type": "Pass", "End": true, "Parameters": {"a.$": "$.l[?(@.v == true)]", "n.$": "$.l[?(@.v == true)].n"}`), `{"l": [{"v": true, "n": 1}, {"v": false, "n": 2}, {"n": 3}, 4, {"v": "true"}]}`, nil, want{"SUCCEEDED", `{"a":[{"n":1,"v":true}],"n":[1]}`, "", "S", 0}},
+		{"a filter that finds nothing", one(`"Type": "Pass", "End": true, "Parameters": {"a.$": "$.l[?(@.v == true)]"}`), `{"l": [{"v": false}]}`, nil, want{"FAILED", "", "States.Runtime", "S", 0}},
+		{"slices", one(`"Type": "Pass", "End": true, "Parameters": {"a.$": "$[0:2]", "b.$": "$[1:9]", "c.$": "$[7:9]"}`), `[1, 2, 3]`, nil, want{"SUCCEEDED", `{"a":[1,2],"b":[2,3],"c":[]}`, "", "S", 0}},
+		{"a length", one(`"Type": "Pass", "End": true, "Parameters": {"a.$": "States.ArrayLength($)"}`), `[1, 2, 3]`, nil, want{"SUCCEEDED", `{"a":3}`, "", "S", 0}},
+		{"a length of no list", one(`"Type": "Pass", "End": true, "Parameters": {"a.$": "States.ArrayLength($)"}`), `"abc"`, nil, want{"FAILED", "", "States.IntrinsicFailure", "S", 0}},
 		{"Choice, first rule", choice, `{"a": "x"}`, nil, want{"SUCCEEDED", `{"a":"x"}`, "", "S X", 0}},
 		{"Choice, second rule", choice, `{"b": true, "c": 1}`, nil, want{"SUCCEEDED", `{"b":true,"c":1}`, "", "S Y", 0}},
 		{"Choice, a value of another type", choice, `{"b": "true", "c": 1}`, nil, want{"FAILED", "", "States.NoChoiceMatched", "S", 0}},
@@ -82,15 +94,18 @@ func TestRun(t *testing.T) {
 		{"Wait backwards", one(`"Type": "Wait", "SecondsPath": "$.s", "End": true`), `{"s": -1}`, nil, want{"FAILED", "", "States.Runtime", "S", 0}},
 		{"Fail", one(`"Type": "Fail", "Error": "E", "CausePath": "$.c"`), `{"c": "why"}`, nil, want{"FAILED", "", "E: why", "S", 0}},
 		{"Fail with a cause that is no text", one(`"Type": "Fail", "Error": "E", "CausePath": "$.c"`), `{"c": 1}`, nil, want{"FAILED", "", "States.Runtime", "S", 0}},
+		{"Fail with the longest cause", one(`"Type": "Fail", "Error": "E", "CausePath": "$.c"`), `{"c": "` + strings.Repeat("é", 32768) + `"}`, nil, want{"FAILED", "", "E: " + strings.Repeat("é", 32768), "S", 0}},
+		{"Fail with a cause that is too long", one(`"Type": "Fail", "Error": "E", "CausePath": "$.c"`), `{"c": "` + strings.Repeat("é", 32769) + `"}`, nil, want{"FAILED", "", "States.DataLimitExceeded", "S", 0}},
 		{"the machine's time-out", `{"TimeoutSeconds": 10, ` + one(`"Type": "Wait", "Seconds": 90, "End": true`)[1:], `1`, nil, want{"TIMED_OUT", "", "States.Timeout", "S", 10 * time.Second}},
 		{"a Task", task(reached + `, "Parameters": {"x": 1}, "ResultSelector": {"got.$": "$.y"}, "ResultPath": "$.r"`), `{"a": 1}`, answers(`{"y": 2}`), want{"SUCCEEDED", `{"a":1,"r":{"got":2}}`, "", "S", 0}},
 		{"a Task whose answer lacks a field", task(reached + `, "ResultSelector": {"got.$": "$.y"}`), `{}`, answers(`{}`), want{"FAILED", "", "States.Runtime", "S", 0}},
 		{"a Task whose answer is no JSON", task(reached), `{}`, answers(`{`), want{"FAILED", "", "States.TaskFailed", "S", 0}},
 		{"a Task whose answer is too large", task(reached), `{}`, answers(`"` + strings.Repeat("x", 256<<10) + `"`), want{"FAILED", "", "States.DataLimitExceeded", "S", 0}},
+		{"data that just fits", one(`"Type": "Pass", "End": true`), `"` + strings.Repeat("x", 256<<10-2) + `"`, nil, want{"SUCCEEDED", `"` + strings.Repeat("x", 256<<10-2) + `"`, "", "S", 0}},
 		{"an input that is too large", task(reached), `"` + strings.Repeat("x", 256<<10) + `"`, nil, want{"FAILED", "", "States.DataLimitExceeded", "", 0}},
 		{"an input that is no JSON", task(reached), `{`, nil, want{"FAILED", "", "States.Runtime", "", 0}},
 		{"a history without end", one(`"Type": "Choice", "Default": "S", "Choices": [{"Variable": "$.a", "IsPresent": true, "Next": "S"}]`), `{}`, nil, want{"FAILED", "", "States.Runtime", strings.TrimSpace(strings.Repeat("S ", 12500)), 0}},
-		{"attempts without end", task(reached + `, "Retry": [{"ErrorEquals": ["E"], "MaxAttempts": 99999, "MaxDelaySeconds": 2, "JitterStrategy": "FULL"}]`), `{}`, fails(slices.Repeat([]string{"E"}, 20000)...), want{"FAILED", "", "States.Runtime", "S", 12498*time.Second + 500*time.Millisecond}},
+		{"attempts without end", task(reached + `, "Retry": [{"ErrorEquals": ["E"], "MaxAttempts": 99999, "MaxDelaySeconds": 2, "JitterStrategy": "FULL"}]`), `{}`, fails(slices.Repeat([]string{"E"}, 20000)...), want{"FAILED", "", "States.Runtime", "S", 8332*time.Second + 500*time.Millisecond}},
 		{"Retry with the defaults: 1, 2 and 4 s", task(reached + `, "Retry": [{"ErrorEquals": ["E"]}]`), `{}`, fails("E", "E", "E"), want{"SUCCEEDED", `"ok"`, "", "S", 7 * time.Second}},
 		{"Retry is spent", task(reached + `, "Retry": [{"ErrorEquals": ["E"], "MaxAttempts": 1}]`), `{}`, fails("E", "E"), want{"FAILED", "", "E: call 1", "S", time.Second}},
 		{"Retry not at all", task(reached + `, "Retry": [{"ErrorEquals": ["E"], "MaxAttempts": 0}, {"ErrorEquals": ["States.ALL"]}]`), `{}`, fails("E"), want{"FAILED", "", "E: call 0", "S", 0}},
@@ -103,6 +118,7 @@ func TestRun(t *testing.T) {
 		{"States.TaskFailed catches any name", task(`, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "Next": "D"}]`), `{}`, fails("E"), want{"SUCCEEDED", `{"Cause":"call 0","Error":"E"}`, "", "S D C", 0}},
 		{"States.TaskFailed but no time-out", task(`, "TimeoutSeconds": 5, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "Next": "D"}]`), `{}`, hang, want{"FAILED", "", "States.Timeout", "S", 5 * time.Second}},
 		{"States.ALL does not catch too much data", task(`, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D"}]`), `{}`, answers(`"` + strings.Repeat("x", 256<<10) + `"`), want{"FAILED", "", "States.DataLimitExceeded", "S", 0}},
+		{"an error that is too long for a history", task(`, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D"}]`), `{}`, fullOf("é"), want{"SUCCEEDED", `{"Cause":"` + strings.Repeat("é", 32768) + `","Error":"` + strings.Repeat("é", 256) + `"}`, "", "S D C", 0}},
 		{"a time-out that is caught", task(`, "TimeoutSeconds": 5, "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "D"}]`), `{}`, hang, want{"SUCCEEDED", `{"Cause":"","Error":"States.Timeout"}`, "", "S D C", 5 * time.Second}},
 		{"the machine's time-out is not caught", `{"TimeoutSeconds": 3, ` + task(`, "TimeoutSeconds": 5, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D"}]`)[1:], `{}`, hang, want{"TIMED_OUT", "", "States.Timeout", "S", 3 * time.Second}},
 		{"the machine's time-out ends a pause", `{"TimeoutSeconds": 3, ` + task(reached + `, "Retry": [{"ErrorEquals": ["E"], "IntervalSeconds": 9}]`)[1:], `{}`, fails("E"), want{"TIMED_OUT", "", "States.Timeout", "S", 3 * time.Second}},

@@ -49,9 +49,6 @@ func (x *execution) retry(ctx context.Context, s *state, l *lane, f *failure, at
 		if attempts[i]++; attempts[i] > r.maxAttempts {
 			return false, nil
 		}
-		if full := x.record(); full != nil {
-			return false, full
-		}
 		delay := r.delay(attempts[i], x.env.Jitter)
 		x.observe(l, Event{Type: Retried, State: s.name, Error: f.name, Cause: f.cause, Delay: delay}, nil)
 		if err := x.env.Clock.Sleep(ctx, delay); err != nil {
@@ -64,6 +61,9 @@ func (x *execution) retry(ctx context.Context, s *state, l *lane, f *failure, at
 
 // attempt calls the function once.
 func (x *execution) attempt(ctx context.Context, s *state, input any, payload json.RawMessage) (any, *failure) {
+	if full := x.record(eventsOfCall); full != nil {
+		return nil, full
+	}
 	limited, cancel := x.env.Clock.Within(ctx, s.task.timeout)
 	defer cancel()
 	raw, err := x.env.Invoke(limited, s.task.resource, payload)
@@ -75,9 +75,9 @@ func (x *execution) attempt(ctx context.Context, s *state, input any, payload js
 	}
 	if err != nil {
 		if named := (*TaskError)(nil); errors.As(err, &named) {
-			return nil, &failure{name: named.Name, cause: named.Cause}
+			return nil, &failure{name: cut(named.Name, maxError), cause: cut(named.Cause, maxCause)}
 		}
-		return nil, &failure{name: TaskFailed, cause: err.Error()}
+		return nil, &failure{name: TaskFailed, cause: cut(err.Error(), maxCause)}
 	}
 	if f := fits(raw, "answer to "+s.name); f != nil {
 		return nil, f

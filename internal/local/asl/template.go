@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -76,7 +77,7 @@ func (n reference) eval(s scope) (any, error) {
 var errIntrinsic = errors.New("intrinsic function")
 
 // functions has the intrinsic functions with the number of their arguments.
-var functions = map[string]int{"States.ArrayContains": 2, "States.JsonToString": 1}
+var functions = map[string]int{"States.ArrayContains": 2, "States.ArrayLength": 1, "States.JsonToString": 1}
 
 func (n call) eval(s scope) (any, error) {
 	args := make([]any, len(n.args))
@@ -87,17 +88,18 @@ func (n call) eval(s scope) (any, error) {
 		}
 		args[i] = v
 	}
-	switch n.function {
-	case "States.ArrayContains":
-		items, ok := args[0].([]any)
-		if !ok {
-			return nil, fmt.Errorf("%w %s: the first argument is no list", errIntrinsic, n.function)
-		}
-		wanted := encode(args[1])
-		return slices.ContainsFunc(items, func(v any) bool { return string(encode(v)) == string(wanted) }), nil
-	default: // States.JsonToString: parsing lets nothing else through.
+	if n.function == "States.JsonToString" {
 		return string(encode(args[0])), nil
 	}
+	items, ok := args[0].([]any)
+	if !ok {
+		return nil, fmt.Errorf("%w %s: the first argument is no list", errIntrinsic, n.function)
+	}
+	if n.function == "States.ArrayLength" {
+		return json.Number(strconv.Itoa(len(items))), nil
+	}
+	wanted := encode(args[1]) // States.ArrayContains: parsing lets nothing else through.
+	return slices.ContainsFunc(items, func(v any) bool { return string(encode(v)) == string(wanted) }), nil
 }
 
 // encode writes a value that came out of JSON, which cannot fail, with the fields of objects in order.
