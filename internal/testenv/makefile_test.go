@@ -23,8 +23,13 @@ func TestInstallationIsWholeOrBegunAnew(t *testing.T) {
 		target string
 		cut    string // Which of them is cut off.
 	}{
-		{"build/venv", "python"}, {"build/venv", "pip"}, {"build/venv-demo", "pip"}, {"build/venv-infra", "pip"},
-		{"build/venv-celery-5.2", "pip"}, {"infra/node_modules", "npm"}, {"stepfunctions/node_modules", "npm"},
+		{"build/venv", "python"},
+		{"build/venv", "pip"},
+		{"build/venv-demo", "pip"},
+		{"build/venv-infra", "pip"},
+		{"build/venv-celery-5.2", "pip"},
+		{"infra/node_modules", "npm"},
+		{"stepfunctions/node_modules", "npm"},
 	} {
 		t.Run(c.target+" cut off in "+c.cut, func(t *testing.T) {
 			lab := t.TempDir()
