@@ -77,8 +77,8 @@ func print(cmd *cobra.Command, value any, text func(w *textWriter)) error {
 	return err
 }
 
-// printJSON writes the value as one JSON document and a line break; without an indentation, on one line. People look at it, too: what a
-// terminal is not to be shown is escaped, which does not change the value.
+// printJSON writes the value as one JSON document and a line break; without an indentation, on one line. People look
+// at it, too: what a terminal is not to be shown is escaped, which does not change the value.
 func printJSON(out io.Writer, value any, indent string) error {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -91,8 +91,9 @@ func printJSON(out io.Writer, value any, indent string) error {
 	return err
 }
 
-// textWriter writes for people: in colour on a terminal, within its width, or 80 columns where there is none. All text that it is
-// given may come from elsewhere (names, errors, tags): it is made fit, so that it can neither play with the terminal nor fill it.
+// textWriter writes for people: in colour on a terminal, within its width, or 80 columns where there is none. All text
+// that it is given may come from elsewhere (names, errors, tags): it is made fit, so that it can neither play with the
+// terminal nor fill it.
 type textWriter struct {
 	b      strings.Builder
 	width  int

@@ -8,9 +8,9 @@ import (
 	"unicode/utf16"
 )
 
-// wall stands between the commands and a terminal. Names, tags, errors and logs come from elsewhere: through a wall no control
-// character and none that turns the direction of text reaches the terminal, whichever way a command has printed it. Each Write
-// holds whole characters.
+// wall stands between the commands and a terminal. Names, tags, errors and logs come from elsewhere: through a wall no
+// control character and none that turns the direction of text reaches the terminal, whichever way a command has
+// printed it. Each Write holds whole characters.
 type wall struct{ out io.Writer }
 
 func (w wall) Write(p []byte) (int, error) {
@@ -26,7 +26,8 @@ func (w wall) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// behind is what the wall stands before, for what a textWriter has made: that has colours of ours, and places on the screen.
+// behind is what the wall stands before, for what a textWriter has made: that has colours of ours, and places on the
+// screen.
 func behind(out io.Writer) io.Writer {
 	if w, ok := out.(wall); ok {
 		return w.out
@@ -34,7 +35,8 @@ func behind(out io.Writer) io.Writer {
 	return out
 }
 
-// fit says whether a character may be shown: not control characters, nor what turns the direction of text, nor what nobody sees.
+// fit says whether a character may be shown: not control characters, nor what turns the direction of text, nor what
+// nobody sees.
 func fit(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
@@ -53,7 +55,8 @@ func shownAs(r rune) rune {
 // clean replaces what is not to be shown, and line breaks by spaces.
 func clean(s string) string { return strings.Map(shownAs, s) }
 
-// escaped writes what is not fit to be shown as JSON has it, and so without another meaning. It may be in strings alone.
+// escaped writes what is not fit to be shown as JSON has it, and so without another meaning. It may be in strings
+// alone.
 func escaped(text string) string {
 	if strings.IndexFunc(text, func(r rune) bool { return !fit(r) && r != '\n' }) < 0 {
 		return text
@@ -74,8 +77,8 @@ func escaped(text string) string {
 // mostShown is how many characters of one text are shown in a view or in an error.
 const mostShown = 1000
 
-// cut leaves a text's beginning and its end, where it has more characters than most: a stranger's name may be as long as he likes,
-// and what we say of it often stands behind it.
+// cut leaves a text's beginning and its end, where it has more characters than most: a stranger's name may be as long
+// as he likes, and what we say of it often stands behind it.
 func cut(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -88,7 +91,8 @@ func cut(s string, most int) string {
 	return fmt.Sprintf("%s… (%d characters more) …%s", string(r[:head]), len(r)-head-tail, string(r[len(r)-tail:]))
 }
 
-// fitted is an argument of a format, whose text is made fit after it has been formatted: so it is of every type, and by every verb.
+// fitted is an argument of a format, whose text is made fit after it has been formatted: so it is of every type, and
+// by every verb.
 type fitted struct {
 	value any
 	fit   func(string) string

@@ -27,8 +27,8 @@ import (
 	"sluice/internal/scaler"
 )
 
-// evil are texts that play with a terminal, or with who reads there: a new title, a cleared screen, a line drawn over, text that runs
-// backwards, letters that nobody sees, C1 controls, and bytes that are no text.
+// evil are texts that play with a terminal, or with who reads there: a new title, a cleared screen, a line drawn over,
+// text that runs backwards, letters that nobody sees, C1 controls, and bytes that are no text.
 var evil = []string{
 	"\x1b]0;owned\x07", "\x1b[2J\x1b[1;1H", "\x1b[1Aok\x1b[31m", "a@\x1b[2J", "a\r\x08\x08b", "one\ntwo\x7f\x00",
 	"a\u202eb\u202c", "\u202a\u202b\u202d", "\u2066\u2067\u2068\u2069", "\u200e\u200f\u061c",
@@ -148,7 +148,8 @@ func checksOf(list []struct{ ID string }) (checks []doctor.Check) {
 	return checks
 }
 
-// Whatever stands in whichever field: it reaches no terminal as it is, in no form, and JSON and YAML hold it all the same.
+// Whatever stands in whichever field: it reaches no terminal as it is, in no form, and JSON and YAML hold it all the
+// same.
 func TestNothingPlaysWithTheTerminal(t *testing.T) {
 	for name, draw := range views {
 		t.Run(name, func(t *testing.T) {
@@ -191,7 +192,8 @@ func TestNothingPlaysWithTheTerminal(t *testing.T) {
 	}
 }
 
-// Every command, however it is asked, and whatever its file says. What a command prints past the forms above meets the wall.
+// Every command, however it is asked, and whatever its file says. What a command prints past the forms above meets the
+// wall.
 func TestCommandsPlayNotWithTheTerminal(t *testing.T) {
 	t.Setenv("AWS_REGION", "")
 	t.Setenv("AWS_DEFAULT_REGION", "")
@@ -279,7 +281,8 @@ type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-// Whatever a stranger's name is long: what is said of it stays short, with its beginning, and with what we say behind it.
+// Whatever a stranger's name is long: what is said of it stays short, with its beginning, and with what we say behind
+// it.
 func TestLongNamesAreCut(t *testing.T) {
 	name := strings.Repeat("é", 150_000)
 	one := 1

@@ -16,7 +16,7 @@ import tasks
 log = logging.getLogger("uvicorn.error")
 events = boto3.client("events")
 api = FastAPI(title="shop")
-# The names that it is asked by. On a laptop its address alone, so that no web page with a name of its own for 127.0.0.1 gets in.
+# The names that it is asked by. On a laptop its address alone: no web page with a name of its own for 127.0.0.1 gets in.
 api.add_middleware(TrustedHostMiddleware, allowed_hosts=os.environ.get("SHOP_HOSTS", "*").split(","))
 
 

@@ -1,10 +1,10 @@
 // Package loopback keeps web pages away from servers that are meant for the programs of this machine.
 //
-// A server on a loopback address is out of reach for other machines, but not for a page of theirs in a browser here. The page can
-// send requests to 127.0.0.1, as any site may to any other. It can also have its own name resolved to 127.0.0.1 (DNS rebinding): then the
-// browser takes the server for that site's, and lets the page read the answers. In the first case the browser says so, in the headers
-// Origin and Sec-Fetch-Site; in the second the Host header has the site's name. No AWS client, Lambda runtime or Prometheus
-// sends any of that.
+// A server on a loopback address is out of reach for other machines, but not for a page of theirs in a browser here.
+// The page can send requests to 127.0.0.1, as any site may to any other. It can also have its own name resolved to
+// 127.0.0.1 (DNS rebinding): then the browser takes the server for that site's, and lets the page read the answers. In
+// the first case the browser says so, in the headers Origin and Sec-Fetch-Site; in the second the Host header has the
+// site's name. No AWS client, Lambda runtime or Prometheus sends any of that.
 package loopback
 
 import (
@@ -46,9 +46,9 @@ func refusal(r *http.Request) string {
 	return ""
 }
 
-// local says whether a Host header names this machine's loopback: by an address, or by the one name that no resolver may give away. The
-// port may be another than the server's, as it is at the far end of an SSH tunnel. A page cannot choose it freely: a browser sends
-// that which it connects to.
+// local says whether a Host header names this machine's loopback: by an address, or by the one name that no resolver
+// may give away. The port may be another than the server's, as it is at the far end of an SSH tunnel. A page cannot
+// choose it freely: a browser sends that which it connects to.
 func local(host string) bool {
 	name, port, err := net.SplitHostPort(host)
 	switch {

@@ -8,13 +8,15 @@ import (
 	"testing"
 )
 
-// An installation that was cut off, too soon for anything to be tidied up, is not taken for complete: the next make begins it anew.
+// An installation that was cut off, too soon for anything to be tidied up, is not taken for complete: the next make
+// begins it anew.
 func TestInstallationIsWholeOrBegunAnew(t *testing.T) {
 	bin, err := exec.LookPath("make")
 	if err != nil {
 		Missing(t, "make", "install GNU make")
 	}
-	// What stands in for Python, its pip and npm makes its folder, with something in it. Where the file cut is it kills what runs it, and ends.
+	// What stands in for Python, its pip and npm makes its folder, with something in it. Where the file cut is it
+	// kills what runs it, and ends.
 	const install = "#!/bin/sh\nset -e\necho $0 >>$LAB/ran\nmkdir -p \"$into\"\n: >\"$into\"/some\nif [ -e $LAB/cut ]; then kill -9 $PPID; exit 1; fi\n"
 	python := strings.Replace(install, "set -e\n", "set -e\ninto=$3/bin\n", 1) + "cp $LAB/pip $3/bin/pip\n"
 	pip := strings.Replace(install, "set -e\n", "set -e\ninto=$(dirname $0)/../lib\n", 1)

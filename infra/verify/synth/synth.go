@@ -97,8 +97,9 @@ func (s *synth) workspace(work string, modules []twins.Module) error {
 	return twins.WriteFile(filepath.Join(work, "go.work"), b)
 }
 
-// app makes the template in the way asked for, and says which. It is made in a folder of its own, and appears at out only when it is
-// complete: what was refused or cut off is never taken for a template, and stands in nobody's way the next time.
+// app makes the template in the way asked for, and says which. It is made in a folder of its own, and appears at out
+// only when it is complete: what was refused or cut off is never taken for a template, and stands in nobody's way the
+// next time.
 func (s *synth) app() (err error) {
 	switch s.way {
 	case "auto", "cdk", "replay":
@@ -131,7 +132,8 @@ func (s *synth) work() string    { return s.out + ".work" }
 func (s *synth) made() string    { return filepath.Join(s.work(), "cdk.out") }
 func (s *synth) refused() string { return s.out + ".refused" }
 
-// synthesize replays the app in any case: cdk-nag looks on there alone. Where the CDK's Go modules can be had the template is theirs.
+// synthesize replays the app in any case: cdk-nag looks on there alone. Where the CDK's Go modules can be had the
+// template is theirs.
 func (s *synth) synthesize() error {
 	if err := s.replay(); err != nil {
 		return err
@@ -205,8 +207,8 @@ func (s *synth) replay() error {
 
 func (s *synth) in(name string) string { return filepath.Join(s.work(), name) }
 
-// CloudFormation's rules are a WebAssembly program that V8 would optimize for seconds, to run it once. Not to do so saves two
-// thirds of the time that a synthesis takes.
+// CloudFormation's rules are a WebAssembly program that V8 would optimize for seconds, to run it once. Not to do so
+// saves two thirds of the time that a synthesis takes.
 const fast = "--single-threaded --liftoff-only"
 
 // cli runs the CDK's command line. What it can find fault with is an error.

@@ -54,7 +54,8 @@ type resource struct {
 // What the app says in Go is what the template has.
 func TestTemplate(t *testing.T) {
 	s, said := fixture(t)
-	// What others have left that were cut off stands in nobody's way; half-made ones of earlier versions lie at out itself.
+	// What others have left that were cut off stands in nobody's way; half-made ones of earlier versions lie at out
+	// itself.
 	s.out = filepath.Join(s.build, "cdk.out")
 	for _, dir := range []string{s.out, s.work(), s.made(), s.refused()} {
 		writeFile(t, filepath.Join(dir, "asset.0", "left"), "")
@@ -181,7 +182,8 @@ func TestOutOfOthers(t *testing.T) {
 	}
 }
 
-// Whoever finds a fault in the app has to name its line. What is refused is not at out, and is shown where there is anything to see.
+// Whoever finds a fault in the app has to name its line. What is refused is not at out, and is shown where there is
+// anything to see.
 func TestFaultsNameTheLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		edits   map[string]string // what is in the place of what
