@@ -62,12 +62,10 @@ diff: cdk-diff ## What a deployment would change.
 destroy: cdk-destroy ## Remove what was deployed. The ECS services stay as they are.
 
 .PHONY: cdk-deploy cdk-diff cdk-destroy
-# The sums of the CDK's Go modules are added to a copy of go.mod, so that the checkout stays as it is. GOWORK=off: Go refuses
-# to add them where a go.work in some folder above is in force.
+# GOWORK=off: a go.work in some folder above knows nothing of infra.
 cdk-deploy cdk-diff cdk-destroy: cdk-%: lambdas infra/node_modules
 	@test -f "$(CONFIG)" || { echo "$(CONFIG) is missing: write one (README.md), or say which: make $* CONFIG=FILE"; exit 1; }
-	@mkdir -p build/infra && cp infra/go.mod build/infra/deploy.mod && cat infra/go.sum >> build/infra/deploy.sum
-	cd infra && GOWORK=off GOFLAGS="$${GOFLAGS:-} -modfile=$(abspath build/infra/deploy.mod)" SLUICE_CONFIG="$(abspath $(CONFIG))" \
+	cd infra && GOWORK=off SLUICE_CONFIG="$(abspath $(CONFIG))" \
 		npx cdk $* $(if $(filter-out diff,$*),--all) --output "$(abspath build/infra/deploy.out)" $(CDKFLAGS)
 
 ##@ Test
@@ -131,6 +129,7 @@ check: infra/node_modules $(TOOLS) ## Format, vet, static analysis, import direc
 	go mod tidy -diff
 	go test -run 'Current' ./internal/config/...
 	cd infra/verify && go vet ./... && $(LINT) && go mod tidy -diff && go run ./synth types
+	cd infra && GOWORK=off go mod tidy -diff
 	cd infra && export $(INFRA_WORK) && go vet ./... && $(LINT) && $(IMPORTS)
 
 .PHONY: fmt
@@ -155,14 +154,30 @@ fuzz: ## Each fuzz test for FUZZTIME (default 20s).
 .PHONY: test-deps
 test-deps: build/venv build/venv-celery-5.2 build/venv-celery-5.6 stepfunctions/node_modules redis-server promtool
 
-build/venv: internal/testenv/requirements.txt examples/shop/requirements.txt
-	$(call venv,$@,-r internal/testenv/requirements.txt -r examples/shop/requirements.txt)
+# A folder that somebody has cut off while it was being filled looks like one that is complete. So what says that it is there is a
+# file in it, which is written last: by npm, npm's own.
 
-build/venv-demo: examples/shop/requirements.txt
-	$(call venv,$@,-r examples/shop/requirements.txt)
+VENVS := build/venv build/venv-demo build/venv-infra $(COMPAT:%=build/venv-celery-%)
+$(VENVS): %: %/.complete
 
-build/venv-celery-%: internal/celery/testdata/compat/requirements-%.txt
-	$(call venv,$@,-r internal/celery/testdata/compat/requirements-$*.txt)
+build/venv/.complete: internal/testenv/requirements.txt examples/shop/requirements.txt
+	$(call venv,-r internal/testenv/requirements.txt -r examples/shop/requirements.txt)
+
+build/venv-demo/.complete: examples/shop/requirements.txt
+	$(call venv,-r examples/shop/requirements.txt)
+
+build/venv-infra/.complete: infra/verify/requirements.txt
+	$(call venv,-r infra/verify/requirements.txt)
+
+build/venv-celery-%/.complete: internal/celery/testdata/compat/requirements-%.txt
+	$(call venv,-r internal/celery/testdata/compat/requirements-$*.txt)
+
+MODULES := stepfunctions/node_modules infra/node_modules
+$(MODULES): %: %/.package-lock.json
+
+$(MODULES:%=%/.package-lock.json): %/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
+	@touch $@
 
 build/tools/staticcheck: Makefile
 	GOBIN=$(abspath build/tools) go install honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -172,17 +187,10 @@ build/tools/errcheck: Makefile
 	GOBIN=$(abspath build/tools) go install github.com/kisielk/errcheck@v1.30.0
 	@touch $@
 
-build/venv-infra: infra/verify/requirements.txt
-	$(call venv,$@,-r infra/verify/requirements.txt)
-
-stepfunctions/node_modules infra/node_modules: %/node_modules: %/package-lock.json
-	cd $* && npm ci --no-audit --no-fund
-	@touch $@
-
 # Templates that the local cloud runs: the shop's, which is the demo's, and one with everything that the shop has not.
 build/infra/shop: examples/shop/sluice.yaml
 build/infra/spread: internal/local/cfn/cfntest/testdata/spread.yaml
-build/infra/shop build/infra/spread: $(FUNCTIONS:%=build/lambda/%/bootstrap) infra/node_modules $(INFRA_SOURCES)
+build/infra/shop build/infra/spread: $(FUNCTIONS:%=build/lambda/%/bootstrap) infra/node_modules/.package-lock.json $(INFRA_SOURCES)
 	cd infra/verify && go run ./synth app -config $(abspath $(filter %.yaml,$^)) -out $(abspath $@)
 	@touch $@
 
@@ -198,7 +206,7 @@ redis-server:
 promtool:
 	@command -v promtool >/dev/null || [ -x build/tools/promtool ] || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			mkdir -p build/tools/prometheus && cd build/tools/prometheus && apt-get update -q && \
+			rm -rf build/tools/prometheus && mkdir -p build/tools/prometheus && cd build/tools/prometheus && apt-get update -q && \
 				{ apt-get download -q -o APT::Sandbox::User=root prometheus && dpkg-deb -x prometheus_*.deb . && mv usr/bin/promtool ..; } && \
 				cd .. && rm -rf prometheus; \
 		else echo "promtool is missing: install it with Prometheus 2.42 or newer, on Debian with: sudo apt-get install prometheus"; exit 1; fi; }
@@ -207,12 +215,12 @@ promtool:
 clean: ## Remove everything that was built or installed here.
 	rm -rf build stepfunctions/node_modules infra/node_modules
 
-# venv makes a virtual environment at $(1) with the packages $(2). It appears only when it is complete.
+# venv makes the virtual environment that $@ stands in, with the packages $(1).
 define venv
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.10 or newer with venv"; exit 1; }
-	rm -rf $(1) && $(PYTHON) -m venv $(1)
-	$(1)/bin/pip install --quiet --disable-pip-version-check $(2) || { rm -rf $(1); exit 1; }
-	@touch $(1)
+	rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check $(1)
+	@touch $@
 endef
 
 build/local/%/bootstrap: $(SOURCES)

@@ -150,7 +150,7 @@ var wire = regexp.MustCompile(`https response error StatusCode: \d+, RequestID: 
 func plainly(err error) string {
 	lines := strings.Split(wire.ReplaceAllString(err.Error(), ""), "\n")
 	for i, line := range lines {
-		lines[i] = clean(line)
+		lines[i] = clean(cut(line, mostShown))
 	}
 	return strings.Join(lines, "\n")
 }

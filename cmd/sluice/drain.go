@@ -88,7 +88,7 @@ func (f drainFlags) drain(cmd *cobra.Command, args []string) error {
 		return d.report(cmd, err)
 	}
 	say := func(format string, args ...any) { // Progress is for people, and no part of the output.
-		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), clean(fmt.Sprintf(format, args...)))
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), clean(cut(fmt.Sprintf(format, args...), mostShown)))
 	}
 	states, execution, err := startSweep(cmd, c)
 	d.Sweep = execution

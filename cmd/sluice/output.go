@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode"
 
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
@@ -71,26 +70,30 @@ func print(cmd *cobra.Command, value any, text func(w *textWriter)) error {
 	case formatYAML:
 		return printYAML(out, value)
 	}
+	out = behind(out)
 	w := newTextWriter(out)
 	text(w)
 	_, err := io.WriteString(out, w.b.String())
 	return err
 }
 
-// printJSON writes the value as one JSON document and a line break; without an indentation, on one line.
+// printJSON writes the value as one JSON document and a line break; without an indentation, on one line. People look
+// at it, too: what a terminal is not to be shown is escaped, which does not change the value.
 func printJSON(out io.Writer, value any, indent string) error {
-	e := json.NewEncoder(out)
+	var b strings.Builder
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", indent)
 	if err := e.Encode(value); err != nil {
 		return fmt.Errorf("print JSON: %w", err)
 	}
-	return nil
+	_, err := io.WriteString(out, escaped(b.String()))
+	return err
 }
 
-// textWriter writes for people: in colour on a terminal, within its width, or 80 columns where there is none. All text that it is
-// given may come from elsewhere (names, errors, tags): control characters in it are replaced, so that it cannot play with the
-// terminal.
+// textWriter writes for people: in colour on a terminal, within its width, or 80 columns where there is none. All text
+// that it is given may come from elsewhere (names, errors, tags): it is made fit, so that it can neither play with the
+// terminal nor fill it.
 type textWriter struct {
 	b      strings.Builder
 	width  int
@@ -136,25 +139,35 @@ func bold(s string) styled { return styled{s, "1"} }
 
 // show returns text that is fit to be written: a styled one, or what fmt makes of it.
 func (w *textWriter) show(v any) string {
-	s, ok := v.(styled)
-	switch {
-	case !ok:
-		return clean(fmt.Sprint(v))
-	case !w.colour || s.text == "":
-		return clean(s.text)
+	if s, ok := v.(styled); ok {
+		return w.fit(s)(s.text)
 	}
-	return "\x1b[" + s.sgr + "m" + clean(s.text) + "\x1b[0m"
+	return w.fit(v)(fmt.Sprint(v))
 }
 
-// text formats; of the arguments texts, errors and styled ones are made fit.
-func (w *textWriter) text(format string, args []any) string {
-	for i, a := range args {
-		switch a.(type) {
-		case styled, string, error, fmt.Stringer:
-			args[i] = w.show(a)
+// fit returns what makes the text of a value fit to be written: short enough, clean, and in its colour.
+func (w *textWriter) fit(v any) func(string) string {
+	s, _ := v.(styled)
+	return func(text string) string {
+		text = clean(cut(text, mostShown))
+		if !w.colour || s.sgr == "" || text == "" {
+			return text
 		}
+		return "\x1b[" + s.sgr + "m" + text + "\x1b[0m"
 	}
-	return fmt.Sprintf(format, args...)
+}
+
+// text formats; the arguments are made fit.
+func (w *textWriter) text(format string, args []any) string {
+	made := make([]any, len(args))
+	for i, a := range args {
+		f := fitted{a, w.fit(a)}
+		if s, ok := a.(styled); ok {
+			f.value = s.text
+		}
+		made[i] = f
+	}
+	return fmt.Sprintf(format, made...)
 }
 
 // line writes one line as it is.
@@ -174,17 +187,4 @@ func (w *textWriter) hanging(mark, format string, args ...any) {
 		w.b.WriteString(strings.TrimRight(mark+line, " ") + "\n")
 		mark = strings.Repeat(" ", len(mark))
 	}
-}
-
-// clean replaces what is not to be shown: control characters, and those that turn the direction of text.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsPrint(r), r == '\u200c', r == '\u200d': // The latter two join letters and emoji.
-			return r
-		case unicode.IsSpace(r):
-			return ' '
-		}
-		return unicode.ReplacementChar
-	}, s)
 }

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"sluice/internal/config"
 )
@@ -108,7 +107,7 @@ func yamlText(s string) string {
 	if plain.MatchString(s) && !yamlWords.MatchString(s) {
 		return s
 	}
-	return strconv.Quote(s)
+	return escaped(strconv.Quote(s)) // Go shows some letters that nobody sees.
 }
 
 // writeJSON writes the mapping as JSON. The line break holds the indentation.
@@ -154,13 +153,7 @@ func writeJSON(b *bytes.Buffer, v any, br string) {
 		var one bytes.Buffer
 		e := json.NewEncoder(&one)
 		e.SetEscapeHTML(false)
-		_ = e.Encode(v) // A text, number or duration always encodes.
-		for _, r := range strings.TrimSuffix(one.String(), "\n") {
-			if unicode.IsControl(r) { // U+007F to U+009F: JSON lets them stand, a configuration file may not hold them.
-				fmt.Fprintf(b, `\u%04x`, r)
-			} else {
-				b.WriteRune(r)
-			}
-		}
+		_ = e.Encode(v)                                                // A text, number or duration always encodes.
+		b.WriteString(escaped(strings.TrimSuffix(one.String(), "\n"))) // Of U+007F to U+009F a configuration file may hold none.
 	}
 }

@@ -81,8 +81,12 @@ func refuseOtherShells(root *cobra.Command) {
 
 // run executes the command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return runRoot(ctx, command(), args, stdout, stderr)
+}
+
+func runRoot(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = wall{stdout}, wall{stderr}
 	began := false // Whether a command was reached: what goes wrong before is wrong usage.
-	root := command()
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		err := errors.Join(cmd.ValidateRequiredFlags(), flagGroups(cmd), checkOutput(cmd))
 		began = err == nil
@@ -100,7 +104,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errReported):
 		return exitProblem
 	case !began || errors.As(err, &usage):
-		_, _ = fmt.Fprintf(stderr, "sluice: %s\nRun '%s --help' for its usage.\n", clean(err.Error()), cmd.CommandPath())
+		_, _ = fmt.Fprintf(stderr, "sluice: %s\nRun '%s --help' for its usage.\n", clean(cut(err.Error(), mostShown)), cmd.CommandPath())
 		return exitUsage
 	case ctx.Err() != nil: // Whatever the error is, this is why.
 		_, _ = fmt.Fprintln(stderr, "sluice: interrupted")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"sluice/internal/local"
 	"sluice/internal/local/ecs"
 )
@@ -20,7 +22,11 @@ type story struct {
 func (s *story) say(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, _ = fmt.Fprintf(s.w, format+"\n", args...)
+	made := make([]any, len(args))
+	for i, a := range args {
+		made[i] = fitted{a, func(text string) string { return clean(cut(ansi.Strip(text), maxLine)) }} // Tasks may print in colours.
+	}
+	_, _ = fmt.Fprintf(s.w, format+"\n", made...)
 }
 
 // happening tells what a person wants to see: events, errors of functions, messages, the counts and tasks of ECS, failed sweeps.

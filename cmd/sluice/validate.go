@@ -16,7 +16,7 @@ func open(path string, problems io.Writer) (*config.File, error) {
 	var all config.Problems
 	if errors.As(err, &all) {
 		for _, p := range all {
-			_, _ = fmt.Fprintln(problems, clean(p.String()))
+			_, _ = fmt.Fprintln(problems, clean(cut(p.String(), mostShown)))
 		}
 		err = errReported
 	}

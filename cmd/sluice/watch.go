@@ -25,7 +25,7 @@ const watchEvery = 2 * time.Second
 // succeed.
 func watch(cmd *cobra.Command, look func(context.Context) (view, error)) error {
 	out := cmd.OutOrStdout()
-	frames := &frames{out: out}
+	frames := &frames{out: behind(out)}
 	ticks := time.NewTicker(watchEvery)
 	defer ticks.Stop()
 	for first := true; ; first = false {

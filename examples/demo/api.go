@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,7 +35,7 @@ func startAPI(ctx context.Context, python, dir string, env []string, log io.Writ
 	a.process, err = runner.Start(ecs.Spec{
 		TaskID:  "api",
 		Command: []string{python, "-m", "uvicorn", "app:api", "--host", "127.0.0.1", "--port", strconv.Itoa(port)},
-		Env:     env,
+		Env:     append(slices.Clip(env), "SHOP_HOSTS=127.0.0.1"),
 		Dir:     dir,
 	}, func(e ecs.Exit) { a.ended <- e })
 	if err != nil {

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 from datetime import datetime, timezone
 
 import boto3
 from fastapi import FastAPI, Request
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from pydantic import BaseModel, Field
 
 import ledger
@@ -14,6 +16,8 @@ import tasks
 log = logging.getLogger("uvicorn.error")
 events = boto3.client("events")
 api = FastAPI(title="shop")
+# The names that it is asked by. On a laptop its address alone: no web page with a name of its own for 127.0.0.1 gets in.
+api.add_middleware(TrustedHostMiddleware, allowed_hosts=os.environ.get("SHOP_HOSTS", "*").split(","))
 
 
 class Order(BaseModel):

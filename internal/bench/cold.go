@@ -15,6 +15,7 @@ import (
 
 	"sluice/internal/local/ecs"
 	"sluice/internal/local/lambda"
+	"sluice/internal/loopback"
 )
 
 // cold is one kind of cold start.
@@ -58,7 +59,9 @@ func coldStarts(ctx context.Context, l *lab) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	collector := httptest.NewServer(loopback.Guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	})))
 	defer collector.Close()
 	for i, more := range []struct{ what, config string }{
 		{"scaleout, an event that is not ours, with metrics", "metrics: {level: targets}\n"},

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/local/ecs"
+	"sluice/internal/loopback"
 	"sluice/internal/testenv"
 )
 
@@ -83,7 +84,7 @@ func (l *lab) serve(m *ecs.Model, by http.Handler, services []ecs.ServiceConfig)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { m.Run(ctx) })
-	server := httptest.NewServer(by)
+	server := httptest.NewServer(loopback.Guard(by))
 	return server.URL, func() {
 		server.Close()
 		cancel()

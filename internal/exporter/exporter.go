@@ -29,6 +29,7 @@ import (
 
 	"sluice/internal/config"
 	"sluice/internal/function"
+	"sluice/internal/loopback"
 )
 
 // Options are what an Exporter is made of.
@@ -96,8 +97,12 @@ func (e *Exporter) Run(ctx context.Context, ln net.Listener) error {
 		looking.Go(func() { s.run(ctx) })
 	}
 	defer looking.Wait()
+	handler := e.handler()
+	if loopback.Bound(ln.Addr()) {
+		handler = loopback.Guard(handler)
+	}
 	server := &http.Server{
-		Handler: e.handler(), ReadHeaderTimeout: 10 * time.Second, WriteTimeout: time.Minute,
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)

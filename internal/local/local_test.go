@@ -354,14 +354,18 @@ func TestBrowsersAndUnknownCallsAreRefused(t *testing.T) {
 		header, value string
 		want          int
 	}{
-		"browser": {"Origin", "https://example.com", http.StatusForbidden},
-		"unknown": {"X-Amz-Target", "DynamoDB_20120810.ListTables", http.StatusBadRequest},
+		"browser":     {"Origin", "https://example.com", http.StatusForbidden},
+		"rebound DNS": {"Host", "example.com", http.StatusForbidden},
+		"unknown":     {"X-Amz-Target", "DynamoDB_20120810.ListTables", http.StatusBadRequest},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.Endpoint(), strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set(tt.header, tt.value)
+		if tt.header == "Host" {
+			req.Host = tt.value // The client takes it from there.
+		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)

@@ -126,11 +126,12 @@ func (l *lab) assess(ctx context.Context, d deployment) (found []caught, err err
 	if err := l.write(d); err != nil {
 		return nil, err
 	}
+	out := l.out(d)
 	if text, err := l.synthesize(ctx, d); err != nil {
-		// A template that was refused at the end is there all the same.
 		found = append(found, caught{stage(text), text})
+		out += ".refused" // A template that was refused at the end is there all the same.
 	}
-	if _, err := os.Stat(filepath.Join(l.out(d), "manifest.json")); errors.Is(err, os.ErrNotExist) && len(found) > 0 {
+	if _, err := os.Stat(filepath.Join(out, "manifest.json")); errors.Is(err, os.ErrNotExist) && len(found) > 0 {
 		return found, nil
 	}
 	c, err := config.Load(filepath.Join(l.dir, d.name, configFile))
@@ -139,10 +140,10 @@ func (l *lab) assess(ctx context.Context, d deployment) (found []caught, err err
 	}
 	more, err := l.checkTemplate(ctx, template.Given{
 		Config: c, Bootstraps: cmp.Or(d.given, d.bootstraps), Definition: d.definition, URLs: d.urls, Secrets: d.secrets,
-	}, l.out(d))
+	}, out)
 	found = append(found, more...)
 	if err == nil && d.lint {
-		more, err = l.lint(ctx, l.out(d))
+		more, err = l.lint(ctx, out)
 		found = append(found, more...)
 	}
 	if err == nil && d.twice {

@@ -97,21 +97,55 @@ func (s *synth) workspace(work string, modules []twins.Module) error {
 	return twins.WriteFile(filepath.Join(work, "go.work"), b)
 }
 
-// app makes the template in the way asked for, and says which.
-func (s *synth) app() error {
+// app makes the template in the way asked for, and says which. It is made in a folder of its own, and appears at out
+// only when it is complete: what was refused or cut off is never taken for a template, and stands in nobody's way the
+// next time.
+func (s *synth) app() (err error) {
 	switch s.way {
-	case "cdk":
-		return s.cdk()
-	case "replay":
-		return s.replay()
-	case "auto":
+	case "auto", "cdk", "replay":
 	default:
 		return fmt.Errorf("-way %s: it is auto, cdk or replay", s.way)
 	}
-	if s.overlay == "" && s.modulesServed() {
-		return s.cdk()
+	if err := s.clear(); err != nil {
+		return err
 	}
-	return s.replay()
+	if err := os.MkdirAll(s.work(), 0o755); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(s.work())) }()
+	if err := s.synthesize(); err != nil {
+		if _, unmade := os.Stat(filepath.Join(s.made(), "manifest.json")); unmade == nil {
+			s.log.Print("what was refused is in ", s.refused())
+			err = errors.Join(err, os.Rename(s.made(), s.refused()))
+		}
+		return err
+	}
+	if err := os.Rename(s.made(), s.out); err != nil {
+		return err
+	}
+	s.log.Print("wrote ", s.out)
+	return nil
+}
+
+// The folders beside out: where everything is made, and a template that was refused at the end.
+func (s *synth) work() string    { return s.out + ".work" }
+func (s *synth) made() string    { return filepath.Join(s.work(), "cdk.out") }
+func (s *synth) refused() string { return s.out + ".refused" }
+
+// synthesize replays the app in any case: cdk-nag looks on there alone. Where the CDK's Go modules can be had the
+// template is theirs.
+func (s *synth) synthesize() error {
+	if err := s.replay(); err != nil {
+		return err
+	}
+	switch {
+	case s.way == "replay":
+		return nil
+	case s.way == "auto" && (s.overlay != "" || !s.modulesServed()):
+		s.log.Print("the CDK's Go modules cannot be had here: the template is that of the replay")
+		return nil
+	}
+	return s.cdk()
 }
 
 // modulesServed asks whether the CDK's Go modules can be had here.
@@ -136,14 +170,15 @@ func (s *synth) modulesServed() bool {
 
 func (s *synth) cdk() error {
 	s.log.Print("by the CDK's Go modules, as cdk.json has it")
-	return s.cli()
+	if err := os.RemoveAll(s.made()); err != nil { // The replay's.
+		return err
+	}
+	return s.cli([]string{"GOWORK=off"}) // A go.work above the project knows nothing of infra.
 }
 
-func (s *synth) replay() (err error) {
-	s.log.Print("without the CDK's Go modules: recorded from the app, replayed on aws-cdk-lib (infra/verify/README.md)")
-	run := s.out + ".work"
-	defer func() { err = errors.Join(err, os.RemoveAll(run)) }()
-	app, record, assets, work := filepath.Join(run, "app"), filepath.Join(run, "record.jsonl"), filepath.Join(run, "assets"), s.build
+func (s *synth) replay() error {
+	s.log.Print("under cdk-nag: recorded from the app, replayed on aws-cdk-lib (infra/verify/README.md)")
+	app, record, assets, work := s.in("app"), s.in("record.jsonl"), s.in("assets"), s.build
 	if err := os.MkdirAll(assets, 0o755); err != nil {
 		return err
 	}
@@ -151,7 +186,7 @@ func (s *synth) replay() (err error) {
 	build := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", app}
 	if s.overlay != "" {
 		// It may name other things of the API than the app does, so it gets twins of its own.
-		work, build = run, append(build, "-overlay", s.overlay)
+		work, build = s.work(), append(build, "-overlay", s.overlay)
 	}
 	if err := s.types(work); err != nil {
 		return err
@@ -167,41 +202,38 @@ func (s *synth) replay() (err error) {
 	if err != nil {
 		return err
 	}
-	return s.cli("--app", fmt.Sprintf("node %s %q %q", fast, replayer, record))
+	return s.cli(nil, "--app", fmt.Sprintf("node %s %q %q", fast, replayer, record))
 }
 
-// CloudFormation's rules are a WebAssembly program that V8 would optimize for seconds, to run it once. Not to do so saves two
-// thirds of the time that a synthesis takes.
+func (s *synth) in(name string) string { return filepath.Join(s.work(), name) }
+
+// CloudFormation's rules are a WebAssembly program that V8 would optimize for seconds, to run it once. Not to do so
+// saves two thirds of the time that a synthesis takes.
 const fast = "--single-threaded --liftoff-only"
 
 // cli runs the CDK's command line. What it can find fault with is an error.
-func (s *synth) cli(app ...string) error {
-	if err := s.clear(); err != nil {
-		return err
-	}
+func (s *synth) cli(env []string, app ...string) error {
 	args := append([]string{
-		"synth", "--quiet", "--strict", "--lookups=false", "--no-notices", "--output", s.out,
+		"synth", "--quiet", "--strict", "--lookups=false", "--no-notices", "--output", s.made(),
 		"--context", "@aws-cdk/core:validateAgainstDefaultRules=true",
 	}, app...)
-	if err := s.command(nil, filepath.Join(s.nodeModules(), ".bin", "cdk"), args...); err != nil {
+	if err := s.command(env, filepath.Join(s.nodeModules(), ".bin", "cdk"), args...); err != nil {
 		return fmt.Errorf("cdk synth: %w", err)
 	}
-	s.log.Print("wrote ", s.out)
 	return nil
 }
 
-// clear removes what an earlier synthesis has left, and nothing else.
+// clear removes what an earlier synthesis has left, and nothing else. All below the build folder is ours.
 func (s *synth) clear() error {
 	entries, err := os.ReadDir(s.out)
-	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
-		return nil
-	} else if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(s.out, "cdk.out")); err != nil {
+	ours := strings.HasPrefix(s.out, s.build+string(filepath.Separator))
+	if _, err := os.Stat(filepath.Join(s.out, "cdk.out")); err != nil && len(entries) > 0 && !ours {
 		return fmt.Errorf("-out %s: it has files which are not of the CDK: name a new or empty folder", s.out)
 	}
-	return os.RemoveAll(s.out)
+	return errors.Join(os.RemoveAll(s.out), os.RemoveAll(s.refused()), os.RemoveAll(s.work()))
 }
 
 // command runs a program in the app's folder, with its output on ours.

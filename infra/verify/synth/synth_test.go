@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log"
 	"os"
 	"path/filepath"
@@ -53,8 +54,17 @@ type resource struct {
 // What the app says in Go is what the template has.
 func TestTemplate(t *testing.T) {
 	s, said := fixture(t)
+	// What others have left that were cut off stands in nobody's way; half-made ones of earlier versions lie at out
+	// itself.
+	s.out = filepath.Join(s.build, "cdk.out")
+	for _, dir := range []string{s.out, s.work(), s.made(), s.refused()} {
+		writeFile(t, filepath.Join(dir, "asset.0", "left"), "")
+	}
 	if err := s.app(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
+	}
+	if left, err := filepath.Glob(filepath.Join(s.build, "cdk.out*", "asset.0", "left")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %s, %v", left, err)
 	}
 	content, err := os.ReadFile(filepath.Join(s.out, "Fixture.template.json"))
 	if err != nil {
@@ -164,46 +174,49 @@ func TestOutOfOthers(t *testing.T) {
 	if err := os.WriteFile(precious, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.cli(); err == nil || !strings.Contains(err.Error(), "name a new or empty folder") {
-		t.Errorf("cli: %v, want an error that asks for another folder", err)
+	if err := s.app(); err == nil || !strings.Contains(err.Error(), "name a new or empty folder") {
+		t.Errorf("app: %v, want an error that asks for another folder", err)
 	}
 	if _, err := os.Stat(precious); err != nil {
 		t.Error(err)
 	}
 }
 
-// Whoever finds a fault in the app has to name its line.
+// Whoever finds a fault in the app has to name its line. What is refused is not at out, and is shown where there is
+// anything to see.
 func TestFaultsNameTheLine(t *testing.T) {
 	for name, c := range map[string]struct {
-		edits map[string]string // what is in the place of what
-		want  []string          // in the log or the error; LINE is that of the edit
+		edits   map[string]string // what is in the place of what
+		want    []string          // in the log or the error; LINE is that of the edit
+		refused bool              // whether there is a template that was refused
 	}{
 		"in the compiler": {
-			map[string]string{"EnforceSSL: ": "EnforceTLS: "},
-			[]string{"part.go:LINE:", "unknown field EnforceTLS", "compile the app"},
+			edits: map[string]string{"EnforceSSL: ": "EnforceTLS: "},
+			want:  []string{"part.go:LINE:", "unknown field EnforceTLS", "compile the app"},
 		},
 		"as the app runs": {
-			map[string]string{"Runtime:      awslambda.Runtime_PROVIDED_AL2023(),": ""},
-			[]string{"part/part.go:", "props.Runtime: required, but not set", "run the app"},
+			edits: map[string]string{"Runtime:      awslambda.Runtime_PROVIDED_AL2023(),": ""},
+			want:  []string{"part/part.go:", "props.Runtime: required, but not set", "run the app"},
 		},
 		"in a call": {
-			map[string]string{"Duration_Days(jsii.Number(14))": "Duration_Days(jsii.Number(-14))"},
-			[]string{"part/part.go:LINE: aws-cdk-lib.Duration.days: Duration amounts cannot be negative", "cdk synth"},
+			edits: map[string]string{"Duration_Days(jsii.Number(14))": "Duration_Days(jsii.Number(-14))"},
+			want:  []string{"part/part.go:LINE: aws-cdk-lib.Duration.days: Duration amounts cannot be negative", "cdk synth"},
 		},
 		"in an assertion": {
-			map[string]string{"DefaultChild().(awslambda.CfnFunction)": "DefaultChild().(awslambda.CfnAlias)"},
-			[]string{"part/part.go:LINE: defaultChild: the app asserts a aws-cdk-lib.aws_lambda.CfnAlias, and it is a CfnFunction", "cdk synth"},
+			edits: map[string]string{"DefaultChild().(awslambda.CfnFunction)": "DefaultChild().(awslambda.CfnAlias)"},
+			want:  []string{"part/part.go:LINE: defaultChild: the app asserts a aws-cdk-lib.aws_lambda.CfnAlias, and it is a CfnFunction", "cdk synth"},
 		},
 		"by CloudFormation's rules, cdk-nag and a warning of the CDK": {
-			map[string]string{
+			edits: map[string]string{
 				`{"NAME": props.Name,`:                                `{"A": props.Name,`,
 				`acknowledge(vpc, "AwsSolutions-VPC7", "a fixture")`:  "",
 				"CircuitBreaker: &awsecs.DeploymentCircuitBreaker{},": "",
 			},
-			[]string{
+			want: []string{
 				"part/part.go:", "Environment.Variables.A: Additional properties are not allowed", "AwsSolutions-VPC7",
 				"shouldUseCircuitBreaker", "--strict", "cdk synth",
 			},
+			refused: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -226,6 +239,13 @@ func TestFaultsNameTheLine(t *testing.T) {
 			if err == nil {
 				t.Fatalf("no error:\n%s", output)
 			}
+			_, absent := os.Stat(s.out)
+			if _, err := os.Stat(s.work()); !errors.Is(absent, os.ErrNotExist) || !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("out: %v, its work: %v; want neither to be there", absent, err)
+			}
+			if _, err := os.Stat(filepath.Join(s.refused(), "Fixture.template.json")); (err == nil) != c.refused {
+				t.Errorf("the template that was refused: %v, want it to be there: %t", err, c.refused)
+			}
 			said := output.String() + err.Error()
 			for _, want := range c.want {
 				if want = strings.ReplaceAll(want, "LINE", line); !strings.Contains(said, want) {
@@ -233,6 +253,28 @@ func TestFaultsNameTheLine(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// cdk-nag looks on whichever way is taken: where the CDK's Go modules can be had the app is replayed first.
+func TestNagLooksOn(t *testing.T) {
+	s, output := fixture(t)
+	file := filepath.Join(s.dir, "part", "part.go")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.way = "cdk"
+	s.overlay = overlay(t, file, strings.Replace(string(content), `acknowledge(vpc, "AwsSolutions-VPC7", "a fixture")`, "", 1))
+	if err := s.app(); err == nil || !strings.Contains(output.String(), "AwsSolutions-VPC7") {
+		t.Errorf("app: %v, want an error with AwsSolutions-VPC7 of cdk-nag in:\n%s", err, output)
+	}
+}
+
+func writeFile(t *testing.T, file, content string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -244,10 +286,7 @@ func overlay(t *testing.T, file, content string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{by: content, filepath.Join(dir, "overlay.json"): string(replace)} {
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	writeFile(t, by, content)
+	writeFile(t, filepath.Join(dir, "overlay.json"), string(replace))
 	return filepath.Join(dir, "overlay.json")
 }

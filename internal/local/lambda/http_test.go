@@ -1,12 +1,15 @@
 package lambda
 
 import (
+	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -96,5 +99,34 @@ print(json.dumps(out))
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != `"fn"` {
 		t.Errorf("the CLI got %s, %v", b, err)
+	}
+}
+
+// A web page cannot take an invocation from a function: neither by a name of its own for 127.0.0.1, nor by an image.
+func TestRuntimeAPIIsForTheRuntime(t *testing.T) {
+	h := start(t, Function{}, Options{})
+	var addr string
+	if err := json.Unmarshal(invoke(t, h, `{"do":"env","name":"AWS_LAMBDA_RUNTIME_API"}`).Payload, &addr); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // Whoever is let in waits for an invocation.
+	defer cancel()
+	for name, change := range map[string]func(*http.Request){
+		"rebound DNS":    func(r *http.Request) { r.Host = "example.com" },
+		"a page's image": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+	} {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/2018-06-01/runtime/invocation/next", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(r)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: status %d, want %d", name, resp.StatusCode, http.StatusForbidden)
+		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"sluice/internal/loopback"
 )
 
 // errGone says that the process of an instance ended before it took the call.
@@ -63,7 +65,7 @@ func (h *Host) start(f *function, n int) (*instance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start an instance of %s: %w", f.Name, err)
 	}
-	in.srv = &http.Server{Handler: in.runtimeAPI(), ReadHeaderTimeout: 5 * time.Second}
+	in.srv = &http.Server{Handler: loopback.Guard(in.runtimeAPI()), ReadHeaderTimeout: 5 * time.Second}
 	if in.logs, err = newLogPipe(f.Name, logStream(n), h.log); err != nil {
 		_ = ln.Close()
 		return nil, fmt.Errorf("start an instance of %s: %w", f.Name, err)

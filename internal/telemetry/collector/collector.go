@@ -18,6 +18,8 @@ import (
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
+
+	"sluice/internal/loopback"
 )
 
 // Span is a span that has come.
@@ -48,7 +50,7 @@ type Collector struct {
 // New starts a collector that ends with the test.
 func New(t testing.TB) *Collector {
 	c := &Collector{t: t}
-	server := httptest.NewServer(c)
+	server := httptest.NewServer(loopback.Guard(c))
 	t.Cleanup(server.Close)
 	c.URL = server.URL
 	return c
