@@ -105,8 +105,9 @@ test-model: test-deps ## The simulator's model held against workers of Celery 5.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -run 'TestModelIsLikeCelery/5' ./internal/sim/broker
 
 .PHONY: sim
-sim: ## SEEDS (default 20000) histories in virtual time, of the production code among faults: what broke, and what was covered.
-	go run ./internal/sim/cmd -seeds $${SEEDS:-20000}
+sim: ## SEEDS (default 20000) histories from seed FROM (default 1) in virtual time, of the production code among faults: what broke, and what was covered.
+	@[ -z "$${SEED:-}" ] || { echo "SEED means nothing here: give the first seed as FROM=$$SEED"; exit 1; }
+	go run ./internal/sim/cmd -seeds $${SEEDS:-20000} -from $${FROM:-1}
 
 .PHONY: sim-mutants
 sim-mutants: ## Plant faults in the production code, one at a time: the simulator has to find each.

@@ -92,7 +92,7 @@ func (r Report) coverage(b *strings.Builder) {
 	fmt.Fprintf(b, "reasons: %d of %d", len(reasons)-len(never), len(reasons))
 	list(b, never)
 	never = nil
-	for _, k := range kinds {
+	for _, k := range slices.Concat(kinds, apart) {
 		if r.tally.faults[k.kind] == 0 {
 			never = append(never, string(k.kind))
 		}

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 
 	"sluice/internal/sim"
 )
@@ -59,6 +61,15 @@ func run() int {
 	}
 	// A history leaves much garbage and keeps little: memory is cheaper here than the collector's time.
 	debug.SetGCPercent(3200)
+	broken := 0
+	if !*asJSON {
+		fmt.Printf("the first seed is %d (make sim FROM=%d SEEDS=%d)\n", o.From, o.From, o.Seeds)
+		n, err := runKept()
+		if err != nil {
+			return fail(err)
+		}
+		broken = n
+	}
 	report := sim.RunAll(o)
 	var err error
 	if *asJSON {
@@ -71,10 +82,26 @@ func run() int {
 	switch {
 	case err != nil:
 		return fail(err)
-	case len(report.Broken) > 0:
+	case broken+len(report.Broken) > 0:
 		return 1
 	}
 	return 0
+}
+
+// runKept runs the histories that once broke an invariant, and returns how many do so now.
+func runKept() (broken int, err error) {
+	results, err := sim.Kept()
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(results)) {
+		if b := results[name].Breach; b != nil {
+			broken++
+			fmt.Printf("BROKEN kept history %s at %v: %v\n", name, b.At, b)
+		}
+	}
+	fmt.Printf("%d of %d kept histories, which once broke an invariant, hold\n", len(results)-broken, len(results))
+	return broken, nil
 }
 
 func fail(err error) int {
