@@ -3,6 +3,8 @@ package sim
 import (
 	"slices"
 	"time"
+
+	"sluice/internal/sim/broker"
 )
 
 // drawFaults draws what goes wrong in a world, and when.
@@ -89,11 +91,23 @@ func drawZones(seed uint64, p *plan) {
 		if p.Targets[i].Zones < 2 || !d.chance(0.25) {
 			continue
 		}
-		p.Targets[i].Rebalances = true
+		t := &p.Targets[i]
+		t.Rebalances = true
+		if d.chance(0.5) {
+			// Workers that are drained while they work on something long, and are wanted where they are when it is done.
+			t.Min, t.Max, t.MessagesPerWorker = 2, max(t.Max, 5), 1
+			at := d.between(0, p.Calm)
+			for range d.count(3, 5) {
+				p.Sends = append(p.Sends, sendPlan{At: at, Target: i, Task: broker.Task{
+					Name: "work", Queue: t.Queues[0], Duration: d.spread(time.Minute, 15*time.Minute),
+				}})
+			}
+		}
 		f := faultPlan{Kind: zoneFull, Subject: i, N: d.IntN(p.Targets[i].Zones), At: d.between(0, p.Calm*8/10)}
 		f.For = min(d.spread(time.Minute, 20*time.Minute), p.Calm-f.At)
 		p.Faults = append(p.Faults, f)
 	}
+	slices.SortStableFunc(p.Sends, func(a, b sendPlan) int { return int(a.At - b.At) })
 }
 
 // kinds are all kinds of faults that are drawn from, and how each strikes; nil of those that wait for a call or an event to hit (see faults).
