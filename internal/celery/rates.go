@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"sluice/internal/policy"
@@ -35,12 +36,10 @@ func (b *Broker) RateLimited(ctx context.Context, nodes []policy.Node) (map[stri
 	}
 	answers := map[string]int{}
 	for _, r := range got.replies {
-		if r.err == nil {
-			r.err = addLimited(limited, r.value)
-		}
 		if r.err != nil {
 			return nil, fmt.Errorf("%s: node %s %w", doing, r.node, r.err)
 		}
+		maps.Copy(limited, r.limited)
 		answers[r.node]++
 	}
 	for _, n := range nodes {
@@ -53,7 +52,7 @@ func (b *Broker) RateLimited(ctx context.Context, nodes []policy.Node) (map[stri
 
 // addLimited adds the tasks that a reply to registered names with a limit. Each is the task's name, followed by
 // " [rate_limit=10/m]" if it has one. An application may give its tasks any name: where an entry can be read in several ways, each
-// of them is taken for limited.
+// of them is taken for limited. A name that is too long is left out: a message of such a task has no name either.
 func addLimited(limited map[string]bool, value json.RawMessage) error {
 	var tasks []*string
 	if err := json.Unmarshal(value, &tasks); err != nil || tasks == nil {
@@ -68,7 +67,7 @@ func addLimited(limited map[string]bool, value json.RawMessage) error {
 		if !ok {
 			continue
 		}
-		for at := range text {
+		for at := range min(len(text), maxName+1) {
 			if limit, ok := strings.CutPrefix(text[at:], mark); ok && limit != "None" {
 				limited[text[:at]] = true
 			}
