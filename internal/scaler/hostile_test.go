@@ -80,7 +80,7 @@ func TestShortened(t *testing.T) {
 		"as long as fit": {[]string{long}, long},
 		"longer":         {[]string{long + "q"}, long + "..."},
 	} {
-		got := shortened(c.names)
+		got := Shortened(c.names)
 		if len(got) > maxNames+1 || len(got) > 0 && got[len(got)-1] != c.last || Named(got) != len(c.names) {
 			t.Errorf("%s: %q stands for %d names, want %d", name, got, Named(got), len(c.names))
 		}

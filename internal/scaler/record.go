@@ -61,7 +61,7 @@ type Record struct {
 	// looked at.
 	StartS *float64 `json:"start_s,omitempty"`
 
-	// What comes from outside is shortened in all of these: see shortened.
+	// What comes from outside is shortened in all of these: see Shortened.
 	Cause     string   `json:"cause,omitempty"`     // Of what is unknown.
 	Unfetched []string `json:"unfetched,omitempty"` // Queues with messages from which none of the workers fetches.
 	Unlisted  []string `json:"unlisted,omitempty"`  // Queues that the workers fetch from and that no target has.
@@ -111,7 +111,7 @@ type Observer interface {
 
 // decided records a decision, before its effect.
 func (s *Scaler) decided(ctx context.Context, r Record) {
-	r.Unheard = shortened(r.Unheard)
+	r.Unheard = Shortened(r.Unheard)
 	s.Log.InfoContext(ctx, "decision", fields(r)...)
 	if s.Observer != nil {
 		s.Observer.Decided(ctx, r)
@@ -166,7 +166,7 @@ func (o observation) record(useCase string, j judgement) Record {
 		Min: j.limits.Min, Max: j.limits.Max, Window: strings.Join(o.target.windows(j.at).names, ", "),
 		Floor: j.signals.Floor, DryRun: j.signals.DryRun, Paused: paused(j.signals),
 		HeadAgeS: o.headAge(), StartS: o.startTime(),
-		Unfetched: shortened(o.unfetched()), Unlisted: shortened(o.unlisted()), Unheard: o.unheard(),
+		Unfetched: Shortened(o.unfetched()), Unlisted: Shortened(o.unlisted()), Unheard: o.unheard(),
 	}
 	if o.serviceErr == nil && !o.at.IsZero() { // Else ECS did not say, or was not asked.
 		r.Running, r.Pending = &o.service.Running, &o.service.Pending
@@ -194,8 +194,8 @@ const (
 // more ends a list that was longer.
 var more = regexp.MustCompile(`^and (\d+) more$`)
 
-// shortened returns the beginning of a list of names, for people: each with its beginning, and at last how many more there are.
-func shortened(names []string) []string {
+// Shortened returns the beginning of a list of names, for people: each with its beginning, and at last how many more there are.
+func Shortened(names []string) []string {
 	var out []string
 	for i, name := range names {
 		if i == maxNames {
