@@ -176,6 +176,7 @@ func TestNewRefuses(t *testing.T) {
 		"database -1 is negative":  {Addrs: []string{"a:1"}, DB: -1},
 		"database 3 in cluster":    {Addrs: []string{"a:1"}, DB: 3, ClusterMode: true},
 		"a duration is negative":   {Addrs: []string{"a:1"}, Horizon: -1},
+		"the bytes of an answer":   {Addrs: []string{"a:1"}, AnswerBytes: -1},
 		"priority steps [0 -3]: a": {Addrs: []string{"a:1"}, PrioritySteps: []int{0, -3}},
 	} {
 		if _, err := New(o); err == nil || !strings.HasPrefix(err.Error(), "create celery broker: "+want) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -120,6 +122,53 @@ func TestHostileServers(t *testing.T) {
 				}
 				if len(beats) > 0 || n.N < 0 || n.N > maxCount {
 					t.Errorf("heartbeats %v, counter %+v", beats, n)
+				}
+			})
+		}
+	}
+}
+
+// In cluster mode the client asks for more, and some of it in goroutines of its own, where nobody could recover.
+func TestHostileClusters(t *testing.T) {
+	answers := map[string]func(io.Writer){
+		"slots of nobody":     sends("*1\r\n*2\r\n:0\r\n:16383\r\n"),
+		"slots that are none": sends("*1\r\n*3\r\n:-5\r\n:9223372036854775807\r\n*2\r\n$0\r\n\r\n$0\r\n\r\n"),
+		"slots backwards":     sends("*1\r\n*3\r\n:16383\r\n:0\r\n*3\r\n$0\r\n\r\n:0\r\n$-1\r\n"),
+		"moved for ever":      sends("-MOVED 1 127.0.0.1:1\r\n"),
+		"moved to nowhere":    sends("-MOVED\r\n"),
+		"ask":                 sends("-ASK 1 :\r\n"),
+	}
+	maps.Copy(answers, hostileAnswers)
+	for _, only := range []string{"CLUSTER", "COMMAND", "EVAL", "PUBLISH"} {
+		for name, answer := range answers {
+			t.Run(only+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				slots := ""
+				addr := testenv.RESPServer(t, nil, func(conn io.Writer, command []string) {
+					switch {
+					case command[0] == only:
+						answer(conn)
+					case command[0] == "CLUSTER":
+						_, _ = io.WriteString(conn, slots)
+					case command[0] == "COMMAND":
+						_, _ = io.WriteString(conn, "*0\r\n")
+					default:
+						_, _ = io.WriteString(conn, ordinary(command))
+					}
+				})
+				host, port, err := net.SplitHostPort(addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				slots = fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$%d\r\n%s\r\n:%s\r\n$1\r\na\r\n", len(host), host, port)
+				o := Options{Addrs: []string{addr}, ClusterMode: true, KeyPrefix: "{celery}:", DialTimeout: 200 * time.Millisecond, CommandTimeout: 200 * time.Millisecond}
+				ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+				defer cancel()
+				begin := time.Now()
+				look, err := newBroker(t, o).Look(ctx, []string{"video"}, 50*time.Millisecond)
+				checkHostile(t, look, err)
+				if took := time.Since(begin); took > 10*time.Second {
+					t.Errorf("it took %v", took)
 				}
 			})
 		}
