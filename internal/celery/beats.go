@@ -3,8 +3,11 @@ package celery
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/policy"
 )
@@ -39,20 +42,24 @@ func (b *Broker) beats(ctx context.Context, expect int) (map[string]policy.Beat,
 	}
 	sub := b.client.Subscribe(ctx, b.keys.heartbeatChannel())
 	defer func() { _ = sub.Close() }()
-	if _, err := sub.Receive(ctx); err != nil {
+	if _, err := receive(ctx, sub); err != nil {
 		return nil, err
 	}
 	window, cancel := context.WithTimeout(ctx, beatWindow)
 	defer cancel()
-	for len(heard) < expect {
-		message, err := sub.ReceiveMessage(window)
+	for len(heard) < min(expect, maxReplies) {
+		message, err := receive(window, sub)
 		if past(window) {
 			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		beat, node, ok := parseBeat([]byte(message.Payload))
+		payload, _ := message.(*redis.Message)
+		if payload == nil {
+			continue
+		}
+		beat, node, ok := parseBeat([]byte(payload.Payload))
 		if !ok {
 			continue
 		}
@@ -61,6 +68,26 @@ func (b *Broker) beats(ctx context.Context, expect int) (map[string]policy.Beat,
 	}
 	return heard, nil
 }
+
+// receive returns the next thing that is sent to a subscription. The client takes for granted that a server sends what it should: any
+// other array has it panic.
+func receive(ctx context.Context, sub *redis.PubSub) (got any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the server sent what is no message: %v", r)
+		}
+	}()
+	return sub.Receive(ctx)
+}
+
+// plausible reports whether the heartbeat can be a worker's: its numbers are added up.
+func (h heartbeat) plausible() bool {
+	return len(h.Hostname) <= maxName && h.Active >= 0 && h.Active <= maxCount &&
+		h.Processed >= 0 && h.Processed <= maxProcessed && math.Abs(h.Timestamp) <= maxCount
+}
+
+// maxProcessed leaves room for the sum of thousands of workers.
+const maxProcessed = 1 << 48
 
 // parseBeat reads a heartbeat; it is not ok if it is none.
 func parseBeat(message []byte) (beat policy.Beat, node string, ok bool) {
@@ -73,14 +100,14 @@ func parseBeat(message []byte) (beat policy.Beat, node string, ok bool) {
 		return policy.Beat{}, "", false
 	}
 	var h heartbeat
-	if err := json.Unmarshal(body, &h); err != nil || h.Type != "worker-heartbeat" || h.Hostname == "" {
+	if err := json.Unmarshal(body, &h); err != nil || h.Type != "worker-heartbeat" || h.Hostname == "" || !h.plausible() {
 		return policy.Beat{}, "", false
 	}
 	whole, part := math.Modf(h.Timestamp)
 	return policy.Beat{
 		Active:    h.Active,
 		Processed: h.Processed,
-		Version:   h.Version,
+		Version:   clip(h.Version, 40),
 		At:        time.Unix(int64(whole), int64(part*1e9)).UTC(),
 	}, h.Hostname, true
 }

@@ -1,7 +1,6 @@
 package celery
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,10 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"io"
 	"math/big"
-	"net"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,70 +21,9 @@ import (
 )
 
 // respServer answers Redis's protocol with what the test says for each command; "" is silence.
-func respServer(t *testing.T, answer func(command []string) string) string {
+func respServer(t testing.TB, answer func(command []string) string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go serve(conn, answer)
-		}
-	}()
-	return l.Addr().String()
-}
-
-func serve(conn net.Conn, answer func(command []string) string) {
-	defer func() { _ = conn.Close() }()
-	in := bufio.NewReader(conn)
-	for {
-		command, err := readCommand(in)
-		if err != nil {
-			_, _ = conn.Write([]byte("-ERR Protocol error\r\n"))
-			return
-		}
-		if _, err := conn.Write([]byte(answer(command))); err != nil {
-			return
-		}
-	}
-}
-
-func readCommand(in *bufio.Reader) ([]string, error) {
-	line := func() (string, error) {
-		text, err := in.ReadString('\n')
-		return strings.TrimRight(text, "\r\n"), err
-	}
-	head, err := line()
-	if err != nil {
-		return nil, err
-	}
-	n, err := strconv.Atoi(strings.TrimPrefix(head, "*"))
-	if err != nil {
-		return nil, err
-	}
-	var words []string
-	for range n {
-		size, err := line()
-		if err != nil {
-			return nil, err
-		}
-		length, err := strconv.Atoi(strings.TrimPrefix(size, "$"))
-		if err != nil {
-			return nil, err
-		}
-		word := make([]byte, length+2)
-		if _, err := io.ReadFull(in, word); err != nil {
-			return nil, err
-		}
-		words = append(words, string(word[:length]))
-	}
-	return words, nil
+	return testenv.RESPServer(t, nil, testenv.Answers(answer))
 }
 
 // refusing answers all commands but those that open a connection with an error; with a command given, that one only.
@@ -241,6 +176,7 @@ func TestNewRefuses(t *testing.T) {
 		"database -1 is negative":  {Addrs: []string{"a:1"}, DB: -1},
 		"database 3 in cluster":    {Addrs: []string{"a:1"}, DB: 3, ClusterMode: true},
 		"a duration is negative":   {Addrs: []string{"a:1"}, Horizon: -1},
+		"the bytes of an answer":   {Addrs: []string{"a:1"}, AnswerBytes: -1},
 		"priority steps [0 -3]: a": {Addrs: []string{"a:1"}, PrioritySteps: []int{0, -3}},
 	} {
 		if _, err := New(o); err == nil || !strings.HasPrefix(err.Error(), "create celery broker: "+want) {

@@ -6,9 +6,9 @@
 // that are due from those with an ETA. Then, last, because work only moves forward from a list to unacked to active, one
 // broadcast over Celery's remote control, which asks each worker for its queues and its active tasks.
 //
-// Everything is bounded, whatever the backlog and the size of arguments: the number of commands per queue, the bytes of
-// one answer, the messages and bytes that are read, the replies, the time. What lies beyond is counted on the side that
-// loses no work. A part that cannot be read is an unknown policy.Count with its cause; only a broker that could not be
+// Everything is bounded, whatever the backlog and the size of arguments, and whatever a server or a worker sends: the number of
+// commands per queue, the bytes and items of one answer, the messages and bytes that are read, the replies, the names and tasks in
+// them, the time. See bounds.go. What lies beyond is counted on the side that loses no work. A part that cannot be read is an unknown policy.Count with its cause; only a broker that could not be
 // asked at all is an error, a *policy.Error. docs/design/0003-celery-look.md has the reasons.
 package celery
 
@@ -67,6 +67,10 @@ type Options struct {
 	DialTimeout    time.Duration // Of one connection, TLS included; 0: 2 s.
 	CommandTimeout time.Duration // Of one round trip; 0: 2 s. A context that ends earlier bounds it further.
 
+	// AnswerBytes is how many bytes the server may send in answer to one request, at most 8 MiB, which 0 stands for. One answer takes about
+	// four times as much memory while it is read.
+	AnswerBytes int
+
 	// Now is the clock that ETAs are held against; nil: time.Now.
 	Now func() time.Time
 	// Dial opens connections; nil: TCP, with TLS if TLS is set.
@@ -101,6 +105,8 @@ func New(o Options) (*Broker, error) {
 		return nil, fmt.Errorf("create celery broker: database %d is negative", o.DB)
 	case o.ClusterMode && o.DB != 0:
 		return nil, fmt.Errorf("create celery broker: database %d in cluster mode, which has database 0 only", o.DB)
+	case o.AnswerBytes < 0:
+		return nil, errors.New("create celery broker: the bytes of an answer are negative")
 	case o.Horizon < 0 || o.VisibilityTimeout < 0 || o.DialTimeout < 0 || o.CommandTimeout < 0:
 		return nil, errors.New("create celery broker: a duration is negative")
 	case slices.ContainsFunc(o.PrioritySteps, func(step int) bool { return step < 0 }):
@@ -138,6 +144,7 @@ func withDefaults(o Options) Options {
 	o.VisibilityTimeout = cmp.Or(o.VisibilityTimeout, DefaultVisibilityTimeout)
 	o.DialTimeout = cmp.Or(o.DialTimeout, DefaultDialTimeout)
 	o.CommandTimeout = cmp.Or(o.CommandTimeout, DefaultCommandTimeout)
+	o.AnswerBytes = min(cmp.Or(o.AnswerBytes, maxAnswer), maxAnswer)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

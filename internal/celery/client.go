@@ -5,19 +5,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"sluice/internal/celery/resp"
 )
-
-// maxAnswer is how many bytes the server may send in answer to one request. The largest that a look asks for are the
-// lengths of thousands of lists (some bytes each), one script's answer (maxRead) and one worker's reply; a worker that
-// answers with more than this stays unknown.
-const maxAnswer = 8 << 20
-
-var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
 
 // The client logs some of the errors that it returns, too, and its logger is one for the whole process.
 func init() { redis.SetLogger(silence{}) }
@@ -39,7 +33,7 @@ func newClient(o Options) redis.UniversalClient {
 		if err != nil {
 			return unreached{fmt.Errorf("%w", err)}, nil // The client takes one layer off.
 		}
-		return limit(conn), nil
+		return resp.Limit(conn, bounds(o)), nil
 	}
 	u := &redis.UniversalOptions{
 		Addrs:    o.Addrs,
@@ -111,45 +105,4 @@ func named(c *tls.Config, addr string) *tls.Config {
 	c = c.Clone()
 	c.ServerName, _, _ = net.SplitHostPort(addr)
 	return c
-}
-
-// limitConn ends a connection on which one request is answered with more than maxAnswer bytes. Redis has no command that
-// tells the length of a list's element, and a worker's reply is one, so the limit has to be here.
-type limitConn struct {
-	net.Conn
-	answered int
-}
-
-func (c *limitConn) Write(p []byte) (int, error) {
-	c.answered = 0
-	return c.Conn.Write(p)
-}
-
-func (c *limitConn) Read(p []byte) (int, error) {
-	if c.answered > maxAnswer {
-		return 0, errTooLarge
-	}
-	n, err := c.Conn.Read(p)
-	c.answered += n
-	return n, err
-}
-
-// rawLimitConn is a limitConn with its socket. The client looks through SyscallConn whether the other side has closed an idle
-// connection, before it uses it: what has been closed since the last look would fail this one, as nothing is sent twice.
-type rawLimitConn struct {
-	*limitConn
-	syscall.Conn
-}
-
-func limit(conn net.Conn) net.Conn {
-	l := &limitConn{Conn: conn}
-	socket := conn
-	if secure, ok := conn.(*tls.Conn); ok {
-		// The end of a connection is seen below TLS. Whatever else has come unasked there makes the client connect anew.
-		socket = secure.NetConn()
-	}
-	if raw, ok := socket.(syscall.Conn); ok {
-		return rawLimitConn{l, raw}
-	}
-	return l
 }

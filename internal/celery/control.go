@@ -103,6 +103,9 @@ func checkNodes(nodes []policy.Node, withQueues bool) error {
 
 var errEqualNames = errors.New("a command reaches all workers of a name, so names have to be unique (celery worker -n)")
 
+// maxWrong is how many errors of workers are named.
+const maxWrong = 5
+
 // judge returns what is wrong with the answers to commands: errors, and more of them than workers are known.
 func judge(replies []reply, nodes []policy.Node, queues map[string]string) error {
 	type question struct{ node, ticket string }
@@ -120,9 +123,16 @@ func judge(replies []reply, nodes []policy.Node, queues map[string]string) error
 	slices.Sort(wrong)
 	var errs []error
 	for _, text := range slices.Compact(wrong) {
+		if len(errs) == maxWrong {
+			errs = append(errs, errors.New("and more"))
+			break
+		}
 		errs = append(errs, errors.New(text))
 	}
 	for _, n := range nodes {
+		if len(errs) > 2*maxWrong {
+			break
+		}
 		if most[n.Name] > workers(n) {
 			errs = append(errs, fmt.Errorf("node %s: %d workers answered under this name, %d known: %w",
 				n.Name, most[n.Name], workers(n), errEqualNames))

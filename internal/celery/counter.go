@@ -25,7 +25,7 @@ func (b *Broker) Counter(ctx context.Context, key string) (policy.Count, error) 
 		return policy.Count{}, failure("read counter "+key, err)
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(text))
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || n > maxCount {
 		return policy.Unknown(fmt.Sprintf("read counter %s: %q is no count", key, shorten(text))), nil
 	}
 	return policy.Known(n), nil

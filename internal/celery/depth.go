@@ -47,7 +47,6 @@ type list struct {
 // hash is the unacked hash.
 type hash struct {
 	len     int
-	expired int // How many of them are past the visibility timeout.
 	err     error
 	read    bool
 	entries []entry
@@ -83,7 +82,9 @@ func (b *Broker) measure(ctx context.Context, queues []string, now time.Time) (d
 	d := depth{lists: make(map[string]list, len(names)), heads: map[string]string{}}
 	if digests, err := heads.StringSlice(); err == nil && len(digests) == len(names) {
 		for i, name := range names {
-			d.heads[name] = digests[i]
+			if len(digests[i]) <= digestLen {
+				d.heads[name] = digests[i]
+			}
 		}
 	}
 	worth := false
@@ -92,8 +93,9 @@ func (b *Broker) measure(ctx context.Context, queues []string, now time.Time) (d
 		if err != nil && !ofOneKey(err) {
 			return depth{}, err
 		}
-		d.lists[name] = list{len: int(n), err: err}
-		worth = worth || n > 0 && n <= maxMessages
+		length, wrong := countOf(n)
+		d.lists[name] = list{len: length, err: firstErr(err, wrong)}
+		worth = worth || length > 0 && length <= maxMessages
 	}
 	n, err := unacked.Result()
 	if err != nil && !ofOneKey(err) {
@@ -103,8 +105,10 @@ func (b *Broker) measure(ctx context.Context, queues []string, now time.Time) (d
 	if lateErr != nil && !ofOneKey(lateErr) {
 		return depth{}, lateErr
 	}
-	d.unacked = hash{len: int(n), expired: int(late), err: errors.Join(err, lateErr)}
-	worth = worth || n > 0 && n <= maxHeld
+	length, wrong := countOf(n)
+	_, lateWrong := countOf(late)
+	d.unacked = hash{len: length, err: errors.Join(err, lateErr, wrong, lateWrong)}
+	worth = worth || length > 0 && length <= maxHeld
 	if !worth {
 		return d, nil
 	}
@@ -126,33 +130,43 @@ func (b *Broker) peek(ctx context.Context, names []string, expiry string, d *dep
 	if len(answer) != len(keys)-1 {
 		return fmt.Errorf("read messages: the script answered %d of %d keys", len(answer), len(keys)-1)
 	}
-	if part, ok := answer[0].([]any); ok && len(part) >= 2 {
-		d.unacked.read = part[1] == int64(1)
-		if n, ok := part[0].(int64); ok {
-			d.unacked.len = int(n)
-		}
-		for i := 2; i+2 < len(part); i += 3 {
-			tag, _ := part[i].(string)
-			value, _ := part[i+2].(string)
-			d.unacked.entries = append(d.unacked.entries, entry{tag: tag, expired: part[i+1] == int64(1), value: value})
+	if n, messages, all, ok := partOf(answer[0], 3*maxHeld); ok {
+		d.unacked.len, d.unacked.read = n, all
+		for i := 0; i+2 < len(messages); i += 3 {
+			tag, _ := messages[i].(string)
+			value, _ := messages[i+2].(string)
+			if len(tag) > maxName {
+				d.unacked.read = false // Nothing tells it from another whose name begins like this.
+				break
+			}
+			d.unacked.entries = append(d.unacked.entries, entry{tag: tag, expired: messages[i+1] == int64(1), value: value})
 		}
 	}
 	for i, name := range names {
-		part, ok := answer[i+1].([]any)
-		if !ok || len(part) < 2 {
+		n, messages, all, ok := partOf(answer[i+1], maxMessages)
+		if !ok {
 			continue // Not a list: measure has the error.
 		}
-		l := list{read: part[1] == int64(1)}
-		if n, ok := part[0].(int64); ok {
-			l.len = int(n)
-		}
-		for _, m := range part[2:] {
+		l := list{len: n, read: all}
+		for _, m := range messages {
 			message, _ := m.(string)
 			l.messages = append(l.messages, message)
 		}
 		d.lists[name] = l
 	}
 	return nil
+}
+
+// partOf reads what the script answers of one key: its length, what there is of it, and whether that is all. It is not ok if the key
+// is of another type, or if the script would not have answered so.
+func partOf(answer any, most int) (length int, messages []any, all, ok bool) {
+	part, _ := answer.([]any)
+	if len(part) < 2 || len(part)-2 > most {
+		return 0, nil, false, false
+	}
+	n, isNumber := part[0].(int64)
+	length, err := countOf(n)
+	return length, part[2:], part[1] == int64(1), isNumber && err == nil
 }
 
 // count sums the lists of each queue, and tells what is held of each, and what cannot be told: loose. started are the ids of

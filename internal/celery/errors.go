@@ -32,7 +32,7 @@ func failure(doing string, err error) error {
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: the server closed the connection; does it want TLS?", err)
 	}
-	return &policy.Error{Kind: kind, Err: fmt.Errorf("%s: %w", doing, err)}
+	return &policy.Error{Kind: kind, Err: fmt.Errorf("%s: %w", doing, brief{err})}
 }
 
 func refused(err error) bool {

@@ -62,6 +62,9 @@ func (d depth) headOf(key string, due time.Time) string {
 	return ""
 }
 
+// digestLen is how long a digest is: what is longer is none, and is not remembered.
+const digestLen = 2 * sha1.Size
+
 // digest is what heads.lua makes of a message. It has to tell messages apart, and guards nothing.
 func digest(message string) string {
 	const end = 4096

@@ -383,6 +383,7 @@ func TestLookAtCluster(t *testing.T) {
 	startFakeOf(t, prefixed, addr, "w1@a", says{methodQueues: videoOnly, methodActive: noTasks})
 	o := lookOptions(addr)
 	o.ClusterMode, o.KeyPrefix = true, prefixed.prefix
+	o.AnswerBytes = 2 << 20 // The least share that a broker gets: a cluster's client asks for COMMAND, which has 15,000 items.
 	look, err := newBroker(t, o).Look(t.Context(), []string{"video"}, 300*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)

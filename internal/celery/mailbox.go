@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sluice/internal/celery/resp"
 )
 
 // What is read of the replies to one broadcast. What lies beyond counts as not answered. A worker's active tasks take
@@ -20,6 +22,12 @@ const (
 
 // Reply bindings that a crashed run left behind are removed when they are this old.
 const staleAfter = 10 * time.Minute
+
+// What is taken of one step through the set of reply bindings: a few hundred as a rule, of 90 bytes.
+const (
+	maxStale   = 500
+	maxBinding = 256
+)
 
 // oidPrefix marks the reply bindings of looks; the Unix time follows, for the sweep.
 const oidPrefix = "sluice-"
@@ -109,14 +117,19 @@ func (b *Broker) publish(ctx context.Context, oid string, frames [][]byte, atomi
 		return nil, nil, reason(sent, err)
 	}
 	for _, h := range heard {
-		listeners = append(listeners, int(h.Val()))
+		n, err := countOf(h.Val())
+		if err != nil {
+			return nil, nil, fmt.Errorf("count who listens: %w", err)
+		}
+		listeners = append(listeners, n)
 	}
 	members, cursor := scan.Val()
 	b.sweep.Store(cursor)
 	limit := time.Now().Add(-staleAfter).Unix()
 	for _, m := range members {
 		stamp, _, _ := strings.Cut(strings.TrimPrefix(m, oidPrefix), "-")
-		if at, err := strconv.ParseInt(stamp, 10, 64); err == nil && at < limit {
+		at, err := strconv.ParseInt(stamp, 10, 64)
+		if err == nil && at < limit && len(m) <= maxBinding && len(stale) < maxStale {
 			stale = append(stale, m)
 		}
 	}
@@ -128,6 +141,7 @@ func (b *Broker) gather(ctx context.Context, oid string, tickets map[string]stri
 	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
 	queue := b.keys.lists(b.keys.replyQueue(oid))
+	left := room(b.opts.AnswerBytes)
 	var replies []reply
 	for size := 0; due > 0 && size < maxReplyBytes; {
 		// Redis blocks for whole seconds here; the context ends the last wait early, and its connection with it.
@@ -136,24 +150,37 @@ func (b *Broker) gather(ctx context.Context, oid string, tickets map[string]stri
 		case past(ctx):
 			return replies, nil
 		case errors.Is(err, redis.Nil):
+			breathe(ctx)
 			continue
-		case errors.Is(err, errTooLarge):
+		case errors.Is(err, resp.ErrTooLarge):
 			due--
+			breathe(ctx)
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("wait for replies: %w", err)
 		}
+		if len(popped) != 2 { // The list and its element.
+			return nil, fmt.Errorf("wait for replies: the server answers BRPOP with %d values", len(popped))
+		}
 		size += len(popped[1])
-		if answer, ok := parseReply([]byte(popped[1]), tickets); ok {
+		if answer, ok := parseReply([]byte(popped[1]), tickets, &left); ok {
 			replies = append(replies, answer)
 			due--
 		}
 	}
-	return b.linger(ctx, queue[0], tickets, r.linger, replies)
+	return b.linger(ctx, queue[0], tickets, r.linger, replies, &left)
+}
+
+// breathe waits a moment, or until ctx ends: a server that answers at once where it should wait must not keep a processor busy.
+func breathe(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(10 * time.Millisecond):
+	}
 }
 
 // linger adds the replies that come within d. It asks again and again, because Redis blocks for whole seconds.
-func (b *Broker) linger(ctx context.Context, queue string, tickets map[string]string, d time.Duration, replies []reply) ([]reply, error) {
+func (b *Broker) linger(ctx context.Context, queue string, tickets map[string]string, d time.Duration, replies []reply, left *room) ([]reply, error) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(d); time.Now().Before(end) && len(replies) < maxReplies; {
@@ -166,12 +193,12 @@ func (b *Broker) linger(ctx context.Context, queue string, tickets map[string]st
 		switch {
 		case past(ctx):
 			return replies, nil
-		case errors.Is(err, redis.Nil), errors.Is(err, errTooLarge):
+		case errors.Is(err, redis.Nil), errors.Is(err, resp.ErrTooLarge):
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("wait for replies: %w", err)
 		}
-		if answer, ok := parseReply([]byte(popped), tickets); ok {
+		if answer, ok := parseReply([]byte(popped), tickets, left); ok {
 			replies = append(replies, answer)
 		}
 	}

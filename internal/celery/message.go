@@ -12,9 +12,9 @@ import (
 // envelope is kombu's message on Redis: JSON around a body in whatever serializer the sender chose. It carries tasks,
 // control messages, replies and events alike. Source: kombu.transport.virtual.
 type envelope struct {
-	Body            json.RawMessage `json:"body"`
-	ContentEncoding string          `json:"content-encoding"`
-	ContentType     string          `json:"content-type"`
+	Body            body   `json:"body"`
+	ContentEncoding string `json:"content-encoding"`
+	ContentType     string `json:"content-type"`
 	Headers         struct {
 		ID     string          `json:"id"`     // Of a task.
 		Task   string          `json:"task"`   // Of a task in message protocol 2; protocol 1 has its headers in the body.
@@ -26,16 +26,27 @@ type envelope struct {
 	} `json:"properties"`
 }
 
+// body is the body of a message, which is a text. Another value in its place spoils nothing else of the message.
+type body struct {
+	text string
+	err  error
+}
+
+// UnmarshalJSON satisfies json.Unmarshaler.
+func (b *body) UnmarshalJSON(value []byte) error {
+	b.err = json.Unmarshal(value, &b.text)
+	return nil
+}
+
 // payload is the body, still in its serializer.
 func (e envelope) payload() ([]byte, error) {
-	var text string
-	if err := json.Unmarshal(e.Body, &text); err != nil {
-		return nil, fmt.Errorf("read message body: %w", err)
+	if e.Body.err != nil {
+		return nil, fmt.Errorf("read message body: %w", e.Body.err)
 	}
 	if e.Properties.BodyEncoding != "base64" {
-		return []byte(text), nil
+		return []byte(e.Body.text), nil
 	}
-	body, err := base64.StdEncoding.DecodeString(text)
+	body, err := base64.StdEncoding.DecodeString(e.Body.text)
 	if err != nil {
 		return nil, fmt.Errorf("read message body: %w", err)
 	}
@@ -55,7 +66,7 @@ func parseTask(message []byte) task {
 	if err := json.Unmarshal(message, &e); err != nil {
 		return task{}
 	}
-	t := task{id: e.Headers.ID, name: e.Headers.Task, eta: parseETA(e.Headers.ETA)}
+	t := task{id: e.Headers.ID, name: e.Headers.Task, eta: parseETA(e.Headers.ETA)}.named()
 	if e.Headers.Task != "" || e.ContentType != contentJSON {
 		return t
 	}
@@ -71,7 +82,18 @@ func parseTask(message []byte) task {
 	if err := json.Unmarshal(body, &v1); err != nil {
 		return t
 	}
-	return task{id: v1.ID, name: v1.Task, eta: parseETA(v1.ETA)}
+	return task{id: v1.ID, name: v1.Task, eta: parseETA(v1.ETA)}.named()
+}
+
+// named leaves out a name or id that is too long, as if it could not be read.
+func (t task) named() task {
+	if len(t.name) > maxName {
+		t.name = ""
+	}
+	if len(t.id) > maxName {
+		t.id = ""
+	}
+	return t
 }
 
 // etaLayouts are what Python's datetime.isoformat writes, with and without an offset. time.Parse takes a fraction of a
@@ -81,7 +103,7 @@ var etaLayouts = []string{time.RFC3339, "2006-01-02T15:04:05"}
 // parseETA returns zero, due at once, for what is no time.
 func parseETA(raw json.RawMessage) time.Time {
 	var text string
-	if len(raw) == 0 || json.Unmarshal(raw, &text) != nil {
+	if len(raw) == 0 || len(raw) > 100 || json.Unmarshal(raw, &text) != nil {
 		return time.Time{}
 	}
 	text = strings.Replace(strings.TrimSpace(text), " ", "T", 1)
@@ -103,8 +125,8 @@ type held struct {
 var errNoEntry = errors.New("read unacked entry: not a list of message, exchange and routing key")
 
 func parseHeld(value []byte) (held, error) {
-	var parts []json.RawMessage
-	if err := json.Unmarshal(value, &parts); err != nil || len(parts) < 3 {
+	var parts [3]json.RawMessage // What follows in the list is not kept.
+	if err := json.Unmarshal(value, &parts); err != nil || parts[2] == nil {
 		return held{}, errNoEntry
 	}
 	h := held{task: parseTask(parts[0])}

@@ -14,19 +14,28 @@ import (
 
 // activeTask is what a look needs of a task in the reply to active. Source: celery.worker.request.Request.info.
 type activeTask struct {
-	ID     string          `json:"id"`
-	Args   json.RawMessage `json:"args"`
-	Kwargs json.RawMessage `json:"kwargs"`
+	ID     string  `json:"id"`
+	Args   opening `json:"args"`
+	Kwargs opening `json:"kwargs"`
 	// TimeStart is the Unix time in seconds at which a pool took it; null before.
 	TimeStart *float64 `json:"time_start"`
 	// Acknowledged says that its message is no longer among the unacked: with early acknowledgement it is not from its start on.
 	Acknowledged bool `json:"acknowledged"`
 }
 
+// opening is the first byte of a JSON value, which tells its type; 0 where there is no value.
+type opening byte
+
+// UnmarshalJSON satisfies json.Unmarshaler.
+func (o *opening) UnmarshalJSON(value []byte) error {
+	*o = opening(value[0])
+	return nil
+}
+
 // ignoresSafe tells a worker before Celery 5.2: asked for active with safe, it returns the arguments themselves and not
 // their text. Both have to be so, since a foreign producer may put anything in the place of one.
 func (t activeTask) ignoresSafe() bool {
-	return len(t.Args) > 0 && t.Args[0] == '[' && len(t.Kwargs) > 0 && t.Kwargs[0] == '{'
+	return t.Args == '[' && t.Kwargs == '{'
 }
 
 // heard gathers one node's answers.
@@ -50,13 +59,14 @@ func nodes(replies []reply) (found []policy.Node, started map[string]int, old []
 		switch r.method {
 		case methodQueues:
 			h.queues++
-			h.err = firstErr(h.err, h.readQueues(r))
+			h.err = firstErr(h.err, r.err)
+			h.node.Queues = append(h.node.Queues, r.queues...)
 		case methodActive:
 			h.active++
-			tasks, err := h.readActive(r)
-			h.err = firstErr(h.err, err)
-			for _, t := range tasks {
-				if !t.Acknowledged {
+			h.err = firstErr(h.err, r.err)
+			h.addActive(r.tasks)
+			for _, t := range r.tasks {
+				if !t.Acknowledged && t.ID != "" {
 					started[t.ID] = 1 // However many workers execute it: they share one message.
 				}
 				if t.ignoresSafe() {
@@ -73,33 +83,47 @@ func nodes(replies []reply) (found []policy.Node, started map[string]int, old []
 	return found, started, slices.Compact(old)
 }
 
-func (h *heard) readQueues(r reply) error {
-	if r.err != nil {
-		return r.err
-	}
+// queuesIn reads the answer to active_queues.
+func queuesIn(value json.RawMessage) ([]string, error) {
 	var queues []struct {
 		Name string `json:"name"`
 	}
-	if err := json.Unmarshal(r.value, &queues); err != nil || queues == nil {
-		return fmt.Errorf("answered %s with what is no list of queues", r.method)
+	if err := json.Unmarshal(value, &queues); err != nil || queues == nil {
+		return nil, fmt.Errorf("answered %s with what is no list of queues", methodQueues)
 	}
-	for _, q := range queues {
-		h.node.Queues = append(h.node.Queues, q.Name)
+	if len(queues) > maxQueues {
+		return nil, fmt.Errorf("answered %s with %d queues: Sluice takes %d of one worker", methodQueues, len(queues), maxQueues)
 	}
-	return nil
+	names := make([]string, len(queues))
+	for i, q := range queues {
+		if len(q.Name) > maxName {
+			return nil, fmt.Errorf("answered %s with a queue whose name has %d bytes: Sluice takes %d", methodQueues, len(q.Name), maxName)
+		}
+		names[i] = q.Name
+	}
+	return names, nil
 }
 
-func (h *heard) readActive(r reply) ([]activeTask, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
+// tasksIn reads the answer to active. A task whose id is longer than any of Celery's has none: it is active, and its message, if it
+// is among the unacked, is held as well.
+func tasksIn(value json.RawMessage) ([]activeTask, error) {
 	var tasks []activeTask
-	if err := json.Unmarshal(r.value, &tasks); err != nil || tasks == nil {
-		return nil, fmt.Errorf("answered %s with what is no list of tasks", r.method)
+	if err := json.Unmarshal(value, &tasks); err != nil || tasks == nil {
+		return nil, fmt.Errorf("answered %s with what is no list of tasks", methodActive)
 	}
+	for i := range tasks {
+		if len(tasks[i].ID) > maxName {
+			tasks[i].ID = ""
+		}
+	}
+	return tasks, nil
+}
+
+// addActive counts tasks that the node executes.
+func (h *heard) addActive(tasks []activeTask) {
 	h.node.Active.N += len(tasks)
 	for _, t := range tasks {
-		if t.TimeStart == nil || *t.TimeStart <= 0 {
+		if t.TimeStart == nil || *t.TimeStart <= 0 || *t.TimeStart > maxCount {
 			continue
 		}
 		whole, part := math.Modf(*t.TimeStart)
@@ -108,7 +132,6 @@ func (h *heard) readActive(r reply) ([]activeTask, error) {
 			h.node.OldestStart = start
 		}
 	}
-	return tasks, nil
 }
 
 // result is the node, with its active tasks known only if every worker of this name answered both commands well.

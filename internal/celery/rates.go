@@ -2,7 +2,6 @@ package celery
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
 	"sluice/internal/policy"
@@ -16,9 +15,7 @@ const rateLimit = "rate_limit"
 // second; a node that did not answer, or not well, is an error that names it.
 func (b *Broker) RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error) {
 	limited := map[string]bool{}
-	err := b.registered(ctx, "ask nodes for rate limits", rateLimit, nodes, func(_ string, answer json.RawMessage) error {
-		return addLimited(limited, answer)
-	})
+	err := b.registered(ctx, "ask nodes for rate limits", rateLimit, nodes, func(_ string, info []string) { addLimited(limited, info) })
 	if err != nil {
 		return nil, err
 	}
@@ -27,23 +24,18 @@ func (b *Broker) RateLimited(ctx context.Context, nodes []policy.Node) (map[stri
 
 // addLimited adds the tasks that a reply to registered names with a limit. Each is the task's name, followed by
 // " [rate_limit=10/m]" if it has one. An application may give its tasks any name: where an entry can be read in several ways, each
-// of them is taken for limited.
-func addLimited(limited map[string]bool, value json.RawMessage) error {
-	tasks, err := taskInfo(value)
-	if err != nil {
-		return err
-	}
+// of them is taken for limited. A name that is too long is left out: a message of such a task has no name either.
+func addLimited(limited map[string]bool, info []string) {
 	const mark = " [" + rateLimit + "="
-	for _, task := range tasks {
+	for _, task := range info {
 		text, ok := strings.CutSuffix(task, "]")
 		if !ok {
 			continue
 		}
-		for at := range text {
+		for at := range min(len(text), maxName+1) {
 			if limit, ok := strings.CutPrefix(text[at:], mark); ok && limit != "None" {
 				limited[text[:at]] = true
 			}
 		}
 	}
-	return nil
 }

@@ -35,7 +35,8 @@ func TestAddLimited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]bool{}
-			err := addLimited(got, json.RawMessage(c.answer))
+			info, err := taskInfo(json.RawMessage(c.answer))
+			addLimited(got, info)
 			if message(err) != c.err {
 				t.Fatalf("error %v, want %q", err, c.err)
 			}
@@ -52,7 +53,9 @@ func FuzzAddLimited(f *testing.F) {
 	f.Add("a [rate_limit=None]", "]", []byte(`[null]`))
 	f.Add("", " [rate_limit=", []byte(`{"error": "x"}`))
 	f.Fuzz(func(t *testing.T, name, limit string, answer []byte) {
-		_ = addLimited(map[string]bool{}, answer) // It does not panic.
+		if info, err := taskInfo(answer); err == nil {
+			addLimited(map[string]bool{}, info) // It does not panic.
+		}
 		if limit == "None" || !utf8.ValidString(name) || !utf8.ValidString(limit) {
 			return
 		}
@@ -61,7 +64,8 @@ func FuzzAddLimited(f *testing.F) {
 			t.Fatal(err)
 		}
 		limited := map[string]bool{}
-		if err := addLimited(limited, text); err != nil || !limited[name] {
+		info, err := taskInfo(text)
+		if addLimited(limited, info); err != nil || !limited[name] {
 			t.Errorf("of %s, limited are %v, %v; want %q", text, limited, err, name)
 		}
 	})

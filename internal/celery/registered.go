@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"sluice/internal/policy"
 )
@@ -11,7 +12,7 @@ import (
 // registered asks nodes for one attribute of each of their tasks, and hands on every answer. It waits for up to a second. A node that
 // did not answer, or not well, is an error that names it.
 func (b *Broker) registered(
-	ctx context.Context, doing, attribute string, nodes []policy.Node, read func(node string, answer json.RawMessage) error,
+	ctx context.Context, doing, attribute string, nodes []policy.Node, read func(node string, info []string),
 ) error {
 	if err := checkNodes(nodes, false); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
@@ -30,12 +31,10 @@ func (b *Broker) registered(
 	}
 	answers := map[string]int{}
 	for _, r := range got.replies {
-		if r.err == nil {
-			r.err = read(r.node, r.value)
-		}
 		if r.err != nil {
 			return fmt.Errorf("%s: node %s %w", doing, r.node, r.err)
 		}
+		read(r.node, r.info)
 		answers[r.node]++
 	}
 	for _, n := range nodes {
@@ -46,18 +45,21 @@ func (b *Broker) registered(
 	return nil
 }
 
-// taskInfo reads a reply to registered: for each task its name, followed by " [ATTRIBUTE=VALUE]" if the attribute is not None.
+// taskInfo reads a reply to registered: for each task its name, followed by " [ATTRIBUTE=VALUE]" if the attribute is not None. It leaves
+// out the tasks with Celery's own strategy, which are nearly all where that is asked for: nobody wants to know of them.
 func taskInfo(answer json.RawMessage) ([]string, error) {
 	var tasks []*string
 	if err := json.Unmarshal(answer, &tasks); err != nil || tasks == nil {
 		return nil, fmt.Errorf("answered %s with what is no list of tasks", methodRegistered)
 	}
-	entries := make([]string, len(tasks))
-	for i, task := range tasks {
+	var info []string
+	for _, task := range tasks {
 		if task == nil {
 			return nil, fmt.Errorf("answered %s with a task without a name", methodRegistered)
 		}
-		entries[i] = *task
+		if !strings.HasSuffix(*task, ordinaryTask) {
+			info = append(info, *task)
+		}
 	}
-	return entries, nil
+	return info, nil
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"strings"
 )
 
 // reply is one worker's answer to one command.
@@ -12,13 +11,16 @@ type reply struct {
 	method string
 	ticket string
 	node   string
-	value  json.RawMessage
-	err    error // Why the value cannot be used; value is then empty.
+	err    error // Why the answer cannot be used; there is then nothing of it.
+
+	queues []string     // The answer to active_queues: their names.
+	tasks  []activeTask // The answer to active.
+	info   []string     // The answer to registered: see taskInfo.
 }
 
-// parseReply reads a reply. It is not ok if it answers no command of ours, or if even the worker's name cannot be read: then
-// that worker has not been heard.
-func parseReply(message []byte, tickets map[string]string) (reply, bool) {
+// parseReply reads a reply, as far as there is room for what it says. It is not ok if it answers no command of ours, or if even the
+// worker's name cannot be read: then that worker has not been heard.
+func parseReply(message []byte, tickets map[string]string, left *room) (reply, bool) {
 	var e envelope
 	if err := json.Unmarshal(message, &e); err != nil {
 		return reply{}, false
@@ -36,6 +38,11 @@ func parseReply(message []byte, tickets map[string]string) (reply, bool) {
 		r.err = fmt.Errorf("answered %s as %q, which only Python can read: its task_serializer is not json", r.method, e.ContentType)
 		return r, r.node != ""
 	}
+	if n := values(body); n > maxValues {
+		r.node = nameIn(body)
+		r.err = fmt.Errorf("answered %s with more than %d values", r.method, maxValues)
+		return r, r.node != ""
+	}
 	var byNode map[string]json.RawMessage
 	if err := json.Unmarshal(body, &byNode); err != nil || len(byNode) != 1 {
 		r.node = nameIn(body)
@@ -43,16 +50,54 @@ func parseReply(message []byte, tickets map[string]string) (reply, bool) {
 		return r, r.node != ""
 	}
 	for node, value := range byNode {
-		r.node, r.value = node, value
+		r.node, r.err = node, r.read(value, left)
 	}
+	if r.err != nil {
+		r.queues, r.tasks, r.info = nil, nil, nil
+	}
+	return r, r.node != "" && len(r.node) <= maxName
+}
+
+// read takes from the worker's answer what its command is for.
+func (r *reply) read(value json.RawMessage, left *room) error {
 	var failure struct {
 		Error *string `json:"error"`
 	}
-	if json.Unmarshal(r.value, &failure) == nil && failure.Error != nil {
-		r.value, r.err = nil, workerError{r.method, shorten(*failure.Error)}
+	if json.Unmarshal(value, &failure) == nil && failure.Error != nil {
+		return workerError{r.method, shorten(*failure.Error)}
 	}
-	return r, true
+	size, err := 0, error(nil)
+	switch r.method {
+	case methodQueues:
+		if r.queues, err = queuesIn(value); err != nil {
+			return err
+		}
+		for _, name := range r.queues {
+			size += perValue + len(name)
+		}
+	case methodActive:
+		if r.tasks, err = tasksIn(value); err != nil {
+			return err
+		}
+		for _, t := range r.tasks {
+			size += perValue + len(t.ID)
+		}
+	case methodRegistered:
+		if r.info, err = taskInfo(value); err != nil {
+			return err
+		}
+		for _, task := range r.info {
+			size += perValue + len(task)
+		}
+	}
+	if !left.take(size) {
+		return fmt.Errorf("answered %s, and the workers of this broker say more than is remembered of one look", r.method)
+	}
+	return nil
 }
+
+// perValue is the memory that a name or a task takes beside its letters.
+const perValue = 64
 
 // workerError is what a worker answers where it could not carry out a command.
 type workerError struct{ method, text string }
@@ -65,8 +110,8 @@ var nodeName = regexp.MustCompile(`[A-Za-z0-9_.%+-]+@[A-Za-z0-9_.-]+`)
 // stands before it, tells it from bytes around it that look like letters: in one byte in new pickles (0x8c) and in
 // msgpack (0xd9), in four in old pickles (X).
 func nameIn(body []byte) string {
-	at := nodeName.FindIndex(body)
-	if at == nil {
+	at := nodeName.FindIndex(body[:min(len(body), 2*maxName)]) // Whatever comes behind it may be long.
+	if at == nil || at[1]-at[0] > maxName {
 		return ""
 	}
 	name, before := body[at[0]:at[1]], body[:at[0]]
@@ -79,14 +124,4 @@ func nameIn(body []byte) string {
 		length = int(before[n-4])
 	}
 	return string(name[:min(length, len(name))])
-}
-
-// shorten keeps what a worker wrote short enough for a log line.
-func shorten(text string) string {
-	const most = 200
-	text = strings.ToValidUTF8(text, "?")
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return text
 }

@@ -13,8 +13,6 @@ import (
 	"sluice/internal/testenv"
 )
 
-const ordinary = " [Strategy=celery.worker.strategy:default]"
-
 func TestUntracked(t *testing.T) {
 	one := []policy.Node{{Name: "w1@a", Answers: 1}}
 	two := []policy.Node{{Name: "w1@a", Answers: 1}, {Name: "w2@b", Answers: 1}}
@@ -27,19 +25,19 @@ func TestUntracked(t *testing.T) {
 		err     string
 	}{
 		"nobody":              {want: map[string][]string{}},
-		"Celery's strategy":   {workers: map[string]says{"w1@a": answers("a"+ordinary, "b [v2]"+ordinary)}, nodes: one, want: map[string][]string{}},
+		"Celery's strategy":   {workers: map[string]says{"w1@a": answers("a"+ordinaryTask, "b [v2]"+ordinaryTask)}, nodes: one, want: map[string][]string{}},
 		"no tasks":            {workers: map[string]says{"w1@a": answers()}, nodes: one, want: map[string][]string{}},
-		"celery-batches":      {workers: map[string]says{"w1@a": answers("a"+ordinary, batch)}, nodes: one, want: map[string][]string{"w1@a": {"shop.batch"}}},
+		"celery-batches":      {workers: map[string]says{"w1@a": answers("a"+ordinaryTask, batch)}, nodes: one, want: map[string][]string{"w1@a": {"shop.batch"}}},
 		"one by another name": {workers: map[string]says{"w1@a": answers("a [Strategy=shop.own:strategy]")}, nodes: one, want: map[string][]string{"w1@a": {"a"}}},
 		"one that says nothing of it": {
 			workers: map[string]says{"w1@a": answers("a")}, nodes: one, want: map[string][]string{"w1@a": {"a"}},
 		},
 		"one of two workers": {
-			workers: map[string]says{"w1@a": answers("a" + ordinary), "w2@b": answers(batch)}, nodes: two,
+			workers: map[string]says{"w1@a": answers("a" + ordinaryTask), "w2@b": answers(batch)}, nodes: two,
 			want: map[string][]string{"w2@b": {"shop.batch"}},
 		},
 		"one does not answer": {
-			workers: map[string]says{"w1@a": answers("a" + ordinary), "w2@b": {}}, nodes: two,
+			workers: map[string]says{"w1@a": answers("a" + ordinaryTask), "w2@b": {}}, nodes: two,
 			err: "ask nodes for tasks with a strategy of their own: node w2@b: 0 of 1 workers answered",
 		},
 		"rubbish": {
@@ -92,18 +90,19 @@ func TestUntrackedIsCeleryBatches(t *testing.T) {
 }
 
 // Whatever a task is called, it is ordinary if and only if its strategy is Celery's.
-func FuzzUntracked(f *testing.F) {
+func FuzzTaskInfo(f *testing.F) {
 	f.Add("shop.batch", "<bound method Batches.Strategy>", []byte(`["a [Strategy=x]"]`))
-	f.Add("a [Strategy=b]", tracked, []byte(`[null]`))
+	f.Add("a [Strategy=b]", "celery.worker.strategy:default", []byte(`[null]`))
 	f.Fuzz(func(t *testing.T, name, strategy string, answer []byte) {
-		_, _ = untracked(answer) // It does not panic.
-		text, err := json.Marshal([]string{name + " [Strategy=" + strategy + "]"})
+		_, _ = taskInfo(answer) // It does not panic.
+		entry := name + " [Strategy=" + strategy + "]"
+		text, err := json.Marshal([]string{entry})
 		if err != nil {
 			t.Fatal(err)
 		}
-		names, err := untracked(text)
-		if own := !strings.HasSuffix(" [Strategy="+strategy, strings.TrimSuffix(ordinary, "]")); err != nil || (len(names) == 1) != own {
-			t.Errorf("of %s: %v, %v", text, names, err)
+		info, err := taskInfo(text)
+		if own := !strings.HasSuffix(entry, ordinaryTask); err != nil || (len(info) == 1) != own {
+			t.Errorf("of %s: %v, %v", text, info, err)
 		}
 	})
 }

@@ -18,6 +18,9 @@ import (
 // further active is sent to this broker until those workers are gone.
 const oldestMajor, oldestMinor = 5, 2
 
+// maxOld is of how many workers it is remembered that they are too old. One is enough to refuse a broker.
+const maxOld = 1000
+
 // tooOld tells whether a version, such as "5.1.2", is known to be older than 5.2.
 func tooOld(version string) bool {
 	major, rest, _ := strings.Cut(version, ".")
@@ -64,7 +67,7 @@ func (b *Broker) rememberOld(ctx context.Context, names []string) error {
 	b.mu.Lock()
 	noted := false
 	for _, name := range names {
-		if _, known := b.tooOld[name]; !known {
+		if _, known := b.tooOld[name]; !known && len(b.tooOld) < maxOld {
 			b.tooOld[name] = ""
 			noted = true
 		}
@@ -85,11 +88,11 @@ func (b *Broker) rememberOld(ctx context.Context, names []string) error {
 func (b *Broker) noteVersion(node, version string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if tooOld(version) {
+	if !tooOld(version) {
+		delete(b.tooOld, node)
+	} else if _, known := b.tooOld[node]; known || len(b.tooOld) < maxOld {
 		b.tooOld[node] = version
-		return
 	}
-	delete(b.tooOld, node)
 }
 
 func (b *Broker) oldNodes() []string {

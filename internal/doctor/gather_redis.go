@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/internal/celery/resp"
 	"sluice/internal/config"
 	"sluice/internal/policy"
 )
@@ -84,6 +86,9 @@ func (g *gatherer) endpoint(ctx context.Context, b config.Broker) Fact[config.En
 
 func asFact[T any](v T, err error) Fact[T] { return Fact[T]{Value: v, Err: err} }
 
+// answers bounds what a server may answer: CLIENT LIST has 400 bytes for a client, and a step of SCAN a thousand keys or so.
+var answers = resp.Bounds{Bytes: 8 << 20, Items: 1 << 16}
+
 // client connects as Sluice does.
 func (g *gatherer) client(e config.Endpoint) *redis.Client {
 	settings, err := e.TLSConfig()
@@ -94,6 +99,14 @@ func (g *gatherer) client(e config.Endpoint) *redis.Client {
 	}
 	if err != nil {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} // It was probed before: see probe.
+	}
+	dial := redis.NewDialer(o)
+	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return resp.Limit(conn, answers), nil
 	}
 	return redis.NewClient(o)
 }
@@ -158,6 +171,12 @@ func most(a, b Fact[map[int]int]) Fact[map[int]int] {
 // bindingsScanned is how many keys are looked through for bindings: beside a result backend there may be millions.
 const bindingsScanned = 100_000
 
+// What is kept of them: an application has one, of some 50 bytes.
+const (
+	maxBindings = 1000
+	maxBinding  = 512
+)
+
 // bindings are the keys by which workers of the database listen for commands, with whatever prefix and exchange.
 func bindings(ctx context.Context, c *redis.Client) Fact[[]string] {
 	var found []string
@@ -168,7 +187,11 @@ func bindings(ctx context.Context, c *redis.Client) Fact[[]string] {
 		if err != nil {
 			return Unknown[[]string](fmt.Errorf("look for the keys of workers: %w", err))
 		}
-		found = append(found, keys...)
+		for _, key := range keys {
+			if len(key) <= maxBinding && len(found) < maxBindings {
+				found = append(found, key)
+			}
+		}
 		if cursor = next; cursor == 0 {
 			break
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/internal/policy"
+	"sluice/internal/scaler"
 )
 
 func queueUnfetched(j *judgement, f *Facts, b Broker, look policy.Look) {
@@ -55,13 +56,14 @@ func queueUnlisted(j *judgement, f *Facts, b Broker, look policy.Look) {
 	var more []string
 	for _, n := range look.Nodes {
 		for _, q := range n.Queues {
-			if !listed[q] && !slices.Contains(more, q) {
+			if !listed[q] {
 				more = append(more, q)
 			}
 		}
 	}
 	if len(more) > 0 {
 		slices.Sort(more)
+		more = scaler.Shortened(slices.Compact(more))
 		j.find(b.subject(), "workers fetch from %s, which no target lists", strings.Join(more, ", "))
 	}
 }

@@ -1,79 +1,28 @@
 package e2e_test
 
 import (
-	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"io"
 	"math/big"
 	"net"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"sluice/internal/testenv"
 )
 
 // respServer speaks Redis's protocol and answers what the test says; "" is silence. With TLS its certificate is signed by
 // itself.
 func respServer(t *testing.T, secure bool, answer func(command string) string) (addr string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	addr = l.Addr().String()
+	var settings *tls.Config
 	if secure {
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}})
+		settings = &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}
 	}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go serve(conn, answer)
-		}
-	}()
-	return addr
-}
-
-func serve(conn net.Conn, answer func(command string) string) {
-	defer func() { _ = conn.Close() }()
-	in := bufio.NewReader(conn)
-	number := func(sign string) (int, error) {
-		text, err := in.ReadString('\n')
-		if err != nil {
-			return 0, err
-		}
-		return strconv.Atoi(strings.TrimPrefix(strings.TrimSpace(text), sign))
-	}
-	for {
-		words, err := number("*")
-		if err != nil {
-			return
-		}
-		command := ""
-		for i := range words {
-			size, err := number("$")
-			if err != nil {
-				return
-			}
-			word := make([]byte, size+2)
-			if _, err := io.ReadFull(in, word); err != nil {
-				return
-			}
-			if i == 0 {
-				command = strings.ToUpper(string(word[:size]))
-			}
-		}
-		if _, err := io.WriteString(conn, answer(command)); err != nil {
-			return
-		}
-	}
+	return testenv.RESPServer(t, settings, testenv.Answers(func(command []string) string { return answer(command[0]) }))
 }
 
 // blackHole takes connections and never says a word.

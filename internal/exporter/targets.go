@@ -131,9 +131,9 @@ func ofTarget(p scaler.TargetPlan) []prometheus.Metric {
 	if r.Backlog != nil && r.Active != nil { // Else the broker was not seen.
 		add(targetDrained, r.Drained)
 		add(targetWish, r.Wish)
-		add(targetUnheard, len(r.Unheard))
-		add(targetUnfed, len(r.Unfetched))
-		add(targetUnnamed, len(r.Unlisted))
+		add(targetUnheard, scaler.Named(r.Unheard))
+		add(targetUnfed, scaler.Named(r.Unfetched))
+		add(targetUnnamed, scaler.Named(r.Unlisted))
 	}
 	for _, reason := range r.Reasons {
 		out = append(out, targetReason.of(1, r.Target, string(reason)))

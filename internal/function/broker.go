@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +33,7 @@ type broker interface {
 type lazyBroker struct {
 	name string
 	open func(context.Context) (broker, error)
+	log  *slog.Logger // nil: nobody is told of panics but the caller.
 
 	mu     sync.Mutex
 	opened broker
@@ -103,11 +106,22 @@ func twice[T any](ctx context.Context, b *lazyBroker, what string, use func(brok
 	return got, err
 }
 
-// with uses the broker, within a span of that name.
+// with uses the broker, within a span of that name. What panics in the use of one broker is an error of that broker, and no end of the
+// process, which has others to look at.
 func with[T any](ctx context.Context, b *lazyBroker, what string, use func(broker) (T, error)) (got T, err error) {
 	ctx, span := telemetry.Call(ctx, what+" "+b.name, attribute.String("db.system.name", "redis"),
 		attribute.String("db.operation.name", what), attribute.String("sluice.broker", b.name))
 	defer func() { telemetry.End(span, kind(err), err) }()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("broker %s: %s: panic: %.500v", b.name, what, r)
+			if b.log != nil {
+				b.log.ErrorContext(ctx, "broker panicked", "broker", b.name, "error", err.Error(), "stack", string(debug.Stack()))
+			}
+			err = &policy.Error{Kind: policy.InternalError, Err: err}
+			b.drop() // Its connections are in the middle of something.
+		}
+	}()
 	opened, err := b.get(ctx)
 	if err != nil {
 		return got, fmt.Errorf("broker %s: %w", b.name, err)
@@ -134,6 +148,16 @@ func (b *lazyBroker) get(ctx context.Context) (broker, error) {
 	return opened, nil
 }
 
+// drop has the broker opened anew at its next use.
+func (b *lazyBroker) drop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.opened != nil {
+		_ = b.opened.Close()
+		b.opened = nil
+	}
+}
+
 // doubt has the broker opened anew at its next use, if the error gives a reason to.
 func (b *lazyBroker) doubt(opened broker, err error) {
 	var e *policy.Error
@@ -152,11 +176,18 @@ func (b *lazyBroker) doubt(opened broker, err error) {
 // Broker finds out where the broker is and returns a client for it, which is not connected yet. Its errors are of kind
 // policy.InvalidConfig, or policy.BrokerUnavailable if AWS could not be asked for the URL.
 func Broker(ctx context.Context, sdk aws.Config, b config.Broker, now func() time.Time) (*celery.Broker, error) {
-	return openBroker(ctx, sdk, b, now, nil)
+	return openBroker(ctx, sdk, b, now, nil, 0)
+}
+
+// answerBytes is each broker's share of what all of them may answer at once. An answer takes some four times as much memory while it is
+// read, and the function has 512 MB. A look asks for a megabyte of messages at most (celery.maxRead), and half as much around them: less would be of no use.
+func answerBytes(brokers int) int {
+	const all, least, most = 48 << 20, 2 << 20, 8 << 20
+	return min(max(all/max(brokers, 1), least), most)
 }
 
 func openBroker(
-	ctx context.Context, sdk aws.Config, b config.Broker, now func() time.Time, called func(string, error),
+	ctx context.Context, sdk aws.Config, b config.Broker, now func() time.Time, called func(string, error), answerBytes int,
 ) (*celery.Broker, error) {
 	url, err := BrokerURL(ctx, sdk, b)
 	if err != nil {
@@ -175,6 +206,7 @@ func openBroker(
 		ClusterMode: b.ClusterMode, KeyPrefix: b.KeyPrefix, PrioritySteps: b.PrioritySteps, Separator: b.Separator,
 		ControlExchange: b.ControlExchange, EventExchange: b.EventExchange,
 		VisibilityTimeout: b.VisibilityTimeout.Std(), Horizon: b.Horizon.Std(), Now: now, Called: called,
+		AnswerBytes: answerBytes,
 	})
 	if err != nil {
 		return nil, &policy.Error{Kind: policy.InvalidConfig, Err: err}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -315,5 +316,49 @@ func sdkAt(url string) aws.Config {
 	return aws.Config{
 		Region: "eu-west-1", BaseEndpoint: &url, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("id", "key", ""),
+	}
+}
+
+// panicking is a broker in which something of ours breaks.
+type panicking struct{ stubBroker }
+
+func (p *panicking) Look(context.Context, []string, time.Duration) (policy.Look, error) {
+	panic("runtime error: makeslice: len out of range")
+}
+
+// A panic is the error of the broker in whose use it happened, is logged with its stack, and leaves nothing half used behind.
+func TestAPanicIsTheBrokersError(t *testing.T) {
+	t.Parallel()
+	broken, next := &panicking{}, &stubBroker{}
+	opened := []broker{broken, next}
+	var log strings.Builder
+	lazy := &lazyBroker{name: "main", log: slog.New(slog.NewJSONHandler(&log, nil)), open: func(context.Context) (broker, error) {
+		b := opened[0]
+		opened = opened[1:]
+		return b, nil
+	}}
+	_, err := lazy.Look(t.Context(), nil, 0)
+	var typed *policy.Error
+	if !errors.As(err, &typed) || typed.Kind != policy.InternalError || typed.Kind.Retryable() || err.Error() != "broker main: look: panic: runtime error: makeslice: len out of range" {
+		t.Errorf("error %v of kind %s", err, kind(err))
+	}
+	if !strings.Contains(log.String(), "broker panicked") || !strings.Contains(log.String(), "(*panicking).Look") {
+		t.Errorf("the log has no stack: %s", log.String())
+	}
+	if !broken.closed {
+		t.Error("the broker was not closed")
+	}
+	if _, err := lazy.Look(t.Context(), nil, 0); err != nil || len(opened) != 0 {
+		t.Errorf("the next look: %v", err)
+	}
+}
+
+// Together the answers of all brokers fit into the function, and each has room for what a look asks for.
+func TestEachBrokerHasItsShare(t *testing.T) {
+	t.Parallel()
+	for brokers, want := range map[int]int{0: 8 << 20, 1: 8 << 20, 6: 8 << 20, 12: 4 << 20, 24: 2 << 20, 1000: 2 << 20} {
+		if got := answerBytes(brokers); got != want {
+			t.Errorf("%d brokers: %d bytes each, want %d", brokers, got, want)
+		}
 	}
 }

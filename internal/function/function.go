@@ -17,6 +17,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,11 +46,21 @@ func Start(name string, use UseCase) {
 	})
 }
 
+// limitMemory has garbage collected in time where the process gets near the memory of its function, which is ended beyond it.
+// GOMEMLIMIT overrides it.
+func limitMemory() {
+	size, err := strconv.ParseInt(os.Getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 32)
+	if err == nil && size > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(size << 20 * 3 / 4)
+	}
+}
+
 // Handler handles one invocation: it reads the payload and returns what is to be answered as JSON.
 type Handler func(ctx context.Context, payload []byte) (any, error)
 
 // StartWith runs a Lambda function that needs no scaler, but what one is made of: prepare makes its handler once. It does not return.
 func StartWith(name string, prepare func(Setup) (Handler, error)) {
+	limitMemory()
 	lambda.Start(newHandler(name, lambdacontext.NewLogger(), os.Stdout, prepare))
 }
 
@@ -157,5 +169,5 @@ func kind(err error) string {
 	if errors.As(err, &e) {
 		return string(e.Kind)
 	}
-	return "InternalError"
+	return string(policy.InternalError)
 }

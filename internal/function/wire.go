@@ -64,8 +64,8 @@ func Scaler(s Setup) (*scaler.Scaler, error) {
 	}
 	brokers := make(map[string]scaler.Broker, len(c.Brokers))
 	for _, b := range c.Brokers {
-		brokers[b.Name] = &lazyBroker{name: b.Name, open: func(ctx context.Context) (broker, error) {
-			return openBroker(ctx, sdk, b, s.Now, called("redis"))
+		brokers[b.Name] = &lazyBroker{name: b.Name, log: s.Log, open: func(ctx context.Context) (broker, error) {
+			return openBroker(ctx, sdk, b, s.Now, called("redis"), answerBytes(len(c.Brokers)))
 		}}
 	}
 	return scaler.New(scaler.Options{

@@ -15,6 +15,7 @@ const (
 	InvalidEvent      Kind = "InvalidEvent"      // The event or input makes no sense.
 	UnknownTarget     Kind = "UnknownTarget"     // The event or input names a target that the config does not have.
 	InvalidConfig     Kind = "InvalidConfig"     // sluice.yaml, or what it refers to, cannot be used.
+	InternalError     Kind = "InternalError"     // A defect of Sluice. An error without a kind passes for one.
 )
 
 // Retryable says whether the same call may succeed later without anybody doing anything.

@@ -2,9 +2,12 @@ package scaler
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,6 +61,7 @@ type Record struct {
 	// looked at.
 	StartS *float64 `json:"start_s,omitempty"`
 
+	// What comes from outside is shortened in all of these: see Shortened.
 	Cause     string   `json:"cause,omitempty"`     // Of what is unknown.
 	Unfetched []string `json:"unfetched,omitempty"` // Queues with messages from which none of the workers fetches.
 	Unlisted  []string `json:"unlisted,omitempty"`  // Queues that the workers fetch from and that no target has.
@@ -107,6 +111,7 @@ type Observer interface {
 
 // decided records a decision, before its effect.
 func (s *Scaler) decided(ctx context.Context, r Record) {
+	r.Unheard = Shortened(r.Unheard)
 	s.Log.InfoContext(ctx, "decision", fields(r)...)
 	if s.Observer != nil {
 		s.Observer.Decided(ctx, r)
@@ -161,7 +166,7 @@ func (o observation) record(useCase string, j judgement) Record {
 		Min: j.limits.Min, Max: j.limits.Max, Window: strings.Join(o.target.windows(j.at).names, ", "),
 		Floor: j.signals.Floor, DryRun: j.signals.DryRun, Paused: paused(j.signals),
 		HeadAgeS: o.headAge(), StartS: o.startTime(),
-		Unfetched: o.unfetched(), Unlisted: o.unlisted(), Unheard: o.unheard(),
+		Unfetched: Shortened(o.unfetched()), Unlisted: Shortened(o.unlisted()), Unheard: o.unheard(),
 	}
 	if o.serviceErr == nil && !o.at.IsZero() { // Else ECS did not say, or was not asked.
 		r.Running, r.Pending = &o.service.Running, &o.service.Pending
@@ -170,12 +175,47 @@ func (o observation) record(useCase string, j judgement) Record {
 		r.Protected = &j.signals.Tasks.Protected
 	}
 	if slices.Contains(j.Reasons, policy.ReasonUnknown) {
-		r.Cause = j.signals.Backlog.Add(j.signals.Active).Add(j.signals.Held).Cause
+		r.Cause = clipTo(j.signals.Backlog.Add(j.signals.Active).Add(j.signals.Held).Cause, maxText)
 	}
 	if err := o.err(); err != nil {
-		r.Error = oneLine(err)
+		r.Error = clipTo(oneLine(err), maxText)
 	}
 	return r
+}
+
+// A line of the log may have 256 KiB, and in a record everything but the lists and texts has a kilobyte. In JSON a byte takes six at
+// most.
+const (
+	maxNames = 20
+	maxNamed = 100 // Bytes of a name.
+	maxText  = 1000
+)
+
+// more ends a list that was longer.
+var more = regexp.MustCompile(`^and (\d+) more$`)
+
+// Shortened returns the beginning of a list of names, for people: each with its beginning, and at last how many more there are.
+func Shortened(names []string) []string {
+	var out []string
+	for i, name := range names {
+		if i == maxNames {
+			return append(out, fmt.Sprintf("and %d more", len(names)-i))
+		}
+		out = append(out, clipTo(name, maxNamed))
+	}
+	return out
+}
+
+// Named is how many names a list of a record stands for.
+func Named(list []string) int {
+	if len(list) != maxNames+1 {
+		return len(list)
+	}
+	n := 1
+	if m := more.FindStringSubmatch(list[maxNames]); m != nil {
+		n, _ = strconv.Atoi(m[1])
+	}
+	return maxNames + n
 }
 
 // paused says what of the scaling is paused.

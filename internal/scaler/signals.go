@@ -82,13 +82,14 @@ func (o observation) active() policy.Count {
 	if o.untracked != "" {
 		n = policy.Unknown(o.untracked)
 	}
-	own := o.workers()
-	for _, node := range own {
+	own := map[string]bool{}
+	for _, node := range o.workers() {
 		n = n.Add(node.Active)
+		own[node.Name] = true
 	}
 	for _, node := range o.view.drained() {
 		switch {
-		case o.view.missing[o.target.Name] == 0 || slices.ContainsFunc(own, func(o policy.Node) bool { return o.Name == node.Name }):
+		case o.view.missing[o.target.Name] == 0 || own[node.Name]:
 			// It has been counted, or is another's: every running task of this target has been heard from without it.
 		case !node.Active.Known: // Nor are its queues: perhaps it is not drained at all.
 			n = n.Add(policy.Unknown(node.Active.Cause))
@@ -152,9 +153,14 @@ func (o observation) stuck(sig policy.Signals, limits policy.Limits) bool {
 func (o observation) unfetched() []string {
 	var out []string
 	heard := o.view.heard(o.target)
+	fetched := map[string]bool{}
+	for _, n := range heard {
+		for _, q := range n.Queues {
+			fetched[q] = true
+		}
+	}
 	for _, q := range o.target.Queues {
-		fetched := slices.ContainsFunc(heard, func(n policy.Node) bool { return slices.Contains(n.Queues, q) })
-		if len(heard) > 0 && !fetched && o.view.look.Queues[q].Backlog.N > 0 {
+		if len(heard) > 0 && !fetched[q] && o.view.look.Queues[q].Backlog.N > 0 {
 			out = append(out, q)
 		}
 	}
@@ -167,14 +173,13 @@ func (o observation) unlisted() []string {
 	var out []string
 	for _, n := range o.view.heard(o.target) {
 		for _, q := range n.Queues {
-			listed := slices.ContainsFunc(o.view.targets, func(t Target) bool { return slices.Contains(t.Queues, q) })
-			if !listed && !slices.Contains(out, q) {
+			if !o.view.listed[q] {
 				out = append(out, q)
 			}
 		}
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
 }
 
 // bootPatience is for how long a running task that was not heard from passes for one that starts up, whatever grace says: a large

@@ -33,6 +33,12 @@ type brokerView struct {
 	// its tasks have been looked at.
 	placed   map[string]bool
 	stopping map[string]int
+	// listed are the queues of all targets of the broker. workers are, for each target, those that answered and consume from one of its
+	// queues, and serves is how many targets a worker serves. Workers and their queues are many, if somebody makes them up: they are
+	// gone through once for each look, and not for each target.
+	listed  map[string]bool
+	workers map[string][]policy.Node
+	serves  map[string]int
 	// named says that some worker's name tells the task of a target in which it runs.
 	named bool
 	// rescuer is the target that brings a worker up for messages that nobody holds any more; "" if none can.
@@ -60,14 +66,30 @@ func (v *brokerView) chooseRescuer(described map[policy.ServiceRef]policy.Descri
 
 // heard returns the workers of the target among those that answered: those that consume from one of its queues. A worker
 // that consumes from none (it has been drained) is nobody's: it cannot stand for a running task of a certain target.
-func (v *brokerView) heard(t Target) []policy.Node {
-	var nodes []policy.Node
-	for _, n := range v.look.Nodes {
-		if slices.ContainsFunc(n.Queues, func(q string) bool { return slices.Contains(t.Queues, q) }) {
-			nodes = append(nodes, n)
+func (v *brokerView) heard(t Target) []policy.Node { return v.workers[t.Name] }
+
+// tellApart notes whose the workers are that answered.
+func (v *brokerView) tellApart() {
+	owners := map[string][]string{}
+	v.listed, v.workers, v.serves = map[string]bool{}, map[string][]policy.Node{}, map[string]int{}
+	for _, t := range v.targets {
+		for _, q := range t.Queues {
+			v.listed[q] = true
+			owners[q] = append(owners[q], t.Name)
 		}
 	}
-	return nodes
+	for _, n := range v.look.Nodes {
+		served := map[string]bool{}
+		for _, q := range n.Queues {
+			for _, target := range owners[q] {
+				if !served[target] {
+					served[target] = true
+					v.workers[target] = append(v.workers[target], n)
+				}
+			}
+		}
+		v.serves[n.Name] = len(served)
+	}
 }
 
 // drained returns the workers that answered and consume from no queue at all.
@@ -100,6 +122,7 @@ func (v *brokerView) lookAt(ctx context.Context, b Broker, members []*observatio
 		}
 	}
 	v.look, v.err = b.Look(ctx, queues, how.patience)
+	v.tellApart()
 	if v.look.Listeners.Known {
 		v.silent = max(0, v.look.Listeners.N-v.look.Heard())
 	}
@@ -169,15 +192,7 @@ func (v *brokerView) tellsSilent() bool {
 
 // served is how many targets the worker serves: a worker may drain more queues than its own target's, and workers of several
 // targets may bear the same name.
-func (v *brokerView) served(n policy.Node) int {
-	served := 0
-	for _, t := range v.targets {
-		if slices.ContainsFunc(n.Queues, func(q string) bool { return slices.Contains(t.Queues, q) }) {
-			served++
-		}
-	}
-	return served
-}
+func (v *brokerView) served(n policy.Node) int { return v.serves[n.Name] }
 
 // shared says whether a worker serves more than one target.
 func (v *brokerView) shared() bool {
