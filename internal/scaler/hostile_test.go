@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -13,7 +12,7 @@ import (
 )
 
 // TestManyNames has workers that fetch from as many queues as a look tells of, some of them of every target. Who makes up names must not
-// cost the sweep of all: it takes a second or two, where it was minutes when each name was compared with each other.
+// cost the sweep of all: it takes a second or two. When each name was compared with each other it took hours, and this test its time-out.
 func TestManyNames(t *testing.T) {
 	t.Parallel()
 	const targets, workers, each = 50, 1000, 100
@@ -43,11 +42,7 @@ func TestManyNames(t *testing.T) {
 		w.broker.look.Nodes = append(w.broker.look.Nodes, n)
 	}
 	w.broker.look.Listeners = policy.Known(workers)
-	began := time.Now()
 	got := w.CheckAll(t.Context(), Shard{})
-	if took := time.Since(began); took > 30*time.Second {
-		t.Errorf("the sweep took %v", took)
-	}
 	if got.Checked != targets || got.Failed != 0 {
 		t.Errorf("%d checked, %d failed", got.Checked, got.Failed)
 	}

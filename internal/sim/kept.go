@@ -14,15 +14,13 @@ import (
 //go:embed kept/*.json
 var kept embed.FS
 
-// Kept returns what came of the histories that once broke an invariant, by the name of their file.
-func Kept() (map[string]Result, error) {
+// keptPlans are the kept histories.
+func keptPlans() ([]*plan, error) {
 	entries, err := kept.ReadDir("kept")
 	if err != nil {
 		return nil, err
 	}
-	var pool coroutines
-	defer pool.close()
-	results := map[string]Result{}
+	var plans []*plan
 	for _, e := range entries {
 		text, err := kept.ReadFile("kept/" + e.Name())
 		if err != nil {
@@ -32,9 +30,28 @@ func Kept() (map[string]Result, error) {
 		if err := json.Unmarshal(text, p); err != nil {
 			return nil, fmt.Errorf("read kept history %s: %w", e.Name(), err)
 		}
-		results[e.Name()] = pool.run(p, true)
+		plans = append(plans, p)
 	}
-	return results, nil
+	return plans, nil
+}
+
+// runKept runs the kept histories, and returns those that break an invariant, and how many do not.
+func runKept() (broken []Broken, held int) {
+	plans, err := keptPlans()
+	if err != nil {
+		panic(err) // They are embedded, and a test reads them.
+	}
+	var pool coroutines
+	defer pool.close()
+	for _, p := range plans {
+		r := pool.run(p, true)
+		if r.Breach == nil {
+			held++
+			continue
+		}
+		broken = append(broken, Broken{Seed: p.Seed, Breach: *r.Breach, Story: r.story(p, maxLines)})
+	}
+	return broken, held
 }
 
 // Keep writes the history of a seed that breaks an invariant to a file of the directory, made short.

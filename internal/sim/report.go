@@ -34,6 +34,7 @@ func (r Report) Write(out io.Writer) error {
 			fmt.Fprintf(&b, "    %s\n", line)
 		}
 	}
+	fmt.Fprintf(&b, "%d kept histories, which once broke an invariant, hold\n", r.held)
 	t := r.tally
 	perSecond := float64(r.Histories) / r.Took.Seconds()
 	fmt.Fprintf(&b, "%d histories in %v: %.0f a second, %d at a time; %.0f virtual hours; %d steps\n",

@@ -14,6 +14,8 @@ type Options struct {
 	Workers     int    // How many run at the same time.
 	// Again runs every history with a seed that this divides twice, and compares; 0 is none.
 	Again uint64
+	// Kept runs only the histories that once broke an invariant. They are run first in any case but with StopAtFirst.
+	Kept bool
 	// Story bounds how many histories may be run to make a broken one shorter; 0 tells none.
 	Story int
 }
@@ -23,6 +25,7 @@ type Report struct {
 	Histories int
 	Took      time.Duration
 	Broken    []Broken // By seed.
+	held      int      // Kept histories that hold.
 	tally     *tally
 	options   Options
 }
@@ -37,8 +40,16 @@ type Broken struct {
 // maxStories bounds how many broken histories are made shorter and told: they are likely to be the same one.
 const maxStories = 5
 
-// RunAll runs the histories of many seeds, several at a time.
+// RunAll runs the histories of many seeds, several at a time, after those that once broke an invariant.
 func RunAll(o Options) Report {
+	var again []Broken
+	held := 0
+	if o.Kept || !o.StopAtFirst { // Who looks for the first seed that breaks asks for nothing else.
+		again, held = runKept()
+	}
+	if o.Kept {
+		o.Seeds = 0
+	}
 	var (
 		next    atomic.Uint64
 		stop    atomic.Bool
@@ -89,7 +100,8 @@ func RunAll(o Options) Report {
 		})
 	}
 	wg.Wait()
-	report.Histories = report.tally.histories
+	report.Histories, report.held = report.tally.histories, held
+	report.Broken = append(report.Broken, again...)
 	report.Took = time.Since(began)
 	sortBroken(report.Broken)
 	return report

@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
-	"slices"
 
 	"sluice/internal/sim"
 )
@@ -28,6 +26,7 @@ func run() int {
 	flag.IntVar(&o.Workers, "workers", runtime.GOMAXPROCS(0), "how many run at the same time")
 	flag.Uint64Var(&o.Again, "again", 50, "run every history whose seed this divides twice, and compare; 0 is none")
 	flag.IntVar(&o.Story, "story", 400, "how many histories may be run to make a broken one shorter; 0 tells none")
+	flag.BoolVar(&o.Kept, "kept", false, "run only the histories that once broke an invariant")
 	asJSON := flag.Bool("json", false, "print the report as JSON")
 	tell := flag.Uint64("tell", 0, "tell the story of this seed instead, made short if an invariant is broken in it")
 	all := flag.Bool("all", false, "with -tell: all that happened, not made short")
@@ -61,14 +60,8 @@ func run() int {
 	}
 	// A history leaves much garbage and keeps little: memory is cheaper here than the collector's time.
 	debug.SetGCPercent(3200)
-	broken := 0
 	if !*asJSON {
 		fmt.Printf("the first seed is %d (make sim FROM=%d SEEDS=%d)\n", o.From, o.From, o.Seeds)
-		n, err := runKept()
-		if err != nil {
-			return fail(err)
-		}
-		broken = n
 	}
 	report := sim.RunAll(o)
 	var err error
@@ -82,26 +75,10 @@ func run() int {
 	switch {
 	case err != nil:
 		return fail(err)
-	case broken+len(report.Broken) > 0:
+	case len(report.Broken) > 0:
 		return 1
 	}
 	return 0
-}
-
-// runKept runs the histories that once broke an invariant, and returns how many do so now.
-func runKept() (broken int, err error) {
-	results, err := sim.Kept()
-	if err != nil {
-		return 0, err
-	}
-	for _, name := range slices.Sorted(maps.Keys(results)) {
-		if b := results[name].Breach; b != nil {
-			broken++
-			fmt.Printf("BROKEN kept history %s at %v: %v\n", name, b.At, b)
-		}
-	}
-	fmt.Printf("%d of %d kept histories, which once broke an invariant, hold\n", len(results)-broken, len(results))
-	return broken, nil
 }
 
 func fail(err error) int {

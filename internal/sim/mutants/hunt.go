@@ -30,7 +30,7 @@ func (f finding) String() string { return strings.Join(append([]string{f.Text}, 
 // manner says how to hunt.
 type manner struct {
 	invariant string // The one that has to break; "" is any.
-	seeds     int    // From 1 on.
+	seeds     int    // From 1 on; 0 is the histories that are kept.
 	workers   int    // How many histories run at a time. With 1 the seed that is found is the first that there is.
 	story     bool   // Whether to tell how it came to it, which takes hundreds of histories.
 }
@@ -39,6 +39,9 @@ type manner struct {
 func hunt(ctx context.Context, binary string, how manner) (*finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if how.seeds == 0 {
+		return huntKept(ctx, binary, how)
+	}
 	for from := uint64(1); from <= uint64(how.seeds); {
 		f, err := huntFrom(ctx, binary, from, how)
 		if f == nil || err != nil || how.invariant == "" || f.Invariant == how.invariant {
@@ -49,13 +52,33 @@ func hunt(ctx context.Context, binary string, how manner) (*finding, error) {
 	return nil, nil
 }
 
+// huntKept runs the histories that are kept, and returns the first that breaks the invariant.
+func huntKept(ctx context.Context, binary string, how manner) (*finding, error) {
+	all, err := runBinary(ctx, binary, how, "-kept", "-json")
+	for _, f := range all {
+		if f.Invariant == how.invariant {
+			return &f, err
+		}
+	}
+	return nil, err
+}
+
 func huntFrom(ctx context.Context, binary string, from uint64, how manner) (*finding, error) {
 	story := "0"
 	if how.story {
 		story = "400"
 	}
-	cmd := exec.CommandContext(ctx, binary, "-from", strconv.FormatUint(from, 10), "-seeds", strconv.FormatUint(uint64(how.seeds)-from+1, 10),
+	all, err := runBinary(ctx, binary, how, "-from", strconv.FormatUint(from, 10), "-seeds", strconv.FormatUint(uint64(how.seeds)-from+1, 10),
 		"-stop-at-first", "-json", "-workers", strconv.Itoa(how.workers), "-story", story)
+	if len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], err
+}
+
+// runBinary runs a binary of the simulator, and returns what it found.
+func runBinary(ctx context.Context, binary string, how manner, args ...string) ([]finding, error) {
+	cmd := exec.CommandContext(ctx, binary, args...)
 	// The collector of garbage too is to leave room for the other binary.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(how.workers))
 	var stdout, stderr bytes.Buffer
@@ -74,7 +97,7 @@ func huntFrom(ctx context.Context, binary string, from uint64, how manner) (*fin
 	if err := json.Unmarshal(stdout.Bytes(), &report); err != nil || len(report.Broken) == 0 {
 		return nil, fmt.Errorf("read what the simulator found: nothing is broken in %s\n%s", tail(stdout.Bytes()), tail(stderr.Bytes()))
 	}
-	return &report.Broken[0], nil
+	return report.Broken, nil
 }
 
 // tail is the end of what a program printed.

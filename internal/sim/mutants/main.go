@@ -3,7 +3,8 @@
 // A proof by a simulator is worth what the simulator notices. So each file of planted/ is one small, exact, textual fault in
 // the code that ships (the use cases, the policy, the state machine), such as somebody might make: it is compiled into the
 // simulator's binary with `go build -overlay`, nothing in the checkout is touched, and no hook for it stands in production
-// code. The simulator then has to break the invariant that the file names, within the number of seeds that it states. A fault whose place is
+// code. The simulator then has to break the invariant that the file names, within the number of seeds that it states, or ("kept")
+// in one of the histories that are kept because they once broke. A fault whose place is
 // not found exactly once, that does not compile, or that leaves the binary as it is, is a failure as well: it tests nothing.
 //
 // The simulator has a model in the place of internal/celery, so that faults of that adapter cannot be planted here: its own

@@ -14,7 +14,7 @@ type mutant struct {
 	Name      string // The name of its file, without its ending.
 	Breaks    string // What the fault breaks, in words.
 	Invariant string // Which invariant has to break. Another one that breaks as well proves nothing.
-	Seeds     int    // The simulator has to find it within so many seeds.
+	Seeds     int    // The simulator has to find it within so many seeds; with 0 among the histories that are kept.
 	Hunks     []planted.Hunk
 }
 
@@ -28,13 +28,16 @@ func load(dir fs.FS) ([]mutant, error) {
 	var errs []error
 	for _, f := range faults {
 		m := mutant{Name: f.Name, Breaks: f.Head["breaks"], Invariant: f.Head["invariant"], Hunks: f.Hunks}
-		m.Seeds, err = strconv.Atoi(f.Head["seeds"])
+		err = nil
+		if f.Head["seeds"] != "kept" {
+			m.Seeds, err = strconv.Atoi(f.Head["seeds"])
+		}
 		switch {
 		case m.Breaks == "":
 			err = errors.New("it does not say what it breaks")
 		case m.Invariant == "":
 			err = errors.New("it does not say which invariant has to break")
-		case err != nil || m.Seeds <= 0:
+		case err != nil || m.Seeds <= 0 && f.Head["seeds"] != "kept":
 			err = fmt.Errorf("it does not say within how many seeds it has to be found: seeds is %q", f.Head["seeds"])
 		case len(m.Hunks) == 0:
 			err = errors.New("it changes nothing")

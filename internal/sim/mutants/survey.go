@@ -30,7 +30,11 @@ func survey(ctx context.Context, w io.Writer, b builder, faults []mutant, jobs i
 		if r.found != nil {
 			seeds, invariant = fmt.Sprint(r.found.Seed), r.found.Invariant
 		}
-		say(row, r.verdict(), r.Name, seeds, r.Seeds, invariant, fmt.Sprintf("%.1fs", r.took.Seconds()), r.Breaks)
+		bound := fmt.Sprint(r.Seeds)
+		if r.Seeds == 0 {
+			bound = "kept"
+		}
+		say(row, r.verdict(), r.Name, seeds, bound, invariant, fmt.Sprintf("%.1fs", r.took.Seconds()), r.Breaks)
 		if r.err != nil {
 			fmt.Fprintf(&notes, "\n%s: %v\n", r.Name, r.err)
 		} else if r.found != nil && (stories || !r.fine()) {
