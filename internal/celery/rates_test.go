@@ -14,6 +14,7 @@ import (
 )
 
 func TestAddLimited(t *testing.T) {
+	long := strings.Repeat("a", maxName)
 	for name, c := range map[string]struct {
 		answer string
 		want   map[string]bool
@@ -27,6 +28,8 @@ func TestAddLimited(t *testing.T) {
 		"an empty limit":             {answer: `["tasks.slow [rate_limit=]"]`, want: map[string]bool{"tasks.slow": true}},
 		"a name with brackets":       {answer: `["tasks [v2]", "tasks [v3] [rate_limit=1/s]"]`, want: map[string]bool{"tasks [v3]": true}},
 		"a name with the mark in it": {answer: `["a [rate_limit=b [rate_limit=1/s]"]`, want: map[string]bool{"a": true, "a [rate_limit=b": true}},
+		"a name as long as may be":   {answer: `["` + long + ` [rate_limit=1/s]"]`, want: map[string]bool{long: true}},
+		"a name that is longer":      {answer: `["a` + long + ` [rate_limit=1/s]"]`, want: map[string]bool{}},
 		"a name that is not ASCII":   {answer: `["t\u00e4sk [rate_limit=1/s]"]`, want: map[string]bool{"täsk": true}},
 		"no list":                    {answer: `{"tasks.slow": "10/m"}`, err: "answered registered with what is no list of tasks"},
 		"null":                       {answer: `null`, err: "answered registered with what is no list of tasks"},
@@ -65,8 +68,8 @@ func FuzzAddLimited(f *testing.F) {
 		}
 		limited := map[string]bool{}
 		info, err := taskInfo(text)
-		if addLimited(limited, info); err != nil || !limited[name] {
-			t.Errorf("of %s, limited are %v, %v; want %q", text, limited, err, name)
+		if addLimited(limited, info); err != nil || limited[name] != (len(name) <= maxName) {
+			t.Errorf("of %.200s, limited are %d, %v; want %.200q", text, len(limited), err, name)
 		}
 	})
 }
