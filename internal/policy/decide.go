@@ -102,10 +102,7 @@ func wish(s Signals, l Limits) int {
 
 // raise applies what asks for more workers than the work itself, and then the bounds, which always win.
 func raise(s Signals, l Limits, wish int) (want int, why []Reason) {
-	want = wish
-	if wish > s.Desired-s.Drained.Tasks {
-		why = append(why, ReasonBacklog)
-	}
+	want, why = wish, []Reason{ReasonBacklog}
 	if s.Demand > want {
 		want = s.Demand
 		why = []Reason{ReasonDemand}
@@ -167,21 +164,13 @@ func fill(d *Decision, s Signals, l Limits, lacking int, why []Reason) {
 		why = append(slices.Clone(why), ReasonPausedOut)
 	}
 	switch {
-	case d.Resume > 0:
-	case start == 0 && s.PausedOut:
+	case d.Resume > 0 || start > 0:
+		d.Action, d.Desired, d.Reasons = ScaleOut, s.Desired+start, why
+	case s.PausedOut:
 		d.Reasons = why
-		return
-	case start == 0 && s.Overlap && s.Drained.Tasks > 0:
+	default: // Workers are lacking below max, so some are drained, and another is about to deal with these.
 		d.Reasons = append(slices.Clone(why), ReasonOverlap)
-		return
-	case start == 0 && slices.Contains(why, ReasonMax):
-		d.Reasons = steady(why)
-		return
-	case start == 0:
-		d.Reasons = append(steady(why), ReasonMax)
-		return
 	}
-	d.Action, d.Desired, d.Reasons = ScaleOut, s.Desired+start, why
 }
 
 // lower asks everything that may hold a scale-in back. All that do are named, in order; if none does, the target is a
@@ -223,10 +212,10 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 			}
 		}
 	}
-	if work.Known && !idle && keep == 0 && l.Max > 0 {
+	if work.Known && !idle && l.Max > 0 {
 		atLeast(1, ReasonWork) // A drained worker executes, in a task whose other worker fetches.
 	}
-	if idle && hurried && keep == 0 && l.Max > 0 {
+	if idle && hurried && l.Max > 0 {
 		// It has been at work between two looks that found it idle, so it needs a worker.
 		atLeast(1, ReasonMoved)
 	}
@@ -244,7 +233,7 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	if s.Blind && hurried && !slices.Contains(held, ReasonMoved) {
 		held = append(held, ReasonMoved)
 	}
-	tell := l.Max == 0 && s.Tasks.Told && !s.Blind && s.Drained.Tasks < d.Current
+	tell := l.Max == 0 && !s.Blind && s.Drained.Tasks < d.Current
 	switch {
 	case tell && len(held) == 1 && held[0] == ReasonProtected:
 		held, keep = nil, d.Current // None may go yet, but those that fetch are to be told to fetch no more.

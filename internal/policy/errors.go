@@ -17,11 +17,6 @@ const (
 	InvalidConfig     Kind = "InvalidConfig"     // sluice.yaml, or what it refers to, cannot be used.
 )
 
-// Retryable says whether the same call may succeed later without anybody doing anything.
-func (k Kind) Retryable() bool {
-	return k == BrokerUnavailable || k == FleetUnavailable || k == FleetThrottled
-}
-
 // Error is an error of a known kind.
 type Error struct {
 	Kind Kind
