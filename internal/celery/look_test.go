@@ -177,6 +177,15 @@ func TestLookAtQueues(t *testing.T) {
 				{Tag: "2", Queue: "video", Task: "tasks.nap"},
 			},
 		},
+		"held under the id of one that executes, too slowly for the visibility timeout: it has been fetched again": {
+			unacked: map[string]string{
+				"1": unackedEntry(taskMessage("t0", "video", nil), "", "video"), "2": unackedEntry(taskMessage("t0", "video", nil), "", "video"),
+			},
+			index:   map[string]float64{"1": aged, "2": young},
+			active:  activeTasks(1),
+			video:   queue(0, 1, 0),
+			fetched: []policy.Fetched{{Tag: "2", Queue: "video", Task: "tasks.nap"}},
+		},
 		"held under the id of one that executes, which was sent again": {
 			unacked: map[string]string{
 				"1": unackedEntry(taskMessage("t0", "video", soon), "", "video"), "2": unackedEntry(taskMessage("t0", "video", nil), "", "video"),

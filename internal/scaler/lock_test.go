@@ -1,6 +1,9 @@
 package scaler
 
 import (
+	"os"
+	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -48,6 +51,39 @@ func TestAnotherHadTheLockForAMoment(t *testing.T) {
 	}
 	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 3 {
 		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
+	}
+}
+
+// TestTheLockOutlivesItsHolder holds the lock's time against what rests on it. Whoever took it may be at work for as long as the state
+// machine waits for the function, and ECS for a moment longer; and if it died, the next sweep but one finds it free.
+func TestTheLockOutlivesItsHolder(t *testing.T) {
+	t.Parallel()
+	machine, err := os.ReadFile("../../stepfunctions/scalein.asl.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`"\$\{ScaleInFunctionArn\}",\s+"Parameters": [^\n]+\s+"TimeoutSeconds": (\d+)`).FindSubmatch(machine)
+	if found == nil {
+		t.Fatal("the state machine's time-out of ScaleIn is not found")
+	}
+	seconds, err := strconv.Atoi(string(found[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	life := time.Duration(seconds) * time.Second
+	const sweeps = 5 * time.Minute
+	w := crew(t, []hand{{}, {}}, oneByOne)
+	var until time.Time
+	w.after = func(_ int, call string) {
+		if call == "lock" {
+			until = w.broker.locks["prod/worker-svc"].until
+			if left := until.Sub(w.now); left < life+stopPatience || left > sweeps {
+				t.Errorf("the lock is for %v, and the function may live for %v, ECS take %v more, and sweeps come each %v", left, life, stopPatience, sweeps)
+			}
+		}
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || until.IsZero() {
+		t.Errorf("%+v, %v, lock until %v", change, err, until)
 	}
 }
 
