@@ -122,6 +122,15 @@ func TestAlternatives(t *testing.T) {
 			"if 10 more messages waited: have 2 fetch again",
 			"if an event asked for 2: have 2 fetch again",
 		}},
+		{"drained workers, and work for more than max", func(s *Signals, l *Limits) { s.Backlog, s.Drained, l.Max = Known(35), Drained{Tasks: 1, Idle: 1}, 2 }, []string{
+			"if 25 of the 35 waiting messages were done: 2 -> 1",
+			"if max were 3 instead of 2: 2 -> 3",
+		}},
+		{"stuck, in a deployment: without it they are watched, and the count stays", func(s *Signals, _ *Limits) { s.Stuck, s.Backlog, s.Deploying = true, Known(3), true }, []string{
+			"if 18 more messages waited: 2 -> 3",
+			"if an event asked for 3: 2 -> 3",
+			"if no deployment were in progress: 2 -> 2",
+		}},
 		{"unknown backlog", func(s *Signals, _ *Limits) { s.Backlog = Unknown("WRONGTYPE") }, []string{
 			"if all could be seen, and there were nothing more: 2 -> 0",
 			"if 21 more messages waited: 2 -> 3",

@@ -143,11 +143,10 @@ func steady(why []Reason) []Reason {
 // are started; and if max allows no more, the drained ones that are still busy have to do.
 func fill(d *Decision, s Signals, l Limits, lacking int, why []Reason) {
 	staying := min(s.Drained.Tasks, s.Desired) // More than are to run are on their way out.
-	idle := s.Drained.Idle
 	if s.Overlap {
-		staying, idle = 0, 0
+		staying = 0
 	}
-	d.Resume = min(lacking, idle, staying)
+	d.Resume = min(lacking, s.Drained.Idle, staying)
 	room := max(0, l.Max-s.Desired)
 	if s.PausedOut {
 		room = 0
@@ -233,7 +232,7 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 	if s.Blind && hurried && !slices.Contains(held, ReasonMoved) {
 		held = append(held, ReasonMoved)
 	}
-	tell := l.Max == 0 && !s.Blind && s.Drained.Tasks < d.Current
+	tell := l.Max == 0 && s.Tasks.Told && !s.Blind && s.Drained.Tasks < d.Current
 	switch {
 	case tell && len(held) == 1 && held[0] == ReasonProtected:
 		held, keep = nil, d.Current // None may go yet, but those that fetch are to be told to fetch no more.
