@@ -139,14 +139,7 @@ func fields(of any) []any {
 		if rule == "omitempty" && f.IsZero() {
 			continue
 		}
-		switch {
-		case f.Kind() != reflect.Pointer:
-			attrs = append(attrs, name, f.Interface())
-		case f.IsNil():
-			attrs = append(attrs, name, nil)
-		default:
-			attrs = append(attrs, name, f.Elem().Interface())
-		}
+		attrs = append(attrs, name, f.Interface()) // Of a pointer the handler writes what it points to, or null.
 	}
 	return attrs
 }
