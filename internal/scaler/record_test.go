@@ -190,6 +190,9 @@ func TestFromEventToCount(t *testing.T) {
 			if again, err := w.scaleOut(t, tt.payload); err != nil || again.EventToCountMS != nil {
 				t.Errorf("again: %+v, %v", again, err)
 			}
+			if len(o.changes) != 2 || len(o.records) != 2 || (o.records[1].EventAgeMS == nil) != (tt.age == nil) {
+				t.Errorf("told of %+v and %+v", o.records, o.changes)
+			}
 		})
 	}
 }

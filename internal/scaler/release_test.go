@@ -328,7 +328,8 @@ func TestAllFetchAgainIfTheyMayNotGo(t *testing.T) {
 
 func TestAnotherSweepIsAtIt(t *testing.T) {
 	t.Parallel()
-	w := crew(t, []hand{{}, {}, {}})
+	o := &witness{}
+	w := crew(t, []hand{{}, {}, {}}, func(options *Options) { options.Observer = o })
 	w.broker.locks = map[string]fakeLock{"prod/worker-svc": {"another", w.now.Add(time.Minute)}}
 	change, err := w.letGo(t)
 	want := Change{
@@ -340,6 +341,9 @@ func TestAnotherSweepIsAtIt(t *testing.T) {
 	if calls := w.made("cancel", "consume", "protect", "set", "look"); len(calls) > 0 {
 		t.Errorf("calls beside the other's: %v", calls)
 	}
+	if diff := cmp.Diff([]Change{want}, o.changes); diff != "" {
+		t.Errorf("told of (-want +got):\n%s", diff)
+	}
 	// It has died, and its lock expires.
 	w.now = w.now.Add(time.Minute)
 	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" {
@@ -349,6 +353,9 @@ func TestAnotherSweepIsAtIt(t *testing.T) {
 	w.broker.locks = map[string]fakeLock{"prod/worker-svc": {"another", w.now.Add(time.Minute)}}
 	if _, err := w.letGo(t); kindOf(err) != policy.ServiceMissing {
 		t.Errorf("a service that is gone: %v", err)
+	}
+	if len(o.changes) != 2 {
+		t.Errorf("told of %d results, of which one failed", len(o.changes))
 	}
 }
 

@@ -1,0 +1,215 @@
+package scaler
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/policy"
+)
+
+// nth does something before the n-th call (from 1) that begins with a word.
+func (w *world) nth(n int, word string, do func()) {
+	before := w.before
+	w.before = func(i int, call string) {
+		if before != nil {
+			before(i, call)
+		}
+		if strings.HasPrefix(call, word) {
+			if n--; n == 0 {
+				do()
+			}
+		}
+	}
+}
+
+// TestTroubleInAScaleIn has something go wrong at each step of letting two of three workers go.
+func TestTroubleInAScaleIn(t *testing.T) {
+	t.Parallel()
+	lost := broken(policy.BrokerUnavailable, "lost")
+	slow := broken(policy.FleetThrottled, "slow down")
+	service := func(w *world, change func(*policy.Service)) func() {
+		return func() { w.fleet.changeService("worker-svc", change) }
+	}
+	tests := []struct {
+		name    string
+		prepare func(w *world)
+		calls   []string
+		want    Change
+		kind    policy.Kind
+		count   int
+		warned  string // What the log warns of.
+	}{
+		{
+			name:    "more workers answer to a name than are known: nobody can be chosen by it",
+			prepare: func(w *world) { w.broker.controlErr = errors.New("2 workers answered under this name, 1 known") },
+			calls:   []string{"cancel worker0 worker1", "consume worker0 worker1"},
+			want:    Change{Status: "resumed", Reasons: []policy.Reason{policy.ReasonUntold}}, count: 3, warned: "workers not drained",
+		},
+		{
+			name:    "the broker is lost before they are told",
+			prepare: func(w *world) { w.nth(1, "cancel", func() { w.broker.err = lost }) },
+			calls:   []string{"cancel worker0 worker1"}, want: Change{Status: "held"}, kind: policy.BrokerUnavailable, count: 3,
+		},
+		{
+			name: "the function ends while they are watched",
+			prepare: func(w *world) {
+				w.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
+			},
+			calls: []string{"cancel worker0 worker1"}, want: Change{Status: "held"}, kind: policy.BrokerUnavailable, count: 3,
+		},
+		{
+			name:    "the tasks that are to be protected cannot be listed",
+			prepare: func(w *world) { w.nth(2, "tasks", func() { w.fleet.tasksErr = slow }) },
+			calls:   []string{"cancel worker0 worker1"}, want: Change{Status: "draining"}, kind: policy.FleetThrottled, count: 3,
+		},
+		{
+			name:    "the lock cannot be asked for before the last look",
+			prepare: func(w *world) { w.nth(2, "lock", func() { w.broker.lockErr = lost }) },
+			calls:   []string{"cancel worker0 worker1", "protect worker2", "release worker2"},
+			want:    Change{Status: "draining", Reasons: []policy.Reason{policy.ReasonOverlap}}, kind: policy.BrokerUnavailable, count: 3,
+		},
+		{
+			name:    "the lock cannot be asked for after the last look",
+			prepare: func(w *world) { w.nth(3, "lock", func() { w.broker.lockErr = lost }) },
+			calls:   []string{"cancel worker0 worker1", "protect worker2", "release worker2"},
+			want:    Change{Status: "draining", Reasons: []policy.Reason{policy.ReasonOverlap}}, kind: policy.BrokerUnavailable, count: 3,
+		},
+		{
+			name:    "ECS is slow, so that the last look is old",
+			prepare: func(w *world) { w.nth(2, "describe", func() { w.now = w.now.Add(6 * time.Second) }) },
+			calls:   []string{"cancel worker0 worker1", "protect worker2", "release worker2"},
+			want:    Change{Status: "draining"}, kind: policy.FleetUnavailable, count: 3,
+		},
+		{
+			name: "somebody keeps every worker at the last moment",
+			prepare: func(w *world) {
+				w.nth(2, "describe", service(w, func(s *policy.Service) { s.Tags = map[string]string{TagPausedIn: ""} }))
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2", "release worker2", "consume worker0 worker1"},
+			want:  Change{Status: "resumed", Reasons: []policy.Reason{policy.ReasonPausedIn, policy.ReasonResume}}, count: 3,
+		},
+		{
+			name: "and then the broker is lost, so that they cannot be told",
+			prepare: func(w *world) {
+				w.nth(2, "describe", service(w, func(s *policy.Service) { s.Tags = map[string]string{TagPausedIn: ""} }))
+				w.nth(1, "consume", func() { w.broker.err = lost })
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2", "release worker2", "consume worker0 worker1"},
+			want:  Change{Status: "draining", Reasons: []policy.Reason{policy.ReasonPausedIn, policy.ReasonResume}}, kind: policy.BrokerUnavailable, count: 3,
+		},
+		{
+			name: "protection cannot be ended: it is left to expire",
+			prepare: func(w *world) {
+				w.nth(2, "lock", func() { w.broker.lockErr = lost; w.fleet.tasksErr = slow })
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2"},
+			want:  Change{Status: "draining", Reasons: []policy.Reason{policy.ReasonOverlap}}, kind: policy.BrokerUnavailable, count: 3,
+			warned: "protection left to expire",
+		},
+		{
+			name: "ECS begins to stop them only some seconds later",
+			prepare: func(w *world) {
+				w.fleet.idles = true
+				w.nth(6, "tasks", func() { w.fleet.stopExcess("worker-svc") })
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2", "set desired 1", "release worker2"},
+			want:  Change{Status: "scaled in", DesiredCount: 1}, count: 1,
+		},
+		{
+			name:    "ECS stops nobody: the count is put back",
+			prepare: func(w *world) { w.fleet.idles = true },
+			calls:   []string{"cancel worker0 worker1", "protect worker2", "set desired 1", "set desired 3", "release worker2"},
+			want:    Change{Status: "draining"}, count: 3, warned: "tasks are not stopped",
+		},
+		{
+			name: "ECS stops one: the count is put back to those that live, and nobody is started",
+			prepare: func(w *world) {
+				w.fleet.idles = true
+				w.nth(6, "tasks", func() {
+					w.fleet.change("worker-svc", "worker0", func(t *policy.Task) { t.State = policy.TaskStopping })
+				})
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2", "set desired 1", "set desired 2", "release worker2"},
+			want:  Change{Status: "draining"}, count: 2, warned: "tasks are not stopped",
+		},
+		{
+			name: "ECS stops nobody, since somebody has raised the count: seen twice, that is left as it is",
+			prepare: func(w *world) {
+				w.fleet.idles = true
+				w.nth(5, "tasks", service(w, func(s *policy.Service) { s.Desired = 3 }))
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2", "set desired 1", "release worker2"},
+			want:  Change{Status: "draining"}, count: 3,
+		},
+		{
+			name: "ECS stops nobody, and then the count cannot be asked for",
+			prepare: func(w *world) {
+				w.fleet.idles = true
+				w.nth(1, "set desired", func() { w.fleet.errs["worker-svc"] = slow })
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2", "set desired 1"},
+			want:  Change{Status: "draining"}, kind: policy.FleetThrottled, count: 1, warned: "tasks are not stopped",
+		},
+		{
+			name: "the function ends while ECS is waited for: what stays is left protected",
+			prepare: func(w *world) {
+				w.fleet.idles = true
+				w.nth(1, "set desired", func() {
+					w.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
+				})
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2", "set desired 1"},
+			want:  Change{Status: "draining"}, kind: policy.BrokerUnavailable, count: 1,
+		},
+		{
+			name: "the count cannot be set, and the function ends",
+			prepare: func(w *world) {
+				w.fleet.setErr = broken(policy.FleetUnavailable, "503")
+				w.nth(1, "set desired", func() {
+					w.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
+				})
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2", "set desired 1"},
+			want:  Change{Status: "draining"}, kind: policy.FleetUnavailable, count: 3,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, o, log := logged(t, oneByOne, keep(1))
+			w.run("worker", 3, "celery")
+			tt.prepare(w)
+			change, err := w.letGo(t)
+			tt.want.Target, tt.want.Service, tt.want.Previous = "worker", "worker-svc", 3
+			if tt.want.DesiredCount == 0 {
+				tt.want.DesiredCount = 3
+			}
+			if tt.want.Reasons == nil {
+				tt.want.Reasons = []policy.Reason{policy.ReasonIdle}
+			}
+			if diff := cmp.Diff(tt.want, change); diff != "" {
+				t.Errorf("change (-want +got):\n%s", diff)
+			}
+			if kindOf(err) != tt.kind || (err == nil) != (tt.kind == "") || w.desired("worker") != tt.count {
+				t.Errorf("got %v, count %d; want kind %q, %d", err, w.desired("worker"), tt.kind, tt.count)
+			}
+			if diff := cmp.Diff(tt.calls, w.made("cancel", "consume", "protect", "set", "release")); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if warned := tt.warned != "" && len(lines(t, log, tt.warned)) == 1; warned != (tt.warned != "") {
+				t.Errorf("the log does not warn of %q: %s", tt.warned, log)
+			}
+			if len(o.records) != 1 || o.records[0].UseCase != "scale_in" || o.records[0].Desired != 1 {
+				t.Errorf("records %+v", o.records)
+			}
+			if told := len(o.changes); told != 1 && err == nil || told > 0 && err != nil {
+				t.Errorf("told of %d results, and the error is %v", told, err)
+			}
+		})
+	}
+}
