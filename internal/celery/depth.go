@@ -142,7 +142,7 @@ func (b *Broker) peek(ctx context.Context, names []string, expiry string, d *dep
 		if !ok || len(part) < 2 {
 			continue // Not a list: measure has the error.
 		}
-		l := list{read: part[1] == int64(1)}
+		l := list{len: d.lists[name].len, read: part[1] == int64(1)} // Where it says no length, that of a moment ago stands.
 		if n, ok := part[0].(int64); ok {
 			l.len = int(n)
 		}
@@ -221,9 +221,9 @@ func (b *Broker) countHeld(look *policy.Look, unacked hash, due time.Time, start
 		case err == nil && started[h.id] > 0 && !h.eta.After(look.At):
 			started[h.id]--
 			continue // Active. One whose ETA lies ahead is a retry of it.
-		case err == nil && certain && !asked:
+		case certain && !asked:
 			continue // Another target's.
-		case err != nil || !certain:
+		case !certain: // Nor is the queue of one that cannot be read.
 			if !waits {
 				look.Loose.N++
 			}
