@@ -240,6 +240,10 @@ func TestTheWorldChangesBeforeTheAct(t *testing.T) {
 			w.fleet.change("worker-svc", "worker2", func(t *policy.Task) { t.ID = "other" })
 			w.broker.change("celery@worker2", func(n *policy.Node) { n.Name = "celery@other" })
 		}, "draining", []policy.Reason{policy.ReasonProtected}, "", 3, ""},
+		{"the application protects one of those that go", func(w *world) {
+			w.before = nil
+			w.once(1, "lock", func() { w.protect("worker0", time.Hour) })
+		}, "draining", []policy.Reason{policy.ReasonIdle, policy.ReasonProtected}, "", 3, ""},
 		{"a worker can no longer be told by its name", func(w *world) {
 			w.broker.change("celery@worker2", func(n *policy.Node) { n.Name = "celery@somewhere" })
 		}, "draining", []policy.Reason{policy.ReasonUnknown, policy.ReasonUntold}, "", 3, ""},
@@ -285,7 +289,7 @@ func TestTheWorldChangesBeforeTheAct(t *testing.T) {
 			}
 			w.fleet.tasksErr = nil
 			for _, task := range w.fleet.tasks["worker-svc"] {
-				if task.ProtectedUntil.After(w.now) && tt.kind != policy.FleetThrottled {
+				if task.ProtectedUntil.After(w.now) && tt.kind != policy.FleetThrottled && task.ID != "worker0" {
 					t.Errorf("task %s is left protected", task.ID)
 				}
 			}

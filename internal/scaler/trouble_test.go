@@ -27,6 +27,48 @@ func (w *world) nth(n int, word string, do func()) {
 	}
 }
 
+// TestNoneOfThoseThatCannotBeToldApart has somebody want no worker at all while messages wait, of workers whose names tell nothing: ECS
+// would choose among all, so they go together, once each has been seen empty to the end.
+func TestNoneOfThoseThatCannotBeToldApart(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		hands  []hand
+		change func(w *world) // Before the last look.
+		status string
+		reason policy.Reason
+		count  int
+	}{
+		{"both are empty", []hand{{}, {}}, nil, "scaled in", policy.ReasonSurplus, 0},
+		{"one is at work", []hand{{active: 1}, {}}, nil, "draining", policy.ReasonSurplus, 2},
+		{"the other is", []hand{{}, {active: 1}}, nil, "draining", policy.ReasonSurplus, 2},
+		{"one more has come, and is silent", []hand{{}, {}}, func(w *world) {
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Running = 3 })
+			w.broker.look.Listeners = policy.Known(3)
+		}, "draining", policy.ReasonWork, 2},
+		{"one more has come, and answers", []hand{{}, {}}, func(w *world) {
+			w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "celery@new", Answers: 1, Queues: []string{"celery"}, Active: policy.Known(0)})
+			w.broker.look.Listeners = policy.Known(3)
+		}, "draining", policy.ReasonGrace, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, tt.hands, oneByOne, func(o *Options) { o.Targets[0].Limits.Max = 0 })
+			w.setBacklog("celery", 50)
+			for i := range w.fleet.tasks["worker-svc"] {
+				w.fleet.tasks["worker-svc"][i].ID = "task" + string(rune('0'+i))
+			}
+			if tt.change != nil {
+				w.nth(2, "describe", func() { tt.change(w) })
+			}
+			change, err := w.letGo(t)
+			if err != nil || change.Status != tt.status || w.desired("worker") != tt.count || !cmp.Equal(change.Reasons, []policy.Reason{tt.reason}) {
+				t.Errorf("%+v, %v, count %d; want %s, %s, %d", change, err, w.desired("worker"), tt.status, tt.reason, tt.count)
+			}
+		})
+	}
+}
+
 // TestTroubleInAScaleIn has something go wrong at each step of letting two of three workers go.
 func TestTroubleInAScaleIn(t *testing.T) {
 	t.Parallel()
