@@ -591,6 +591,11 @@ func TestWhoStartsAWorkerBesideAStuckOne(t *testing.T) {
 	if err != nil || c.Decision.Action != policy.ScaleOut || !c.ShouldScaleIn || c.ShouldScaleOut {
 		t.Errorf("%+v, %v", c, err)
 	}
+	w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Deploying = true })
+	c, err = w.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-2 * time.Minute), Stuck: true}})
+	if err != nil || !has(c.Decision, policy.ReasonStuck) || c.ShouldScaleIn || c.ShouldScaleOut {
+		t.Errorf("in a deployment: %+v, %v", c, err)
+	}
 	w.setBacklog("celery", 30) // More than they are: anybody may start one.
 	c, err = w.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-2 * time.Minute), Stuck: true}})
 	if err != nil || c.Decision.Action != policy.ScaleOut || c.ShouldScaleIn || !c.ShouldScaleOut {

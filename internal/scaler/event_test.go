@@ -87,8 +87,10 @@ func TestDemand(t *testing.T) {
 		{"a boolean", nil, event(`{"scale_to": true}`), want{Kind: policy.InvalidEvent, Text: "not a number"}},
 		{"NaN", nil, event(`{"scale_to": NaN}`), want{Kind: policy.InvalidEvent, Text: "not an EventBridge event"}},
 		{
-			"two faults are both named", nil, event(`{"scale_to": "1", "target": 5}`),
-			want{Kind: policy.InvalidEvent, Text: "detail.scale_to: \"1\" is not a number: send a whole number such as 1\ndetail.target: 5 is not a text"},
+			"all faults are named, in order", nil, event(`{"scale_to": "1", "target": 5, "queue": 6, "hold_seconds": -1}`),
+			want{Kind: policy.InvalidEvent, Text: "detail.hold_seconds: -1 is negative: send 0 or more; an event can only ask for workers\n" +
+				"detail.queue: 6 is not a text: send a name in quotes\ndetail.scale_to: \"1\" is not a number: send a whole number such as 1\n" +
+				"detail.target: 5 is not a text: send a name in quotes"},
 		},
 		{"detail a list", nil, event(`[1]`), want{Kind: policy.InvalidEvent, Text: "detail is not a JSON object"}},
 		{"detail a string", nil, event(`"{}"`), want{Kind: policy.InvalidEvent, Text: "detail is not a JSON object"}},

@@ -96,6 +96,16 @@ func TestTagsWithAnEnd(t *testing.T) {
 	}
 }
 
+func TestTagValue(t *testing.T) {
+	t.Parallel()
+	if got := TagValue("true", time.Time{}); got != "true" {
+		t.Errorf("without an end %q", got)
+	}
+	if got := TagValue("3", start.In(time.FixedZone("", 3600))); got != "3@2026-11-21T12:00:00Z" {
+		t.Errorf("with one %q", got)
+	}
+}
+
 // TestATagCountsUntilItsEnd holds any tag with an end against the same without: they say the same before it, and from then on it is
 // as if there were none.
 func TestATagCountsUntilItsEnd(t *testing.T) {

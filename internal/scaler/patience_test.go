@@ -84,3 +84,23 @@ func TestHowLongABrokerIsWaitedFor(t *testing.T) {
 		})
 	}
 }
+
+// TestSleep waits in real time where nothing else is given, and no longer than its context.
+func TestSleep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if err := s.Sleep(t.Context(), time.Minute); err != nil || time.Since(begin) != time.Minute {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Sleep(ctx, time.Minute); err == nil || time.Since(begin) != time.Minute+time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+	})
+}

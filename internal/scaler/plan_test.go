@@ -114,6 +114,11 @@ func TestPlanOfAll(t *testing.T) {
 	if plan, err := w.Plan(t.Context(), PlanInput{Targets: []string{"worker"}}); err != nil || plan.Targets[0].Alternatives != nil {
 		t.Errorf("alternatives that nobody asked for: %+v, %v", plan, err)
 	}
+	w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 1 }) // More run than are asked for: they are looked at.
+	if plan, err := w.Plan(t.Context(), PlanInput{Targets: []string{"worker"}}); err != nil || plan.Targets[0].Record.Protected == nil || plan.Targets[0].Tasks != nil {
+		t.Errorf("tasks that nobody asked for: %+v, %v", plan, err)
+	}
+	w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 2 })
 	w.fleet.tasksErr = broken(policy.FleetThrottled, "slow down")
 	plan, err := w.Plan(t.Context(), PlanInput{Targets: []string{"worker"}, Close: true})
 	if r := plan.Targets[0].Record; err != nil || r.Error != "slow down" || r.Protected != nil {

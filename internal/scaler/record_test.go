@@ -222,9 +222,9 @@ func TestWhatIsNotKnownIsNotRecorded(t *testing.T) {
 func TestOfSeveralTheOldestAndTheYoungest(t *testing.T) {
 	t.Parallel()
 	w, o, _ := logged(t, func(o *Options) {
-		o.Targets = []Target{target("worker", "celery", "empty", "old", "mail"), target("video", "video")}
+		o.Targets = []Target{target("worker", "celery", "old", "mail", "empty"), target("video", "video")}
 	})
-	w.broker.look = emptyLook("celery", "empty", "old", "mail", "video")
+	w.broker.look = emptyLook("celery", "old", "mail", "empty", "video")
 	w.run("worker", 1, "celery")
 	for queue, age := range map[string]time.Duration{"celery": time.Minute, "old": time.Hour, "mail": 2 * time.Minute, "video": 3 * time.Hour} {
 		w.broker.look.Queues[queue] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0), HeadSince: start.Add(-age)}

@@ -65,7 +65,48 @@ func TestNoneOfThoseThatCannotBeToldApart(t *testing.T) {
 			if err != nil || change.Status != tt.status || w.desired("worker") != tt.count || !cmp.Equal(change.Reasons, []policy.Reason{tt.reason}) {
 				t.Errorf("%+v, %v, count %d; want %s, %s, %d", change, err, w.desired("worker"), tt.status, tt.reason, tt.count)
 			}
+			if again := w.made("consume"); len(again) > 0 {
+				t.Errorf("nobody is to fetch again: %v", again)
+			}
 		})
+	}
+}
+
+// TestNoneOfThoseThatAreTold has the same of workers that each are known by their tasks: each goes when it is done itself.
+func TestNoneOfThoseThatAreTold(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {active: 1}}, oneByOne, func(o *Options) { o.Targets[0].Limits.Max = 0 })
+	w.setBacklog("celery", 50)
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || w.desired("worker") != 1 || !cmp.Equal(w.fleet.stopped, []string{"worker0"}) {
+		t.Errorf("%+v, %v, stopped %v", change, err, w.fleet.stopped)
+	}
+}
+
+// TestTasksThatECSIsAboutToStop: one that stops already needs no protection; and while more live than are asked for, letting one go may
+// only bring that about.
+func TestTasksThatECSIsAboutToStop(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}, {}}, oneByOne, keep(1))
+	w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{ID: "old", State: policy.TaskStopping, StartedAt: start.Add(-time.Hour)})
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" {
+		t.Errorf("%+v, %v", change, err)
+	}
+	if diff := cmp.Diff([]string{"protect worker2"}, w.made("protect")); diff != "" {
+		t.Errorf("protected (-want +got):\n%s", diff)
+	}
+
+	w = crew(t, []hand{{}, {}, {}}, oneByOne, keep(1))
+	w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 2 })
+	w.broker.onLook = func() {
+		if w.broker.looks == 2 {
+			w.broker.change("celery@worker1", func(n *policy.Node) { n.Active = policy.Known(1) })
+		}
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 2 {
+		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
+	}
+	if calls := w.made("protect", "set"); len(calls) > 0 {
+		t.Errorf("calls %v", calls)
 	}
 }
 
