@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"strings"
@@ -95,6 +96,12 @@ func TestTasksThatECSIsAboutToStop(t *testing.T) {
 		t.Errorf("protected (-want +got):\n%s", diff)
 	}
 
+	w = crew(t, []hand{{}, {}}, oneByOne)
+	w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{ID: "old", State: policy.TaskStopping, StartedAt: start.Add(-time.Hour)})
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || w.now.Sub(start) > 10*time.Second {
+		t.Errorf("its end is not waited for: %+v, %v after %v", change, err, w.now.Sub(start))
+	}
+
 	w = crew(t, []hand{{}, {}, {}}, oneByOne, keep(1))
 	w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 2 })
 	w.broker.onLook = func() {
@@ -125,7 +132,8 @@ func TestTroubleInAScaleIn(t *testing.T) {
 		want    Change
 		kind    policy.Kind
 		count   int
-		warned  string // What the log warns of.
+		warned  string        // What the log warns of.
+		most    time.Duration // How long it may take; 0: the half of the function's 120 s.
 	}{
 		{
 			name:    "more workers answer to a name than are known: nobody can be chosen by it",
@@ -195,10 +203,10 @@ func TestTroubleInAScaleIn(t *testing.T) {
 			warned: "protection left to expire",
 		},
 		{
-			name: "ECS begins to stop them only some seconds later",
+			name: "ECS begins to stop them only a quarter of a minute later",
 			prepare: func(w *world) {
 				w.fleet.idles = true
-				w.nth(6, "tasks", func() { w.fleet.stopExcess("worker-svc") })
+				w.nth(10, "tasks", func() { w.fleet.stopExcess("worker-svc") })
 			},
 			calls: []string{"cancel worker0 worker1", "protect worker2", "set desired 1", "release worker2"},
 			want:  Change{Status: "scaled in", DesiredCount: 1}, count: 1,
@@ -208,6 +216,19 @@ func TestTroubleInAScaleIn(t *testing.T) {
 			prepare: func(w *world) { w.fleet.idles = true },
 			calls:   []string{"cancel worker0 worker1", "protect worker2", "set desired 1", "set desired 3", "release worker2"},
 			want:    Change{Status: "draining"}, count: 3, warned: "tasks are not stopped",
+		},
+		{
+			name: "ECS stops nobody, and somebody raises the count when it is about to be put back: that is not lowered",
+			prepare: func(w *world) {
+				w.fleet.idles = true
+				w.before = func(_ int, call string) {
+					if call == "describe" && w.now.After(start.Add(stopPatience+4*time.Second)) {
+						w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 5 })
+					}
+				}
+			},
+			calls: []string{"cancel worker0 worker1", "protect worker2", "set desired 1", "release worker2"},
+			want:  Change{Status: "draining"}, count: 5, warned: "tasks are not stopped",
 		},
 		{
 			name: "ECS stops one: the count is put back to those that live, and nobody is started",
@@ -227,7 +248,7 @@ func TestTroubleInAScaleIn(t *testing.T) {
 				w.nth(5, "tasks", service(w, func(s *policy.Service) { s.Desired = 3 }))
 			},
 			calls: []string{"cancel worker0 worker1", "protect worker2", "set desired 1", "release worker2"},
-			want:  Change{Status: "draining"}, count: 3,
+			want:  Change{Status: "draining"}, count: 3, most: 10 * time.Second,
 		},
 		{
 			name: "ECS stops nobody, and then the count cannot be asked for",
@@ -283,6 +304,9 @@ func TestTroubleInAScaleIn(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.calls, w.made("cancel", "consume", "protect", "set", "release")); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if took := w.now.Sub(start); took > stdcmp.Or(tt.most, time.Minute) {
+				t.Errorf("it took %v", took)
 			}
 			if warned := tt.warned != "" && len(lines(t, log, tt.warned)) == 1; warned != (tt.warned != "") {
 				t.Errorf("the log does not warn of %q: %s", tt.warned, log)
