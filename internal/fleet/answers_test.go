@@ -33,8 +33,8 @@ func answered(status int, code string, err error) error {
 	}}
 }
 
-// TestKinds holds of each error of ECS what it is: worth another try, or a person's to mend. The codes are those of "Common Error Types" and
-// of the calls that are made.
+// TestKinds holds of each error of ECS what it is: worth another try, or a person's to mend. The codes are those of
+// "Common Error Types" and of the calls that are made.
 func TestKinds(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -83,7 +83,8 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestByCluster holds that the same service is asked for once, whatever it is called; what could be another is not taken for it.
+// TestByCluster holds that the same service is asked for once, whatever it is called; what could be another is not
+// taken for it.
 func TestByCluster(t *testing.T) {
 	const arn = "arn:aws:ecs:eu-central-1:000000000000:"
 	ref := func(cluster, service string) policy.ServiceRef {
@@ -161,7 +162,8 @@ func (s *stub) GetTaskProtection(
 	return &ecs.GetTaskProtectionOutput{ProtectedTasks: s.protected, Failures: s.unprotected}, nil
 }
 
-// TestTasksFromOddAnswers has one task up, one told to stop between the two lists, one stopped, and answers as ECS gives them to those.
+// TestTasksFromOddAnswers has one task up, one told to stop between the two lists, one stopped, and answers as ECS
+// gives them to those.
 func TestTasksFromOddAnswers(t *testing.T) {
 	noon := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	const arn = "arn:aws:ecs:eu-central-1:000000000000:task/c/"
@@ -271,8 +273,8 @@ func (b *busy) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 400, Header: http.Header{}, Body: body, Request: r}, nil
 }
 
-// TestPauses holds what the options say of attempts and the pauses between them, which are drawn: of twenty attempts none waits for more than
-// half a second, and they are not made in a burst either.
+// TestPauses holds what the options say of attempts and the pauses between them, which are drawn: of twenty attempts
+// none waits for more than half a second, and they are not made in a burst either.
 func TestPauses(t *testing.T) {
 	for _, c := range []struct {
 		options     Options
@@ -303,8 +305,8 @@ func TestTheBudgetHasItsOwnClock(t *testing.T) {
 	}
 }
 
-// TestPatience holds how long the fleet waits for ECS by default: an answer that takes two seconds is one, and a call with no answer at all
-// has failed for good within half the life of the shortest function, the 30 s of ScaleOut.
+// TestPatience holds how long the fleet waits for ECS by default: an answer that takes two seconds is one, and a call
+// with no answer at all has failed for good within half the life of the shortest function, the 30 s of ScaleOut.
 func TestPatience(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration

@@ -30,9 +30,10 @@ func (b *patient) Beats(ctx context.Context, expect int) (map[string]policy.Beat
 	return b.fakeBroker.Beats(ctx, expect)
 }
 
-// TestHowLongABrokerIsWaitedFor holds the budgets against what they are for. An event is answered in under a second of our time, unless
-// nothing but the queue says how many are needed; and neither a silent worker nor a slow broker may use up the 60 s of a check. A worker
-// that is busy on one processor needs up to a tenth of a second to answer, and Celery's heartbeats come each two seconds.
+// TestHowLongABrokerIsWaitedFor holds the budgets against what they are for. An event is answered in under a second of
+// our time, unless nothing but the queue says how many are needed; and neither a silent worker nor a slow broker may
+// use up the 60 s of a check. A worker that is busy on one processor needs up to a tenth of a second to answer, and
+// Celery's heartbeats come each two seconds.
 func TestHowLongABrokerIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	const (

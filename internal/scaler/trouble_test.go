@@ -28,8 +28,8 @@ func (w *world) nth(n int, word string, do func()) {
 	}
 }
 
-// TestNoneOfThoseThatCannotBeToldApart has somebody want no worker at all while messages wait, of workers whose names tell nothing: ECS
-// would choose among all, so they go together, once each has been seen empty to the end.
+// TestNoneOfThoseThatCannotBeToldApart has somebody want no worker at all while messages wait, of workers whose names
+// tell nothing: ECS would choose among all, so they go together, once each has been seen empty to the end.
 func TestNoneOfThoseThatCannotBeToldApart(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -73,7 +73,8 @@ func TestNoneOfThoseThatCannotBeToldApart(t *testing.T) {
 	}
 }
 
-// TestNoneOfThoseThatAreTold has the same of workers that each are known by their tasks: each goes when it is done itself.
+// TestNoneOfThoseThatAreTold has the same of workers that each are known by their tasks: each goes when it is done
+// itself.
 func TestNoneOfThoseThatAreTold(t *testing.T) {
 	t.Parallel()
 	w := crew(t, []hand{{}, {active: 1}}, oneByOne, func(o *Options) { o.Targets[0].Limits.Max = 0 })
@@ -83,8 +84,8 @@ func TestNoneOfThoseThatAreTold(t *testing.T) {
 	}
 }
 
-// TestTasksThatECSIsAboutToStop: one that stops already needs no protection; and while more live than are asked for, letting one go may
-// only bring that about.
+// TestTasksThatECSIsAboutToStop: one that stops already needs no protection; and while more live than are asked for,
+// letting one go may only bring that about.
 func TestTasksThatECSIsAboutToStop(t *testing.T) {
 	t.Parallel()
 	w := crew(t, []hand{{}, {}, {}}, oneByOne, keep(1))

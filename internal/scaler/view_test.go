@@ -7,8 +7,8 @@ import (
 	"sluice/internal/policy"
 )
 
-// TestWhoRescues has messages fetched that no worker holds any more and that cannot be told apart by queue: the first target that can be
-// scaled out brings up a worker, just one.
+// TestWhoRescues has messages fetched that no worker holds any more and that cannot be told apart by queue: the first
+// target that can be scaled out brings up a worker, just one.
 func TestWhoRescues(t *testing.T) {
 	t.Parallel()
 	tag := func(key, value string) func(*world) {
@@ -79,7 +79,8 @@ func TestACounterThatIsNotReadIsUnknown(t *testing.T) {
 	}
 }
 
-// TestNoTaskIsMissedUnasked: while the broker is out of reach nobody is heard from, and a look at the single tasks would tell nothing.
+// TestNoTaskIsMissedUnasked: while the broker is out of reach nobody is heard from, and a look at the single tasks
+// would tell nothing.
 func TestNoTaskIsMissedUnasked(t *testing.T) {
 	t.Parallel()
 	w := crew(t, []hand{{}, {}})
