@@ -208,7 +208,7 @@ func TestHalted(t *testing.T) {
 		},
 		{
 			"none: who is protected and cannot be asked cannot be told either",
-			func(s *Signals, l *Limits) { l.Max, s.Tasks.Protected, s.Tasks.Told, s.Blind = 0, 2, false, true },
+			func(s *Signals, l *Limits) { l.Max, s.Tasks.Protected, s.Blind = 0, 2, true },
 			Decision{Hold, 2, 2, 0, []Reason{ReasonProtected}, 0},
 		},
 		{
