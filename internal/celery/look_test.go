@@ -448,8 +448,8 @@ func TestLookAtCluster(t *testing.T) {
 func TestLookSweeps(t *testing.T) {
 	m := miniredis.RunT(t)
 	k := testKeys()
-	dead := oidPrefix + strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10) + "-x"
-	young := oidPrefix + strconv.FormatInt(time.Now().Unix(), 10) + "-y"
+	dead := oidPrefix + strconv.FormatInt(time.Now().Add(-11*time.Minute).Unix(), 10) + "-x"
+	young := oidPrefix + strconv.FormatInt(time.Now().Add(-9*time.Minute).Unix(), 10) + "-y"
 	other := uuid()
 	for _, oid := range []string{dead, young, other} {
 		_, _ = m.SAdd(k.replyBindings(), k.replyBinding(oid))
