@@ -387,6 +387,24 @@ func TestAllWorkersOfATaskAreLookedAt(t *testing.T) {
 	}
 }
 
+// TestOneOfATasksWorkersAnswersInPart has the first of two workers of a task answer three looks in part: it is watched from the fourth on.
+func TestOneOfATasksWorkersAnswersInPart(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}})
+	w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "second@worker0", Answers: 1, Queues: []string{"celery"}, Active: policy.Known(0)})
+	w.broker.look.Listeners.N++
+	w.broker.onLook = func() {
+		active := policy.Known(0)
+		if n := w.broker.looks; n >= 2 && n <= 4 {
+			active = policy.AtLeast(0, "did not answer active_queues in time")
+		}
+		w.broker.change("celery@worker0", func(n *policy.Node) { n.Active = active })
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || w.broker.looks != 1+3+3+1 {
+		t.Errorf("%+v, %v after %d looks", change, err, w.broker.looks)
+	}
+}
+
 // TestASilentWorkerMayHoldWhatIsDue: the message that waits in somebody's hands need not be in those of an idle one.
 func TestASilentWorkerMayHoldWhatIsDue(t *testing.T) {
 	t.Parallel()
