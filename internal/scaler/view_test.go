@@ -3,6 +3,9 @@ package scaler
 import (
 	"context"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/policy"
 )
@@ -88,5 +91,33 @@ func TestNoTaskIsMissedUnasked(t *testing.T) {
 	w.broker.err = broken(policy.BrokerUnavailable, "refused")
 	if c := w.one(t); !c.Failed || len(w.made("tasks")) > 0 {
 		t.Errorf("%+v, %v", c, w.made("tasks"))
+	}
+}
+
+// TestTheCountOfAServiceMayLag: of more tasks than the service counts each has to be heard from, where names tell nothing.
+func TestTheCountOfAServiceMayLag(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		third  policy.TaskState
+		reason policy.Reason
+		cause  string
+	}{
+		{"one more runs", policy.TaskRunning, policy.ReasonUnknown, "1 of 2 running tasks are not heard from"},
+		{"one more is on its way up: it cannot be heard from", policy.TaskPending, policy.ReasonGrace, ""},
+		{"one more is being stopped", policy.TaskStopping, policy.ReasonIdle, ""},
+	} {
+		w, o, _ := logged(t)
+		w.run("worker", 2, "celery")
+		for i := range 2 {
+			w.fleet.tasks["worker-svc"][i].ID = "task" + string(rune('0'+i))
+		}
+		w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{
+			ID: "third", State: tt.third, CreatedAt: start.Add(-time.Hour), StartedAt: start.Add(-time.Hour),
+		})
+		c, err := w.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-2 * time.Minute)}})
+		if err != nil || !cmp.Equal(c.Decision.Reasons, []policy.Reason{tt.reason}) || o.records[0].Cause != tt.cause {
+			t.Errorf("%s: %+v, %v, cause %q", tt.name, c.Decision, err, o.records[0].Cause)
+		}
 	}
 }
