@@ -113,6 +113,10 @@ sim: ## SEEDS (default 20000) histories from seed FROM (default 1) in virtual ti
 sim-mutants: ## Plant faults in the production code, one at a time: the simulator has to find each.
 	go run ./internal/sim/mutants
 
+.PHONY: mutate
+mutate: test-deps ## What the tests do not notice: every small change of PKG (default the four packages of the core), one at a time. Takes an hour.
+	go run ./internal/planted/mutate $(MUTATEFLAGS) $(PKG)
+
 .PHONY: chaos
 chaos: build test-deps ## ROUNDS (default 20) of real Celery under faults from SEED (default 1), then beside the usual ways to scale to zero.
 	go run ./internal/chaos -rounds $${ROUNDS:-20} -seed $${SEED:-1}

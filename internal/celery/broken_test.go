@@ -9,7 +9,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -170,17 +172,115 @@ func TestLookAtWrongTypes(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for want, o := range map[string]Options{
-		"no address":               {},
-		"2 addresses":              {Addrs: []string{"a:1", "b:1"}},
-		"database -1 is negative":  {Addrs: []string{"a:1"}, DB: -1},
-		"database 3 in cluster":    {Addrs: []string{"a:1"}, DB: 3, ClusterMode: true},
-		"a duration is negative":   {Addrs: []string{"a:1"}, Horizon: -1},
-		"the bytes of an answer":   {Addrs: []string{"a:1"}, AnswerBytes: -1},
-		"priority steps [0 -3]: a": {Addrs: []string{"a:1"}, PrioritySteps: []int{0, -3}},
+	for _, c := range []struct {
+		want    string
+		options Options
+	}{
+		{"no address", Options{}},
+		{"2 addresses", Options{Addrs: []string{"a:1", "b:1"}}},
+		{"database -1 is negative", Options{Addrs: []string{"a:1"}, DB: -1}},
+		{"database 3 in cluster", Options{Addrs: []string{"a:1"}, DB: 3, ClusterMode: true}},
+		{"a duration is negative", Options{Addrs: []string{"a:1"}, Horizon: -1}},
+		{"a duration is negative", Options{Addrs: []string{"a:1"}, VisibilityTimeout: -1}},
+		{"a duration is negative", Options{Addrs: []string{"a:1"}, DialTimeout: -1}},
+		{"a duration is negative", Options{Addrs: []string{"a:1"}, CommandTimeout: -1}},
+		{"priority steps [0 -3]: a", Options{Addrs: []string{"a:1"}, PrioritySteps: []int{0, -3}}},
+		{"the bytes of an answer", Options{Addrs: []string{"a:1"}, AnswerBytes: -1}},
 	} {
-		if _, err := New(o); err == nil || !strings.HasPrefix(err.Error(), "create celery broker: "+want) {
-			t.Errorf("new broker: %v; want %q", err, want)
+		if _, err := New(c.options); err == nil || !strings.HasPrefix(err.Error(), "create celery broker: "+c.want) {
+			t.Errorf("new broker: %v; want %q", err, c.want)
+		}
+	}
+}
+
+// TestNewTakes holds what is put in the place of what is not given, and that what is given is kept.
+func TestNewTakes(t *testing.T) {
+	b := newBroker(t, Options{Addrs: []string{"a:1", "b:1"}, ClusterMode: true})
+	want := keys{sep: "\x06\x16", steps: []int{0, 3, 6, 9}, control: "celery", events: "celeryev"}
+	if !reflect.DeepEqual(b.keys, want) || b.opts.VisibilityTimeout != time.Hour { // Kombu's and Celery's own.
+		t.Errorf("by default %+v and %v", b.keys, b.opts.VisibilityTimeout)
+	}
+	given := Options{
+		Addrs: []string{"a:1"}, DB: 3, KeyPrefix: "p:", PrioritySteps: []int{0, 1}, Separator: "-", ControlExchange: "c", EventExchange: "e",
+		VisibilityTimeout: 1, DialTimeout: 2, CommandTimeout: 3,
+	}
+	b = newBroker(t, given)
+	want = keys{prefix: "p:", sep: "-", steps: []int{0, 1}, db: 3, control: "c", events: "e"}
+	if !reflect.DeepEqual(b.keys, want) || b.opts.VisibilityTimeout != 1 || b.opts.DialTimeout != 2 || b.opts.CommandTimeout != 3 {
+		t.Errorf("%+v, %+v", b.keys, b.opts)
+	}
+	b = newBroker(t, Options{Addrs: []string{"a:1"}, PrioritySteps: []int{3}})
+	if !reflect.DeepEqual(b.keys.steps, []int{0, 3}) {
+		t.Errorf("the queue's own list is not looked at: %v", b.keys.steps)
+	}
+}
+
+// TestLookAtAnAnswerInPart has the server answer the script with less than it was asked for: that is no look, and nothing breaks over it.
+func TestLookAtAnAnswerInPart(t *testing.T) {
+	for name, c := range map[string]struct {
+		eval    string
+		backlog policy.Count // Of a look that is one.
+	}{
+		"nothing":             {"*0\r\n", policy.Count{}},
+		"a key too few":       {"*4\r\n*0\r\n*0\r\n*0\r\n*0\r\n", policy.Count{}},
+		"nothing of each key": {"*5\r\n*0\r\n*0\r\n*0\r\n*0\r\n*0\r\n", policy.Known(4)},
+		"other things":        {"*5\r\n:1\r\n:1\r\n*1\r\n:1\r\n*1\r\n:1\r\n:1\r\n", policy.Known(4)},
+		"words for numbers":   {"*5\r\n*2\r\n$1\r\na\r\n:1\r\n*2\r\n$1\r\na\r\n:0\r\n*0\r\n*0\r\n*0\r\n", policy.Known(4)},
+		"a broken entry":      {"*5\r\n*4\r\n:1\r\n:1\r\n$1\r\n7\r\n:0\r\n*0\r\n*0\r\n*0\r\n*0\r\n", policy.Known(4)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			evals := 0
+			plain := refusing("", "none of them")
+			broker := newBroker(t, lookOptions(respServer(t, func(command []string) string {
+				if strings.EqualFold(command[0], "EVAL") {
+					if evals++; evals > 1 { // The first is for the heads.
+						return c.eval
+					}
+				}
+				return plain(command)
+			})))
+			look, err := broker.Look(t.Context(), []string{"video"}, time.Second)
+			if c.backlog.Known && (err != nil || look.Queues["video"].Backlog != c.backlog) || !c.backlog.Known && err == nil {
+				t.Errorf("look %+v, %v; want a backlog of %+v", look, err, c.backlog)
+			}
+		})
+	}
+}
+
+// TestOfTLS holds each way in which two sides do not agree on TLS, by itself.
+func TestOfTLS(t *testing.T) {
+	for _, err := range []error{
+		&tls.CertificateVerificationError{Err: errors.New("x")},
+		tls.RecordHeaderError{Msg: "x"},
+		tls.AlertError(40),
+		x509.UnknownAuthorityError{},
+		x509.HostnameError{Certificate: &x509.Certificate{}},
+		x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired},
+		errors.New("remote error: tls: handshake failure"), errors.New(`redis: can't parse "\x15\x03\x03\x00\x02\x02P"`),
+	} {
+		if kind := failure("look", fmt.Errorf("dial: %w", err)).(*policy.Error).Kind; kind != policy.BrokerRefused {
+			t.Errorf("%T %v: %s", err, err, kind)
+		}
+	}
+	if kind := failure("look", errors.New("i/o timeout")).(*policy.Error).Kind; kind != policy.BrokerUnavailable {
+		t.Errorf("a timeout: %s", kind)
+	}
+}
+
+// TestRefusals holds what only a person can mend against the texts of several versions of Redis.
+func TestRefusals(t *testing.T) {
+	m := miniredis.RunT(t)
+	for _, text := range []string{
+		"NOAUTH Authentication required.", "WRONGPASS invalid username-password pair", "NOPERM this user has no permissions", "ERR invalid password",
+		"ERR AUTH <password> called without any password configured", "ERR Client sent AUTH, but no password is set", "ERR invalid username",
+		"ERR DB index is out of range", "ERR invalid DB index", "ERR SELECT is not allowed in cluster mode", "DENIED Redis is running in protected mode",
+		"CROSSSLOT Keys in request don't hash to the same slot",
+	} {
+		m.SetError(text)
+		_, err := newBroker(t, lookOptions(m.Addr())).Counter(t.Context(), "n")
+		var typed *policy.Error
+		if !errors.As(err, &typed) || typed.Kind != policy.BrokerRefused {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -235,9 +235,9 @@ func (b *Broker) countHeld(look *policy.Look, unacked hash, due time.Time, start
 		case err == nil && started[h.id] > 0 && !h.eta.After(look.At):
 			started[h.id]--
 			continue // Active. One whose ETA lies ahead is a retry of it.
-		case err == nil && certain && !asked:
+		case certain && !asked:
 			continue // Another target's.
-		case err != nil || !certain:
+		case !certain: // Nor is the queue of one that cannot be read.
 			if !waits {
 				look.Loose.N++
 			}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,22 @@ func typed(t *testing.T, in map[string]any, path []string) {
 		t.Errorf("frame has no %s", path[0])
 	}
 	in[path[0]] = reflect.TypeOf(value).String()
+}
+
+// TestUUID holds the form of version 4: a kombu of any version takes a delivery tag as it is.
+func TestUUID(t *testing.T) {
+	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	seen, bits := map[string]bool{}, map[byte]bool{}
+	for range 1000 {
+		id := uuid()
+		if !form.MatchString(id) || seen[id] {
+			t.Errorf("%s, seen before: %v", id, seen[id])
+		}
+		seen[id], bits[id[15]], bits[id[20]] = true, true, true
+	}
+	if len(bits) != 16 {
+		t.Errorf("beside the version and the variant only %d digits are drawn", len(bits))
+	}
 }
 
 func TestFrameIsKombus(t *testing.T) {

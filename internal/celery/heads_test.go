@@ -99,6 +99,18 @@ func TestDigestIsTheScripts(t *testing.T) {
 	}
 }
 
+func TestOlder(t *testing.T) {
+	t.Parallel()
+	none, before, after := time.Time{}, noon, noon.Add(time.Second)
+	for _, c := range [][3]time.Time{
+		{none, none, none}, {none, after, after}, {after, none, after}, {before, after, before}, {after, before, before}, {after, after, after},
+	} {
+		if got := older(c[0], c[1]); !got.Equal(c[2]) {
+			t.Errorf("of %v and %v the older is %v", c[0], c[1], got)
+		}
+	}
+}
+
 func TestHeadsAreBounded(t *testing.T) {
 	t.Parallel()
 	h := heads{seen: map[string]head{}}
@@ -110,6 +122,9 @@ func TestHeadsAreBounded(t *testing.T) {
 	}
 	if got := h.since("7", "a", noon.Add(time.Minute)); !got.Equal(noon) {
 		t.Errorf("a known one was seen at %v", got)
+	}
+	if got := h.since("7", "b", noon.Add(time.Hour)); !got.Equal(noon.Add(time.Hour)) {
+		t.Errorf("a known list has a new head, seen since %v", got)
 	}
 }
 

@@ -63,9 +63,22 @@ func TestLockRefuses(t *testing.T) {
 	m := miniredis.RunT(t)
 	broker := newBroker(t, lookOptions(m.Addr()))
 	for name, call := range map[string]func() error{
-		"no name":         func() error { _, err := broker.Lock(t.Context(), "", "a", time.Minute); return err },
-		"no token":        func() error { _, err := broker.Lock(t.Context(), "web", "", time.Minute); return err },
-		"no time":         func() error { _, err := broker.Lock(t.Context(), "web", "a", 0); return err },
+		"no name": func() error {
+			ours, err := broker.Lock(t.Context(), "", "a", time.Minute)
+			if ours {
+				return nil
+			}
+			return err
+		},
+		"no token": func() error { _, err := broker.Lock(t.Context(), "web", "", time.Minute); return err },
+		"no time": func() error {
+			ours, err := broker.Lock(t.Context(), "web", "a", 0)
+			if ours {
+				return nil
+			}
+			return err
+		},
+		"too little time": func() error { _, err := broker.Lock(t.Context(), "web", "a", time.Millisecond-1); return err },
 		"no name to free": func() error { return broker.Unlock(t.Context(), "", "a") },
 		"no token's":      func() error { return broker.Unlock(t.Context(), "web", "") },
 	} {
@@ -75,6 +88,9 @@ func TestLockRefuses(t *testing.T) {
 	}
 	if keys := m.Keys(); len(keys) != 0 {
 		t.Errorf("keys %q were made", keys)
+	}
+	if ours, err := broker.Lock(t.Context(), "web", "a", time.Millisecond); !ours || err != nil {
+		t.Errorf("for a millisecond: %v, %v", ours, err)
 	}
 }
 

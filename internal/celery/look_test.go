@@ -43,7 +43,9 @@ func TestLookAtQueues(t *testing.T) {
 	)
 	lateAt := time.Date(2026, 11, 21, 13, 0, 0, 123456000, time.UTC)
 	aged := float64(noon.Add(-61 * time.Minute).Unix())
-	young := float64(noon.Add(-time.Minute).Unix())
+	young := float64(noon.Add(-59 * time.Minute).Unix()) // Celery gives a worker an hour.
+	later := time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC).Format(time.RFC3339)
+	past := noon.Add(-time.Second)
 	for name, c := range map[string]struct {
 		lists   map[string][]string
 		unacked map[string]string
@@ -66,6 +68,14 @@ func TestLookAtQueues(t *testing.T) {
 		"waiting, due later": {
 			lists: map[string][]string{"video": {taskMessage("a", "video", soon), taskMessage("b", "video", late), taskMessage("c", "video", nil)}},
 			video: policy.Queue{Backlog: policy.Known(2), Held: policy.Known(0), Later: 1, NextDue: lateAt},
+		},
+		"waiting, due later, the first of them in the middle": {
+			lists: map[string][]string{"video": {taskMessage("a", "video", later), taskMessage("b", "video", late), taskMessage("c", "video", later)}},
+			video: policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0), Later: 3, NextDue: lateAt},
+		},
+		"waiting, due later, as many as are looked into": {
+			lists: map[string][]string{"video": repeat(maxMessages, taskMessage("a", "video", late))},
+			video: policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0), Later: maxMessages, NextDue: lateAt},
 		},
 		"waiting, not to be read": {
 			lists: map[string][]string{"video": {"\x80\x04binary", "", "{}", `{"headers": 7}`, `{"headers": {"eta": "tomorrow"}}`}},
@@ -176,6 +186,43 @@ func TestLookAtQueues(t *testing.T) {
 			fetched: []policy.Fetched{
 				{Tag: "2", Queue: "video", Task: "tasks.nap"},
 			},
+		},
+		"held under the id of one that executes, too slowly for the visibility timeout: it has been fetched again": {
+			unacked: map[string]string{
+				"1": unackedEntry(taskMessage("t0", "video", nil), "", "video"), "2": unackedEntry(taskMessage("t0", "video", nil), "", "video"),
+			},
+			index:   map[string]float64{"1": aged, "2": young},
+			active:  activeTasks(1),
+			video:   queue(0, 1, 0),
+			fetched: []policy.Fetched{{Tag: "2", Queue: "video", Task: "tasks.nap"}},
+		},
+		"held under the id of one that executes: of two that are due it is the one without an ETA, as a retry has one": {
+			unacked: map[string]string{
+				"1": unackedEntry(taskMessage("t0", "video", past.Format(time.RFC3339)), "", "video"), "2": unackedEntry(taskMessage("t0", "video", nil), "", "video"),
+			},
+			active:  activeTasks(1),
+			video:   queue(0, 1, 0),
+			fetched: []policy.Fetched{{Tag: "1", Queue: "video", Task: "tasks.nap", Due: past}},
+		},
+		"held under the id of one that executes and was acknowledged: a retry of it": {
+			unacked: map[string]string{"1": unackedEntry(taskMessage("t0", "video", soon), "", "video")},
+			active:  activeTasks(1),
+			video:   queue(0, 1, 0),
+			fetched: []policy.Fetched{{Tag: "1", Queue: "video", Task: "tasks.nap", Due: noon.Add(30 * time.Second)}},
+		},
+		"held, through an exchange of the name of a queue that nobody asked for: it may be bound to this one": {
+			unacked: map[string]string{"1": unackedEntry(taskMessage("a", "mail", nil), "mail", "mail")},
+			video:   queue(0, 0, 0),
+			loose:   policy.Known(1),
+			fetched: []policy.Fetched{{Tag: "1", Task: "tasks.nap"}},
+			unread:  true,
+		},
+		"held, through another exchange than the queue's": {
+			unacked: map[string]string{"1": unackedEntry(taskMessage("a", "video", nil), "media", "video")},
+			video:   queue(0, 0, 0),
+			loose:   policy.Known(1),
+			fetched: []policy.Fetched{{Tag: "1", Task: "tasks.nap"}},
+			unread:  true,
 		},
 		"held under the id of one that executes, which was sent again": {
 			unacked: map[string]string{
@@ -402,8 +449,8 @@ func TestLookAtCluster(t *testing.T) {
 func TestLookSweeps(t *testing.T) {
 	m := miniredis.RunT(t)
 	k := testKeys()
-	dead := oidPrefix + strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10) + "-x"
-	young := oidPrefix + strconv.FormatInt(time.Now().Unix(), 10) + "-y"
+	dead := oidPrefix + strconv.FormatInt(time.Now().Add(-11*time.Minute).Unix(), 10) + "-x"
+	young := oidPrefix + strconv.FormatInt(time.Now().Add(-9*time.Minute).Unix(), 10) + "-y"
 	other := uuid()
 	for _, oid := range []string{dead, young, other} {
 		_, _ = m.SAdd(k.replyBindings(), k.replyBinding(oid))

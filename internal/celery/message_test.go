@@ -3,6 +3,7 @@ package celery
 import (
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,19 +20,25 @@ func TestParseTask(t *testing.T) {
 		message string
 		want    task
 	}{
-		"no ETA":                       {taskMessage("a", "q", nil), task{id: "a", name: "tasks.nap"}},
-		"ETA":                          {taskMessage("a", "q", "2026-11-21T20:30:29+00:00"), task{"a", "tasks.nap", at}},
-		"ETA with a fraction":          {taskMessage("a", "q", "2026-11-21T20:30:29.294805+00:00"), task{"a", "tasks.nap", at.Add(294805 * time.Microsecond)}},
-		"ETA with an offset":           {taskMessage("a", "q", "2026-11-21T22:30:29+02:00"), task{"a", "tasks.nap", at}},
-		"ETA with Z":                   {taskMessage("a", "q", "2026-11-21T20:30:29Z"), task{"a", "tasks.nap", at}},
-		"naive ETA":                    {taskMessage("a", "q", "2026-11-21T20:30:29"), task{"a", "tasks.nap", at}},
-		"naive ETA with a fraction":    {taskMessage("a", "q", "2026-11-21T20:30:29.5"), task{"a", "tasks.nap", at.Add(500 * time.Millisecond)}},
-		"ETA as str writes it":         {taskMessage("a", "q", "2026-11-21 20:30:29+00:00"), task{"a", "tasks.nap", at}},
-		"ETA that is no time":          {taskMessage("a", "q", "soon"), task{id: "a", name: "tasks.nap"}},
-		"ETA that is no text":          {taskMessage("a", "q", 1795293161), task{id: "a", name: "tasks.nap"}},
-		"redelivered":                  {`{"headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00", "redelivered": true}}`, task{"a", "t", at}},
-		"pickled body":                 {`{"body": "gAJ9", "content-type": "application/x-python-serialize", "headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00"}}`, task{"a", "t", at}},
-		"protocol 1":                   {v1(contentJSON, `{"id": "a", "task": "t", "args": [], "eta": "2026-11-21T20:30:29+00:00"}`), task{"a", "t", at}},
+		"no ETA":                    {taskMessage("a", "q", nil), task{id: "a", name: "tasks.nap"}},
+		"ETA":                       {taskMessage("a", "q", "2026-11-21T20:30:29+00:00"), task{"a", "tasks.nap", at}},
+		"ETA with a fraction":       {taskMessage("a", "q", "2026-11-21T20:30:29.294805+00:00"), task{"a", "tasks.nap", at.Add(294805 * time.Microsecond)}},
+		"ETA with an offset":        {taskMessage("a", "q", "2026-11-21T22:30:29+02:00"), task{"a", "tasks.nap", at}},
+		"ETA with Z":                {taskMessage("a", "q", "2026-11-21T20:30:29Z"), task{"a", "tasks.nap", at}},
+		"naive ETA":                 {taskMessage("a", "q", "2026-11-21T20:30:29"), task{"a", "tasks.nap", at}},
+		"naive ETA with a fraction": {taskMessage("a", "q", "2026-11-21T20:30:29.5"), task{"a", "tasks.nap", at.Add(500 * time.Millisecond)}},
+		"ETA as str writes it":      {taskMessage("a", "q", "2026-11-21 20:30:29+00:00"), task{"a", "tasks.nap", at}},
+		"ETA that is no time":       {taskMessage("a", "q", "soon"), task{id: "a", name: "tasks.nap"}},
+		"ETA that is no text":       {taskMessage("a", "q", 1795293161), task{id: "a", name: "tasks.nap"}},
+		"redelivered":               {`{"headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00", "redelivered": true}}`, task{"a", "t", at}},
+		"pickled body":              {`{"body": "gAJ9", "content-type": "application/x-python-serialize", "headers": {"task": "t", "id": "a", "eta": "2026-11-21T20:30:29+00:00"}}`, task{"a", "t", at}},
+		"protocol 1":                {v1(contentJSON, `{"id": "a", "task": "t", "args": [], "eta": "2026-11-21T20:30:29+00:00"}`), task{"a", "t", at}},
+		"protocol 1, in plain text": {`{"body": "{\"id\": \"a\", \"task\": \"t\"}", "content-type": "application/json", "properties": {}}`, task{id: "a", name: "t"}},
+		"protocol 1, of another kind that reads like JSON": {v1("application/x-yaml", `{"id": "a", "task": "t"}`), task{}},
+		"the headers go before the body": {
+			`{"headers": {"task": "t", "id": "a"}, "content-type": "application/json", "body": "{\"id\": \"b\", \"task\": \"u\", \"eta\": \"2026-11-21T20:30:29Z\"}"}`,
+			task{id: "a", name: "t"},
+		},
 		"protocol 1, no ETA":           {v1(contentJSON, `{"id": "a", "task": "t", "eta": null}`), task{id: "a", name: "t"}},
 		"protocol 1, pickled":          {v1("application/x-python-serialize", "\x80\x02}"), task{}},
 		"protocol 1, body is rubbish":  {v1(contentJSON, `[`), task{}},
@@ -69,8 +76,12 @@ func TestParseBeat(t *testing.T) {
 		},
 		"going offline": {event(`{"hostname": "w1@vm", "active": 2, "type": "worker-offline"}`), "", policy.Beat{}},
 		"no name":       {event(`{"type": "worker-heartbeat"}`), "", policy.Beat{}},
-		"a list":        {event(`[{"type": "task-received"}]`), "", policy.Beat{}},
-		"rubbish":       {"\x80", "", policy.Beat{}},
+		"in a foreign form": {
+			strings.Replace(event(`{"hostname": "w1@vm", "type": "worker-heartbeat"}`), "application/json", "application/x-yaml", 1), "", policy.Beat{},
+		},
+		"in no base64": {strings.Replace(event(`{"hostname": "w1@vm", "type": "worker-heartbeat"}`), `"body": "`, `"body": "%`, 1), "", policy.Beat{}},
+		"a list":       {event(`[{"type": "task-received"}]`), "", policy.Beat{}},
+		"rubbish":      {"\x80", "", policy.Beat{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			beat, node, ok := parseBeat([]byte(c.message))
@@ -78,6 +89,21 @@ func TestParseBeat(t *testing.T) {
 				t.Errorf("heartbeat %+v of %q, %v", beat, node, ok)
 			}
 		})
+	}
+}
+
+// TestParseHeld holds that what is no entry of kombu's is read as none, and nothing breaks over it.
+func TestParseHeld(t *testing.T) {
+	message := taskMessage("a", "video", nil)
+	if h, err := parseHeld([]byte(unackedEntry(message, "media", "video"))); err != nil || h.id != "a" || h.exchange != "media" || h.routingKey != "video" {
+		t.Errorf("%+v, %v", h, err)
+	}
+	for _, value := range []string{
+		"", "rubbish", "{}", "null", "[]", "[" + message + "]", "[" + message + `, ""]`, "[" + message + `, 1, "video"]`, "[" + message + `, "", {}]`,
+	} {
+		if h, err := parseHeld([]byte(value)); err == nil || h != (held{}) {
+			t.Errorf("%q is read as %+v", value, h)
+		}
 	}
 }
 

@@ -33,6 +33,7 @@ func TestAddLimited(t *testing.T) {
 		"a name that is not ASCII":   {answer: `["t\u00e4sk [rate_limit=1/s]"]`, want: map[string]bool{"täsk": true}},
 		"no list":                    {answer: `{"tasks.slow": "10/m"}`, err: "answered registered with what is no list of tasks"},
 		"null":                       {answer: `null`, err: "answered registered with what is no list of tasks"},
+		"a limit that does not end":  {answer: `["tasks.slow [rate_limit=10/m"]`, want: map[string]bool{}},
 		"a number":                   {answer: `["tasks.slow", 7]`, err: "answered registered with what is no list of tasks"},
 		"a task that is null":        {answer: `[null]`, err: "answered registered with a task without a name"},
 	} {

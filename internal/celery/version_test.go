@@ -18,7 +18,8 @@ import (
 func TestTooOld(t *testing.T) {
 	for version, want := range map[string]bool{
 		"3.1.26": true, "4.4.7": true, "5.0.5": true, "5.1.2": true, "5.2.0": false, "5.2.0rc1": false, "5.2rc1": false, "5.2": false,
-		"5.10.0": false, "6.0.0": false, "5": false, "": false, "unknown": false,
+		"5.10.0": false, "6.0.0": false, "5": false, "": false, "unknown": false, "x.1": false, "5.1rc1": true, "5.1b9": true, "5.0a": true, "5.19dev": false,
+		"5.1:": true, "5.1/": true, "5.x": false, "0.9": true, "4.9": true,
 	} {
 		if got := tooOld(version); got != want {
 			t.Errorf("%q is too old: %v, want %v", version, got, want)
@@ -101,6 +102,37 @@ func TestOldCeleryIsForgotten(t *testing.T) {
 	look, err := broker.Look(t.Context(), []string{"video"}, testPatience)
 	if err != nil || look.Heard() != 1 {
 		t.Errorf("look: %+v, %v", look, err)
+	}
+}
+
+// Of several the first by name is told of, whatever the order in which they were noted.
+func TestOldCelerysAreToldInOrder(t *testing.T) {
+	m := miniredis.RunT(t)
+	for _, names := range [][]string{{"w1@a", "w2@b", "w3@c"}, {"w3@c", "w2@b", "w1@a"}} {
+		broker := newBroker(t, lookOptions(m.Addr()))
+		for _, name := range names {
+			broker.noteVersion(name, "5.1.2")
+		}
+		for range 10 {
+			if err := broker.oldError(); err == nil || !strings.Contains(err.Error(), "celery 5.1.2 at w1@a: ") {
+				t.Errorf("%v", err)
+			}
+		}
+		if got := strings.Join(broker.oldNodes(), " "); got != "w1@a w2@b w3@c" {
+			t.Errorf("%s", got)
+		}
+	}
+}
+
+// While some worker is silent it may be the old one: it is not forgotten.
+func TestOldCeleryMayBeSilent(t *testing.T) {
+	m := miniredis.RunT(t)
+	broker := newBroker(t, lookOptions(m.Addr()))
+	broker.noteVersion("w1@vm", "5.1.2")
+	startFake(t, m.Addr(), "w1@vm", says{})
+	startFake(t, m.Addr(), "w2@vm", says{methodQueues: videoOnly, methodActive: noTasks})
+	if _, err := broker.Look(t.Context(), []string{"video"}, 300*time.Millisecond); err == nil || !strings.Contains(err.Error(), "celery 5.1.2 at w1@vm: ") {
+		t.Errorf("look: %v", err)
 	}
 }
 

@@ -131,7 +131,7 @@ func perhapsOfOne(err error) bool {
 func find(ref policy.ServiceRef, out *ecs.DescribeServicesOutput) policy.Described {
 	doing := "describe " + name(ref)
 	for _, s := range out.Services {
-		if aws.ToString(s.ServiceArn) != ref.Service && aws.ToString(s.ServiceName) != lastPart(ref.Service) {
+		if aws.ToString(s.ServiceName) != lastPart(ref.Service) {
 			continue
 		}
 		if status := aws.ToString(s.Status); status != "ACTIVE" {

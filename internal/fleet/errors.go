@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,8 +46,6 @@ func kindOf(err error) policy.Kind {
 		return policy.FleetThrottled
 	case errors.As(err, &service), errors.As(err, &inactive), errors.As(err, &cluster):
 		return policy.ServiceMissing
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return policy.FleetUnavailable
 	}
 	if errors.As(err, &api) {
 		switch api.ErrorCode() {

@@ -1,12 +1,14 @@
 package fleet_test
 
 import (
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -258,6 +260,31 @@ func TestARoleThatMaySeeNothing(t *testing.T) {
 	}
 }
 
+// TestEachBatchHasItsRefusedService holds that one service that may not be seen spoils no batch but its own, and there nobody but itself:
+// also in the batches that begin once the first eight have been asked one by one.
+func TestEachBatchHasItsRefusedService(t *testing.T) {
+	var services []ecs.ServiceConfig
+	var refs []policy.ServiceRef
+	for i := range 12 { // A batch for each cluster.
+		for _, name := range []string{"odd", "good"} {
+			services = append(services, ecs.ServiceConfig{Cluster: fmt.Sprint("c", i), Name: name})
+			refs = append(refs, policy.ServiceRef{Cluster: fmt.Sprint("c", i), Service: name})
+		}
+	}
+	w := newWorld(t, ecs.Options{}, services...)
+	w.Fail("DescribeServices", -1, with(ecs.Fault{Code: "AccessDeniedException"}, `"odd"`))
+	got := w.fleet.Describe(t.Context(), refs)
+	for _, ref := range refs {
+		want := policy.Kind("")
+		if ref.Service == "odd" {
+			want = policy.FleetDenied
+		}
+		if err := got[ref].Err; kind(err) != want || (err == nil) != (want == "") {
+			t.Errorf("%v: got %q, %v, want %q", ref, kind(err), err, want)
+		}
+	}
+}
+
 func with(f ecs.Fault, match string) ecs.Fault {
 	f.Match = match
 	return f
@@ -304,7 +331,7 @@ func TestSetDesired(t *testing.T) {
 			name: "denied", ref: "a", times: 1, fault: ecs.Fault{Code: "AccessDeniedException"},
 			kind: policy.FleetDenied, says: "grant ecs:UpdateService", calls: 1, want: 1,
 		},
-		{name: "missing", ref: "b", kind: policy.ServiceMissing, says: "update service b in cluster default: ", calls: 1, want: 1},
+		{name: "missing", ref: "b", kind: policy.ServiceMissing, says: "correct the cluster and service in sluice.yaml, or remove the target", calls: 1, want: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -409,10 +436,10 @@ func TestTasks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.fleet.SetTags(t.Context(), tasks[0].ARN, map[string]string{"owner": "shop"}); err != nil {
+	if err := w.fleet.SetTags(t.Context(), tasks[0].ARN, map[string]string{"owner": "shop", "stage": "prod"}); err != nil {
 		t.Fatal(err)
 	}
-	first.Tags = map[string]string{"owner": "shop"}
+	first.Tags = map[string]string{"owner": "shop", "stage": "prod"}
 	expect("it is tagged", first)
 	if err := w.fleet.SetDesired(t.Context(), ref, 0); err != nil {
 		t.Fatal(err)
@@ -442,6 +469,11 @@ func TestManyTasks(t *testing.T) {
 	got, err := w.fleet.Tasks(t.Context(), policy.ServiceRef{Cluster: "default", Service: "a"})
 	if err != nil || len(got) != 250 {
 		t.Errorf("got %d tasks, %v", len(got), err)
+	}
+	if !slices.IsSortedFunc(got, func(a, b policy.Task) int {
+		return stdcmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
+	}) {
+		t.Error("they are not sorted by age, and then by ID")
 	}
 	// Three pages of running tasks and an empty one of stopped; the SDK now and then loses a connection on a loaded machine
 	// and repeats a read, so one call more of each is let pass.

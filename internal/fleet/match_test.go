@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -44,6 +45,11 @@ func TestMatch(t *testing.T) {
 		{"w1@ip-10-0-1-1.ec2.internal", idA},
 		{"w2@ip-10-0-1-1.ec2.internal", idA}, // A second worker in the same task.
 		{idA + "@ip-10-0-1-1.ec2.internal", idA},
+		{"celery@ip-10-0-1-1-mail", idA},
+		{"celery@ip-10-0-1-1.5", idA},
+		{"celery@ip-10-0-1-1-", idA},
+		{"celery@ip-10-0-1-1-:", idA}, // The neighbours of the digits.
+		{"celery@ip-10-0-1-1-/", idA},
 		// Others' addresses, and what only looks like one.
 		{"celery@ip-10-0-1-2.ec2.internal", ""},
 		{"celery@ip-10-0-1-11.ec2.internal", ""},
@@ -58,6 +64,9 @@ func TestMatch(t *testing.T) {
 		{"celery@IP-10-0-1-1.ec2.internal", ""},
 		{"celery@10.0.1.1", ""},
 		{"celery@5ip-10-0-1-1", ""},
+		{"xip-10-0-1-1@prod", ""},
+		{"celery@ip-10-0-1-1-0", ""}, // A fifth number.
+		{"celery@ip-10-0-1-1-9", ""},
 		{"celery@éip-10-0-1-1", ""},
 		{"celery@ip-10-0-1-1é", ""},
 		{"ip-10-0-1-1@ip-10-0-1-10", ""}, // It fits two.
@@ -93,6 +102,20 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// TestMatchWholeWords holds that a letter or digit, and any byte of a letter beyond ASCII, before or behind an address belongs to its word.
+func TestMatchWholeWords(t *testing.T) {
+	a := policy.Task{ID: idA, PrivateIPv4: "10.0.1.1"}
+	for b := range 256 {
+		inWord := regexp.MustCompile(`^[0-9A-Za-z\x80-\xff]$`).MatchString(string(rune(b)))
+		for _, node := range []string{"celery@" + string([]byte{byte(b)}) + "ip-10-0-1-1", "celery@ip-10-0-1-1" + string([]byte{byte(b)})} {
+			got := (&fleet.Fleet{}).Match([]string{node}, []policy.Task{a})
+			if told := got[node] == idA; told == inWord {
+				t.Errorf("%q: got %v", node, got)
+			}
+		}
+	}
+}
+
 // TestMatchTwins holds that an address which has passed from a task to the next tells neither, and an id still does.
 func TestMatchTwins(t *testing.T) {
 	leaving := policy.Task{ID: idA, State: policy.TaskStopping, PrivateIPv4: "10.0.1.1", RuntimeIDs: []string{runtimeA}}
@@ -108,7 +131,7 @@ func TestMatchTwins(t *testing.T) {
 func TestMatchOddTasks(t *testing.T) {
 	nodes := []string{
 		"celery@", "celery@ip-", "celery@ip----", "celery@ip-fe80--1", "celery@ip-0-0-0-0", "celery@shared", "celery@-",
-		"celery@ip-10-0-1-1", "celery@own",
+		"celery@ip-10-0-1-1", "celery@own", "celery@ip-invalid IP", "celery@ip-fe80::1", "own@nobody's",
 	}
 	tasks := []policy.Task{
 		{},
@@ -117,7 +140,7 @@ func TestMatchOddTasks(t *testing.T) {
 		{ID: "three", PrivateIPv4: "ip-10-0-1-1", RuntimeIDs: []string{"own", "own"}},
 		{PrivateIPv4: "10.0.1.1", RuntimeIDs: []string{"nobody's"}},
 	}
-	want := map[string]string{"celery@own": "three"}
+	want := map[string]string{"celery@own": "three", "own@nobody's": "three"}
 	if diff := cmp.Diff(want, (&fleet.Fleet{}).Match(nodes, tasks)); diff != "" {
 		t.Errorf("odd tasks (-want +got):\n%s", diff)
 	}

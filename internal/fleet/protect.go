@@ -52,10 +52,7 @@ func (f *Fleet) Protect(
 			}
 		}
 	}
-	if err := f.gone(ctx, ref, refused); err != nil {
-		errs = append(errs, err)
-	}
-	return until, join(errs)
+	return until, join(append(errs, f.gone(ctx, ref, refused)))
 }
 
 // Release ends the protection of tasks. One that has stopped meanwhile is no error. It is tried again like a read.
@@ -156,12 +153,10 @@ func (f *Fleet) gone(ctx context.Context, ref policy.ServiceRef, ids []string) e
 
 // join makes one error of several, of the kind of the first; nil of none.
 func join(errs []error) error {
-	if len(errs) == 0 {
-		return nil
-	}
+	err := errors.Join(errs...)
 	var first *policy.Error
-	if len(errs) == 1 || !errors.As(errs[0], &first) {
-		return errs[0]
+	if !errors.As(err, &first) {
+		return err
 	}
-	return &policy.Error{Kind: first.Kind, Err: errors.Join(errs...)}
+	return &policy.Error{Kind: first.Kind, Err: err}
 }

@@ -102,6 +102,12 @@ func TestProtectAndRelease(t *testing.T) {
 		t.Errorf("11 are released, and two were on their way out (-want +got):\n%s", diff)
 	}
 	calls := w.Calls()["UpdateTaskProtection"]
+	if got, err := w.fleet.Protect(t.Context(), a, append(ids[:10:10], ids[0]), time.Minute); err != nil || len(got) != 10 {
+		t.Errorf("protect ten, one of them named twice: got %v, %v", got, err)
+	}
+	if calls++; w.Calls()["UpdateTaskProtection"] != calls {
+		t.Errorf("ten tasks, one of them named twice, took %v", w.Calls())
+	}
 	if got, err := w.fleet.Protect(t.Context(), a, nil, time.Minute); err != nil || len(got) != 0 {
 		t.Errorf("protect nothing: got %v, %v", got, err)
 	}

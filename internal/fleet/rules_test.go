@@ -46,6 +46,15 @@ func TestDeployingRule(t *testing.T) {
 			DeploymentConfiguration: &types.DeploymentConfiguration{BakeTimeInMinutes: aws.Int32(5)},
 			Deployments:             []types.Deployment{deployment("PRIMARY", done)},
 		}, false},
+		{"replaced, and not watched", types.Service{
+			DeploymentConfiguration: &types.DeploymentConfiguration{BakeTimeInMinutes: aws.Int32(0)},
+			Deployments:             []types.Deployment{deployment("PRIMARY", begun)},
+		}, false},
+		{"replaced, and watched for the least time", types.Service{
+			DeploymentConfiguration: &types.DeploymentConfiguration{BakeTimeInMinutes: aws.Int32(1)},
+			Deployments:             []types.Deployment{deployment("PRIMARY", begun)},
+		}, true},
+		{"blue alone", types.Service{TaskSets: make([]types.TaskSet, 1)}, false},
 		{"blue and green", types.Service{TaskSets: make([]types.TaskSet, 2)}, true},
 		{"no deployment at all", types.Service{}, false},
 	} {
@@ -68,6 +77,8 @@ func TestTaskState(t *testing.T) {
 		{"RUNNING", "STOPPED", policy.TaskStopping},
 		{"DEACTIVATING", "STOPPED", policy.TaskStopping},
 		{"STOPPING", "STOPPED", policy.TaskStopping},
+		{"DEACTIVATING", "RUNNING", policy.TaskStopping}, // Whatever it was meant to be.
+		{"STOPPING", "RUNNING", policy.TaskStopping},
 		{"DEPROVISIONING", "STOPPED", ""},
 		{"STOPPED", "STOPPED", ""},
 		{"DELETED", "STOPPED", ""},

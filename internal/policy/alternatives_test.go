@@ -82,6 +82,85 @@ func TestAlternatives(t *testing.T) {
 			"if 20 more messages waited: 2 -> 3",
 			"if an event asked for 3: 2 -> 3",
 		}},
+		{"not yet settled", func(s *Signals, _ *Limits) { s.Prior.At = now.Add(-30 * time.Second) }, []string{
+			"if 1 more message waited: 2 -> 1",
+			"if an event asked for 1: 2 -> 1",
+		}},
+		{"held in one direction", func(s *Signals, _ *Limits) { s.PausedIn = true }, []string{
+			"if the tag sluice:paused-in were gone: 2 -> 0",
+			"if 21 more messages waited: 2 -> 3",
+			"if an event asked for 3: 2 -> 3",
+		}},
+		{"held in the other, with work", func(s *Signals, _ *Limits) { s.PausedOut, s.Backlog = true, Known(21) }, []string{
+			"if the tag sluice:paused-out were gone: 2 -> 3",
+			"if 11 of the 21 waiting messages were done: 2 -> 1",
+		}},
+		{"a tag with a typing error", func(s *Signals, _ *Limits) { s.BadOverride = true }, []string{
+			"if the sluice: tags could be understood: 2 -> 0",
+			"if 21 more messages waited: 2 -> 3",
+			"if an event asked for 3: 2 -> 3",
+		}},
+		{"a message is held", func(s *Signals, _ *Limits) { s.Held = Known(1) }, []string{
+			"if the held message were done: 2 -> 0",
+			"if 10 more messages waited: stay at 2",
+			"if an event asked for 2: stay at 2",
+		}},
+		{"one task is protected", func(s *Signals, _ *Limits) {
+			s.Desired, s.Tasks = 1, TaskCounts{Known: true, Live: 1, Protected: 1, Told: true}
+		}, []string{
+			"if 11 more messages waited: 1 -> 2",
+			"if an event asked for 2: 1 -> 2",
+			"if the protection of the protected task ended: 1 -> 0",
+		}},
+		{"by steps", func(s *Signals, l *Limits) { s.Desired, s.Tasks.Live, l.ScaleInStep = 3, 3, 1 }, []string{
+			"if 21 more messages waited: stay at 3",
+			"if an event asked for 3: stay at 3",
+			"if scale_in_step set no limit: 3 -> 0",
+		}},
+		{"drained workers, and work for one", func(s *Signals, _ *Limits) { s.Backlog, s.Drained = Known(1), Drained{Tasks: 2, Idle: 2} }, []string{
+			"if the waiting message were done: 2 -> 0",
+			"if 10 more messages waited: have 2 fetch again",
+			"if an event asked for 2: have 2 fetch again",
+		}},
+		{"drained workers, and work for more than max", func(s *Signals, l *Limits) { s.Backlog, s.Drained, l.Max = Known(35), Drained{Tasks: 1, Idle: 1}, 2 }, []string{
+			"if 25 of the 35 waiting messages were done: 2 -> 1",
+			"if max were 3 instead of 2: 2 -> 3",
+		}},
+		{"stuck, in a deployment: without it they are watched, and the count stays", func(s *Signals, _ *Limits) { s.Stuck, s.Backlog, s.Deploying = true, Known(3), true }, []string{
+			"if 18 more messages waited: 2 -> 3",
+			"if an event asked for 3: 2 -> 3",
+			"if no deployment were in progress: 2 -> 2",
+		}},
+		{"unknown backlog", func(s *Signals, _ *Limits) { s.Backlog = Unknown("WRONGTYPE") }, []string{
+			"if all could be seen, and there were nothing more: 2 -> 0",
+			"if 21 more messages waited: 2 -> 3",
+			"if an event asked for 3: 2 -> 3",
+		}},
+		{"unknown what is held", func(s *Signals, _ *Limits) { s.Held = Unknown("WRONGTYPE") }, []string{
+			"if all could be seen, and there were nothing more: 2 -> 0",
+			"if 21 more messages waited: 2 -> 3",
+			"if an event asked for 3: 2 -> 3",
+		}},
+		{
+			"beside one that is not heard from another is to be started",
+			func(s *Signals, _ *Limits) {
+				s.Backlog, s.Active, s.Unheard, s.Stuck, s.Prior.Stuck = Known(3), Unknown("1 of 2"), 1, true, true
+			},
+			[]string{
+				"if all could be seen, and there were nothing more: 2 -> 1",
+				"if 28 more messages waited: 2 -> 4",
+				"if an event asked for 4: 2 -> 4",
+			},
+		},
+		{
+			"at the first look, and the tasks have been looked at: what is not told does not become so",
+			func(s *Signals, _ *Limits) { s.Prior, s.Active, s.Tasks.Told = nil, Known(1), false },
+			[]string{
+				"if the executing task ended: 2 -> 0",
+				"if 20 more messages waited: 2 -> 3",
+				"if an event asked for 3: 2 -> 3",
+			},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

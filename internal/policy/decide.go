@@ -102,10 +102,7 @@ func wish(s Signals, l Limits) int {
 
 // raise applies what asks for more workers than the work itself, and then the bounds, which always win.
 func raise(s Signals, l Limits, wish int) (want int, why []Reason) {
-	want = wish
-	if wish > s.Desired-s.Drained.Tasks {
-		why = append(why, ReasonBacklog)
-	}
+	want, why = wish, []Reason{ReasonBacklog}
 	if s.Demand > want {
 		want = s.Demand
 		why = []Reason{ReasonDemand}
@@ -146,11 +143,10 @@ func steady(why []Reason) []Reason {
 // are started; and if max allows no more, the drained ones that are still busy have to do.
 func fill(d *Decision, s Signals, l Limits, lacking int, why []Reason) {
 	staying := min(s.Drained.Tasks, s.Desired) // More than are to run are on their way out.
-	idle := s.Drained.Idle
 	if s.Overlap {
-		staying, idle = 0, 0
+		staying = 0
 	}
-	d.Resume = min(lacking, idle, staying)
+	d.Resume = min(lacking, s.Drained.Idle, staying)
 	room := max(0, l.Max-s.Desired)
 	if s.PausedOut {
 		room = 0
@@ -167,21 +163,13 @@ func fill(d *Decision, s Signals, l Limits, lacking int, why []Reason) {
 		why = append(slices.Clone(why), ReasonPausedOut)
 	}
 	switch {
-	case d.Resume > 0:
-	case start == 0 && s.PausedOut:
+	case d.Resume > 0 || start > 0:
+		d.Action, d.Desired, d.Reasons = ScaleOut, s.Desired+start, why
+	case s.PausedOut:
 		d.Reasons = why
-		return
-	case start == 0 && s.Overlap && s.Drained.Tasks > 0:
+	default: // Workers are lacking below max, so some are drained, and another is about to deal with these.
 		d.Reasons = append(slices.Clone(why), ReasonOverlap)
-		return
-	case start == 0 && slices.Contains(why, ReasonMax):
-		d.Reasons = steady(why)
-		return
-	case start == 0:
-		d.Reasons = append(steady(why), ReasonMax)
-		return
 	}
-	d.Action, d.Desired, d.Reasons = ScaleOut, s.Desired+start, why
 }
 
 // lower asks everything that may hold a scale-in back. All that do are named, in order; if none does, the target is a
@@ -223,10 +211,10 @@ func lower(d *Decision, s Signals, l Limits, want int, now time.Time) {
 			}
 		}
 	}
-	if work.Known && !idle && keep == 0 && l.Max > 0 {
+	if work.Known && !idle && l.Max > 0 {
 		atLeast(1, ReasonWork) // A drained worker executes, in a task whose other worker fetches.
 	}
-	if idle && hurried && keep == 0 && l.Max > 0 {
+	if idle && hurried && l.Max > 0 {
 		// It has been at work between two looks that found it idle, so it needs a worker.
 		atLeast(1, ReasonMoved)
 	}

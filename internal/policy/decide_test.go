@@ -72,6 +72,11 @@ func TestDecide(t *testing.T) {
 			Decision{ScaleOut, 0, 4, 4, []Reason{ReasonBacklog}, 0},
 		},
 		{
+			"a demand and a min of just what the work asks for: it is the work that asks",
+			func(s *Signals, l *Limits) { s.Desired, s.Demand, s.Backlog, l.Min = 0, 4, Known(35), 4 },
+			Decision{ScaleOut, 0, 4, 4, []Reason{ReasonBacklog}, 0},
+		},
+		{
 			"a demand below the count keeps as many, and lets go who is too many",
 			func(s *Signals, _ *Limits) { s.Demand, s.Desired, s.Tasks.Live = 2, 3, 3 },
 			Decision{ScaleIn, 3, 2, 0, []Reason{ReasonIdle}, 0},
@@ -216,6 +221,18 @@ func TestDecide(t *testing.T) {
 				ReasonUnknown, ReasonOverride, ReasonDeployment, ReasonGrace, ReasonProtected, ReasonUntold,
 			}, 0},
 		},
+		{
+			"unknown, and a task was taken on since: one worker stays for what is unknown",
+			func(s *Signals, _ *Limits) {
+				s.Desired, s.Tasks.Live, s.Active, s.Seen.Processed = 1, 1, Unknown("x"), 9
+			},
+			Decision{Hold, 1, 1, 0, []Reason{ReasonUnknown}, 0},
+		},
+		{
+			"workers that cannot be asked, a task taken on since, and two needed at the first look: it is said once",
+			func(s *Signals, _ *Limits) { s.Seen.Processed, s.Blind, s.Prior.Workers = 9, true, 2 },
+			Decision{Hold, 2, 2, 0, []Reason{ReasonMoved}, 0},
+		},
 
 		// What lets workers go.
 		{
@@ -254,6 +271,16 @@ func TestDecide(t *testing.T) {
 			Decision{ScaleIn, 9, 6, 0, []Reason{ReasonIdle, ReasonStep}, 0},
 		},
 		{
+			"idle, and a step allows more than are to go",
+			func(s *Signals, l *Limits) { s.Desired, s.Tasks.Live, l.Min, l.ScaleInStep = 4, 4, 2, 3 },
+			Decision{ScaleIn, 4, 2, 0, []Reason{ReasonIdle}, 0},
+		},
+		{
+			"idle, and a step allows just as many as are to go",
+			func(_ *Signals, l *Limits) { l.ScaleInStep = 2 },
+			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}, 0},
+		},
+		{
 			"idle, down to what is protected",
 			func(s *Signals, _ *Limits) { s.Tasks.Protected = 1 },
 			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle, ReasonProtected}, 0},
@@ -275,7 +302,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			"a drained worker executes in a task whose other worker fetches: never to none",
-			func(s *Signals, _ *Limits) { s.Active, s.Drained = Known(1), Drained{Executing: 1} },
+			func(s *Signals, l *Limits) { s.Active, s.Drained, l.Max = Known(1), Drained{Executing: 1}, 1 },
 			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonSurplus, ReasonWork}, 0},
 		},
 		{
@@ -285,7 +312,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			"a task was taken on since: idle at both instants, but one stays for the next",
-			func(s *Signals, _ *Limits) { s.Seen.Processed++ },
+			func(s *Signals, l *Limits) { s.Seen.Processed, l.Max = 8, 1 },
 			Decision{ScaleIn, 2, 1, 0, []Reason{ReasonIdle, ReasonMoved}, 0},
 		},
 		{
@@ -295,7 +322,9 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			"a task was taken on since, by the only worker",
-			func(s *Signals, _ *Limits) { s.Desired, s.Tasks.Live, s.Seen.Processed = 1, 1, 9 },
+			func(s *Signals, _ *Limits) {
+				s.Desired, s.Tasks.Live, s.Seen.Processed, s.Seen.Heard, s.Prior.Heard = 1, 1, 9, 1, 1
+			},
 			Decision{Hold, 1, 1, 0, []Reason{ReasonMoved}, 0},
 		},
 		{
@@ -326,6 +355,11 @@ func TestDecide(t *testing.T) {
 		{
 			"workers without heartbeats",
 			func(s *Signals, _ *Limits) { s.Prior.Heard, s.Prior.Processed, s.Seen = 0, 0, Sighting{At: now} },
+			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}, 0},
+		},
+		{
+			"heartbeats that are heard only now: there is nothing to compare them with",
+			func(s *Signals, _ *Limits) { s.Prior.Heard, s.Prior.Processed = 0, 0 },
 			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}, 0},
 		},
 
@@ -372,6 +406,21 @@ func TestDecide(t *testing.T) {
 			Decision{ScaleIn, 2, 1, 1, []Reason{ReasonSurplus}, 0},
 		},
 		{
+			"a drained worker that is busy stays beside the one that was needed at the first look",
+			func(s *Signals, _ *Limits) {
+				s.Desired, s.Tasks.Live, s.Prior.Workers = 3, 3, 1
+				s.Active, s.Drained = Known(1), Drained{Tasks: 1, Executing: 1}
+			},
+			Decision{ScaleIn, 3, 2, 0, []Reason{ReasonSurplus, ReasonMoved}, 0},
+		},
+		{
+			"as many are drained and busy as are to run, and one more is drained and idle",
+			func(s *Signals, _ *Limits) {
+				s.Active, s.Drained, s.Tasks = Known(2), Drained{Tasks: 3, Idle: 1, Executing: 2}, TaskCounts{}
+			},
+			Decision{Hold, 2, 2, 0, []Reason{ReasonWork}, 0},
+		},
+		{
 			"min asks for workers that fetch",
 			func(s *Signals, l *Limits) { s.Drained, l.Min = Drained{Tasks: 2, Idle: 2}, 1 },
 			Decision{ScaleOut, 2, 2, 0, []Reason{ReasonMin, ReasonResume}, 1},
@@ -412,6 +461,13 @@ func TestDecide(t *testing.T) {
 			Decision{ScaleOut, 2, 3, 3, []Reason{ReasonBacklog, ReasonResume}, 1},
 		},
 		{
+			"so it is, and of the others one is busy: they are not enough, and it is better than a second new one",
+			func(s *Signals, _ *Limits) {
+				s.Active, s.Drained, s.Tasks.Live = Known(12), Drained{Tasks: 2, Idle: 1, Executing: 1}, 3
+			},
+			Decision{ScaleOut, 2, 3, 2, []Reason{ReasonBacklog, ReasonResume}, 1},
+		},
+		{
 			"another is about to resume the drained ones, or to let them go: new ones come",
 			func(s *Signals, _ *Limits) {
 				s.Overlap, s.Backlog, s.Drained = true, Known(11), Drained{Tasks: 2, Idle: 1, Executing: 1}
@@ -434,13 +490,31 @@ func TestDecide(t *testing.T) {
 		// Workers that have nothing to do while messages wait.
 		{
 			"messages wait beside a worker with nothing to do: it is told to fetch again, or replaced, once that has been seen for long",
-			func(s *Signals, _ *Limits) { s.Desired, s.Backlog, s.Stuck, s.Prior = 1, Known(3), true, nil },
+			func(s *Signals, _ *Limits) {
+				s.Desired, s.Backlog, s.Stuck, s.Prior, s.Tasks = 1, Known(3), true, nil, TaskCounts{}
+			},
 			Decision{Candidate, 1, 1, 1, []Reason{ReasonStuck, ReasonSettle}, 0},
 		},
 		{
 			"that was seen for the settle time",
-			func(s *Signals, _ *Limits) { s.Desired, s.Backlog, s.Stuck, s.Prior.Stuck = 1, Known(3), true, true },
+			func(s *Signals, l *Limits) {
+				s.Desired, s.Backlog, s.Stuck, s.Prior.Stuck, l.Max = 1, Known(3), true, true, 1
+			},
 			Decision{ScaleIn, 1, 0, 1, []Reason{ReasonStuck}, 0},
+		},
+		{
+			"that was seen for less",
+			func(s *Signals, _ *Limits) {
+				s.Desired, s.Backlog, s.Stuck, s.Prior.Stuck, s.Prior.At = 1, Known(3), true, true, now.Add(-59*time.Second)
+			},
+			Decision{Candidate, 1, 1, 1, []Reason{ReasonStuck, ReasonSettle}, 0},
+		},
+		{
+			"that was seen for the settle time, but nobody looked at the tasks",
+			func(s *Signals, _ *Limits) {
+				s.Backlog, s.Stuck, s.Prior.Stuck, s.Tasks = Known(3), true, true, TaskCounts{}
+			},
+			Decision{Hold, 2, 2, 1, []Reason{ReasonStuck, ReasonUnknown, ReasonUntold}, 0},
 		},
 		{
 			"now, but not at the first look",
@@ -463,11 +537,26 @@ func TestDecide(t *testing.T) {
 			Decision{Hold, 2, 2, 1, []Reason{ReasonStuck, ReasonMax}, 0},
 		},
 		{
+			"it is started whatever is known of the others: none is let go",
+			func(s *Signals, _ *Limits) {
+				s.Backlog, s.Active, s.Unheard, s.Stuck, s.Prior.Stuck = Known(3), Unknown("1 of 2"), 1, true, true
+				s.Seen.Heard, s.Tasks.Told, s.Tasks.Protected = 1, false, 2
+			},
+			Decision{ScaleOut, 2, 3, 1, []Reason{ReasonStuck}, 0},
+		},
+		{
 			"they are drained: they fetch again at once",
 			func(s *Signals, _ *Limits) {
 				s.Backlog, s.Stuck, s.Prior.Stuck, s.Drained = Known(3), true, true, Drained{Tasks: 2, Idle: 2}
 			},
 			Decision{ScaleOut, 2, 2, 1, []Reason{ReasonBacklog, ReasonResume}, 1},
+		},
+		{
+			"one of them is drained: it goes as any other would, and whether the one that stays is stuck is looked at then",
+			func(s *Signals, _ *Limits) {
+				s.Backlog, s.Stuck, s.Prior.Stuck, s.Drained = Known(3), true, true, Drained{Tasks: 1, Idle: 1}
+			},
+			Decision{ScaleIn, 2, 1, 1, []Reason{ReasonSurplus}, 0},
 		},
 		{
 			"more is wanted than they are: new ones may do better",
@@ -508,6 +597,13 @@ func TestDecide(t *testing.T) {
 			"what is asked for is more than the blocked count",
 			func(s *Signals, _ *Limits) { s.Desired, s.Demand, s.Tasks.Live, s.Tasks.Protected = 1, 5, 2, 1 },
 			Decision{ScaleOut, 1, 5, 0, []Reason{ReasonDemand}, 0},
+		},
+		{
+			"work asks for more, and the blocked count is more still",
+			func(s *Signals, _ *Limits) {
+				s.Desired, s.Backlog, s.Tasks.Live, s.Tasks.Protected = 1, Known(11), 4, 3
+			},
+			Decision{ScaleOut, 1, 4, 2, []Reason{ReasonBacklog, ReasonBlocked}, 0},
 		},
 	}
 	for _, tt := range tests {

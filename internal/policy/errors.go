@@ -18,11 +18,6 @@ const (
 	InternalError     Kind = "InternalError"     // A defect of Sluice. An error without a kind passes for one.
 )
 
-// Retryable says whether the same call may succeed later without anybody doing anything.
-func (k Kind) Retryable() bool {
-	return k == BrokerUnavailable || k == FleetUnavailable || k == FleetThrottled
-}
-
 // Error is an error of a known kind.
 type Error struct {
 	Kind Kind

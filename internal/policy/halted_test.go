@@ -57,6 +57,13 @@ func TestHalted(t *testing.T) {
 			Decision{ScaleOut, 2, 3, 3, []Reason{ReasonBacklog, ReasonResume}, 2},
 		},
 		{
+			"paused-in: a single one is capacity, too, and they are enough",
+			func(s *Signals, _ *Limits) {
+				s.PausedIn, s.Backlog, s.Drained = true, Known(11), Drained{Tasks: 1, Idle: 1}
+			},
+			Decision{ScaleOut, 2, 2, 2, []Reason{ReasonPausedIn, ReasonResume}, 1},
+		},
+		{
 			"paused-in: another is at the drained ones",
 			func(s *Signals, _ *Limits) {
 				s.PausedIn, s.Active, s.Drained, s.Overlap = true, Known(1), drained, true
@@ -200,6 +207,11 @@ func TestHalted(t *testing.T) {
 			Decision{Hold, 2, 2, 0, []Reason{ReasonProtected}, 0},
 		},
 		{
+			"none: who is protected and cannot be asked cannot be told either",
+			func(s *Signals, l *Limits) { l.Max, s.Tasks.Protected, s.Blind = 0, 2, true },
+			Decision{Hold, 2, 2, 0, []Reason{ReasonProtected}, 0},
+		},
+		{
 			"none: the last one, drained and done",
 			func(s *Signals, l *Limits) {
 				s.Desired, s.Tasks.Live, s.Backlog, s.Drained, l.Max = 1, 1, Known(500), Drained{Tasks: 1, Idle: 1}, 0
@@ -210,6 +222,11 @@ func TestHalted(t *testing.T) {
 			"none: work that was taken on meanwhile needs nobody else",
 			func(s *Signals, l *Limits) { s.Backlog, s.Seen.Processed, l.Max = Known(500), 9, 0 },
 			Decision{ScaleIn, 2, 0, 50, []Reason{ReasonSurplus}, 0},
+		},
+		{
+			"none: nor does it if it is done",
+			func(s *Signals, l *Limits) { s.Seen.Processed, l.Max = 9, 0 },
+			Decision{ScaleIn, 2, 0, 0, []Reason{ReasonIdle}, 0},
 		},
 		{
 			"none: workers with nothing to do are let go, not replaced",

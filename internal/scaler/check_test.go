@@ -183,6 +183,9 @@ func TestCheck(t *testing.T) {
 			if w.fleet.count("set desired") != 0 {
 				t.Error("a check changed the count")
 			}
+			if known := w.fleet.errs["worker-svc"] == nil && len(w.fleet.services) > 0; (c.DesiredCount != nil) != known || (c.RunningCount != nil) != known {
+				t.Errorf("counts %v and %v, and they are known: %v", c.DesiredCount, c.RunningCount, known)
+			}
 		})
 	}
 }
@@ -495,6 +498,7 @@ func TestCheckInput(t *testing.T) {
 	w := newWorld(t)
 	for payload, wantErr := range map[string]bool{
 		`{}`: false, `null`: false, `{"source":"aws.scheduler"}`: false, `{"target":"x"}`: false,
+		`{"target":"x","previous":{"at":"2026-11-21T12:00:00Z"}}`: false, `{"sweep":{"shard":0,"shards":4}}`: false,
 		`[]`: true, `{"target":1}`: true, `{"previous":{"at":"2026-11-21T12:00:00Z"}}`: true, `{"target":"x","previous":{"at":1}}`: true,
 		`{"sweep":{}}`: false, `{"sweep":null}`: false, `{"sweep":{"Comment":"by hand"}}`: false, `{"sweep":{"shard":3,"shards":4}}`: false,
 		`{"sweep":{"shard":4,"shards":4}}`: true, `{"sweep":{"shard":-1,"shards":4}}`: true, `{"sweep":{"shard":1}}`: true,
@@ -594,12 +598,14 @@ func TestStranded(t *testing.T) {
 		backlog int
 		want    bool
 	}{
-		"work and no task":       {policy.Service{}, 3, true},
-		"work and a new task":    {policy.Service{Desired: 1, Pending: 1}, 3, true},
-		"work and a worker":      {policy.Service{Desired: 1, Running: 1}, 3, false},
-		"no work and no task":    {policy.Service{}, 0, false},
-		"work, paused":           {policy.Service{Tags: map[string]string{"sluice:paused": "true"}}, 3, false},
-		"work, not paused":       {policy.Service{Tags: map[string]string{"sluice:paused": "false"}}, 3, true},
+		"work and no task":    {policy.Service{}, 3, true},
+		"work and a new task": {policy.Service{Desired: 1, Pending: 1}, 3, true},
+		"work and a worker":   {policy.Service{Desired: 1, Running: 1}, 3, false},
+		"no work and no task": {policy.Service{}, 0, false},
+		"work, paused":        {policy.Service{Tags: map[string]string{"sluice:paused": "true"}}, 3, false},
+		"work, not paused":    {policy.Service{Tags: map[string]string{"sluice:paused": "false"}}, 3, true},
+		"one message":         {policy.Service{}, 1, true},
+		"work, all that are allowed are asked for, and none comes up": {policy.Service{Desired: 2, Tags: map[string]string{"sluice:max": "2"}}, 90, true},
 		"work, none are allowed": {policy.Service{Tags: map[string]string{"sluice:max": "0"}}, 3, false},
 	} {
 		w := newWorld(t)
@@ -609,6 +615,89 @@ func TestStranded(t *testing.T) {
 		if got := w.one(t).stranded(); got != c.want {
 			t.Errorf("%s: stranded is %t", name, got)
 		}
+	}
+}
+
+// TestWhoIsNotSeenIsNotStranded: nobody knows whether a task runs.
+func TestWhoIsNotSeenIsNotStranded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.setBacklog("celery", 3)
+	w.fleet.errs["worker-svc"] = broken(policy.ServiceMissing, "gone")
+	if c := w.one(t); c.stranded() {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestABrokenBrokerIsCountedWhereNothingRuns: there it holds nothing, and hides that work has come.
+func TestABrokenBrokerIsCountedWhereNothingRuns(t *testing.T) {
+	t.Parallel()
+	w, o, _ := logged(t)
+	w.broker.err = broken(policy.BrokerUnavailable, "refused")
+	if got := w.CheckAll(t.Context(), Shard{}); !has(got.Targets[0].Decision, policy.ReasonSteady) || o.sweeps[0].Unknown != 1 {
+		t.Errorf("%+v, sweep %+v", got.Targets[0].Decision, o.sweeps[0])
+	}
+}
+
+// TestWhoseHeartbeatsAreHeard: those of candidates, whose first look remembers them. It takes two seconds, so nobody else's are.
+func TestWhoseHeartbeatsAreHeard(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		prepare func(w *world)
+		heard   int
+	}{
+		"a candidate of one worker":            {func(w *world) { w.run("worker", 1, "celery") }, 1},
+		"a candidate of two":                   {func(w *world) { w.run("worker", 2, "celery") }, 2},
+		"one whose workers all are drained":    {func(w *world) { w.run("worker", 1) }, 0},
+		"one that fits":                        {func(w *world) { w.run("worker", 1, "celery"); w.setHeld("celery", 1) }, 0},
+		"one that needs more":                  {func(w *world) { w.setBacklog("celery", 1) }, 0},
+		"one of which nothing is known but no": {func(w *world) { w.run("worker", 1, "celery"); w.broker.look.Nodes = nil }, 0},
+	} {
+		w := newWorld(t)
+		c.prepare(w)
+		var seen policy.Sighting
+		for _, target := range w.CheckAll(t.Context(), Shard{}).Targets {
+			seen = target.Seen
+		}
+		if asked := len(w.made("beats")) > 0; seen.Heard != c.heard || seen.Processed != int64(5*c.heard) || asked != (c.heard > 0) {
+			t.Errorf("%s: heard %+v, and asked: %v", name, seen, asked)
+		}
+	}
+}
+
+// TestWhoStartsAWorkerBesideAStuckOne: the scale-in, which alone is given what was seen before.
+func TestWhoStartsAWorkerBesideAStuckOne(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}})
+	w.setBacklog("celery", 3)
+	w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
+	c, err := w.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-2 * time.Minute), Stuck: true}})
+	if err != nil || c.Decision.Action != policy.ScaleOut || !c.ShouldScaleIn || c.ShouldScaleOut {
+		t.Errorf("%+v, %v", c, err)
+	}
+	w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Deploying = true })
+	c, err = w.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-2 * time.Minute), Stuck: true}})
+	if err != nil || !has(c.Decision, policy.ReasonStuck) || c.ShouldScaleIn || c.ShouldScaleOut {
+		t.Errorf("in a deployment: %+v, %v", c, err)
+	}
+	w.setBacklog("celery", 30) // More than they are: anybody may start one.
+	c, err = w.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-2 * time.Minute), Stuck: true}})
+	if err != nil || c.Decision.Action != policy.ScaleOut || c.ShouldScaleIn || !c.ShouldScaleOut {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// TestADryRunScalesOutOnlyToResume holds also that one drained worker is enough for it.
+func TestADryRunScalesOutOnlyToResume(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *Options) { o.Targets[0].DryRun = true })
+	w.setBacklog("celery", 3)
+	if c := w.one(t); c.ShouldScaleOut || c.Decision.Action != policy.ScaleOut {
+		t.Errorf("%+v", c)
+	}
+	w.run("worker", 1)
+	if c := w.one(t); !c.ShouldScaleOut || c.Decision.Resume != 1 {
+		t.Errorf("%+v", c)
 	}
 }
 

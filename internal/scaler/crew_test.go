@@ -246,6 +246,60 @@ func TestWhoseWorkersAreDrained(t *testing.T) {
 	}
 }
 
+// TestAWorkerThatServesTwoTargetsStandsForOneTask has a target a with two tasks and b with one, whose names tell nothing. One answer
+// vouches for one task, whosever it is, so that both targets miss what is missing.
+func TestAWorkerThatServesTwoTargetsStandsForOneTask(t *testing.T) {
+	t.Parallel()
+	answer := func(w *world, nodes ...policy.Node) {
+		for i := range nodes {
+			nodes[i].Answers, nodes[i].Active = max(1, nodes[i].Answers), policy.Known(0)
+		}
+		w.broker.look.Nodes, w.broker.look.Listeners = nodes, policy.Known(policy.Look{Nodes: nodes}.Heard())
+	}
+	both, own := []string{"qa", "qb"}, []string{"qa"}
+	tests := []struct {
+		name    string
+		prepare func(w *world)
+		a, b    int // How many of its tasks are not heard from.
+	}{
+		{"it is all that answers", func(w *world) { answer(w, policy.Node{Name: "celery@1", Queues: both}) }, 2, 1},
+		{"each task has one", func(w *world) {
+			answer(w, policy.Node{Name: "celery@1", Queues: both}, policy.Node{Name: "celery@2", Queues: both}, policy.Node{Name: "celery@3", Queues: both})
+		}, 0, 0},
+		{"a has one of its own, and one is lacking", func(w *world) {
+			answer(w, policy.Node{Name: "celery@1", Queues: both}, policy.Node{Name: "celery@2", Queues: own})
+		}, 1, 1},
+		{"three of one name", func(w *world) { answer(w, policy.Node{Name: "celery@1", Queues: both, Answers: 3}) }, 0, 0},
+		{"b cannot be described: its tasks may be any number", func(w *world) {
+			answer(w, policy.Node{Name: "celery@1", Queues: both, Answers: 3})
+			w.fleet.errs["b-svc"] = broken(policy.FleetUnavailable, "503")
+		}, 2, 0},
+		{"a worker of neither stands for none", func(w *world) {
+			answer(w, policy.Node{Name: "celery@1", Queues: both}, policy.Node{Name: "celery@2", Queues: own}, policy.Node{Name: "celery@3", Queues: []string{"others"}})
+		}, 1, 1},
+		{"nobody serves both: each is counted by itself", func(w *world) {
+			answer(w, policy.Node{Name: "celery@1", Queues: own, Answers: 2}, policy.Node{Name: "celery@2", Queues: []string{"others"}})
+		}, 0, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := twoOnOneBroker(t)
+			w.run("a", 2, "qa")
+			w.run("b", 1, "qb")
+			for _, service := range []string{"a-svc", "b-svc"} {
+				for i := range w.fleet.tasks[service] {
+					w.fleet.tasks[service][i].ID = fmt.Sprint(service, "-task-", i)
+				}
+			}
+			tt.prepare(w)
+			if a, b := w.see(t, "a").Missing, w.see(t, "b").Missing; a != tt.a || b != tt.b {
+				t.Errorf("of a %d are missing, want %d; of b %d, want %d", a, tt.a, b, tt.b)
+			}
+		})
+	}
+}
+
 // TestAllOfTheTargetsWorkersGo has a target go to none that does not have its workers to itself.
 func TestAllOfTheTargetsWorkersGo(t *testing.T) {
 	t.Parallel()

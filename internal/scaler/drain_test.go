@@ -349,6 +349,7 @@ func TestWhoMayHoldAMessageStays(t *testing.T) {
 		{"with an ETA that is near: it waits in an idle worker", policy.Fetched{Task: "mail", Due: soon}, false, 1, 0, "", true, "draining"},
 		{"with an ETA that has just passed: a worker's timer may be a second late", policy.Fetched{Task: "mail", Due: start.Add(8500 * time.Millisecond)}, false, 1, 0, "", true, "draining"},
 		{"with an ETA beyond the horizon: it goes back into the list", policy.Fetched{Task: "mail", Due: later, Later: true}, false, 1, 0, "", false, "scaled in"},
+		{"with an ETA that has passed for longer, and no rate is limited", policy.Fetched{Task: "mail", Due: start.Add(-time.Second)}, false, 1, 0, "", true, "scaled in"},
 		{"due, and no rate is limited: an idle worker would have begun it", policy.Fetched{Task: "mail"}, false, 1, 0, "", true, "scaled in"},
 		{"due, and another task's rate is limited", policy.Fetched{Task: "mail"}, false, 1, 0, "report", true, "scaled in"},
 		{"due, and its task's rate is limited", policy.Fetched{Task: "mail"}, false, 1, 0, "mail", true, "draining"},
@@ -393,25 +394,98 @@ func TestWhoMayHoldAMessageStays(t *testing.T) {
 }
 
 // TestAnAnswerInPartProvesNoDrain has workers answer the second look without their queues, which reads as if they had none. What is
-// fetched before the next look may be theirs.
+// fetched before the next look, or by the one after it, may be theirs.
 func TestAnAnswerInPartProvesNoDrain(t *testing.T) {
 	t.Parallel()
-	w := crew(t, []hand{{active: 1}, {}, {}})
-	w.broker.onLook = func() {
-		active := policy.Known(0)
-		switch n := w.broker.looks; {
-		case n == 2:
-			active = policy.AtLeast(0, "did not answer active_queues in time")
-		case n > 2:
-			w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail", Due: start.Add(time.Minute)}}
-			w.setHeld("celery", 1)
+	for from := 3; from <= 4; from++ {
+		w := crew(t, []hand{{active: 1}, {}, {}})
+		w.broker.onLook = func() {
+			active := policy.Known(0)
+			switch n := w.broker.looks; {
+			case n == 2:
+				active = policy.AtLeast(0, "did not answer active_queues in time")
+			case n >= from:
+				w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail", Due: start.Add(time.Minute)}}
+				w.setHeld("celery", 1)
+			}
+			for _, name := range []string{"celery@worker1", "celery@worker2"} {
+				w.broker.change(name, func(n *policy.Node) { n.Active = active })
+			}
 		}
-		for _, name := range []string{"celery@worker1", "celery@worker2"} {
-			w.broker.change(name, func(n *policy.Node) { n.Active = active })
+		if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 3 {
+			t.Errorf("from look %d: %+v, %v, count %d; want them to stay", from, change, err, w.desired("worker"))
 		}
 	}
-	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 3 {
-		t.Errorf("%+v, %v, count %d; want them to stay", change, err, w.desired("worker"))
+}
+
+// TestAllWorkersOfATaskAreLookedAt has two workers in each of two tasks, of which the first of one task is at work.
+func TestAllWorkersOfATaskAreLookedAt(t *testing.T) {
+	t.Parallel()
+	for i, busy := range []string{"celery@worker0", "second@worker0"} {
+		w := crew(t, []hand{{}, {}})
+		for _, task := range []string{"worker0", "worker1"} {
+			w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "second@" + task, Answers: 1, Queues: []string{"celery"}, Active: policy.Known(0)})
+			w.broker.look.Listeners.N++
+		}
+		w.broker.onLook = func() {
+			if w.broker.looks == 2 { // When it is to go already.
+				w.broker.change(busy, func(n *policy.Node) { n.Active = policy.Known(1) })
+			}
+		}
+		if change, err := w.letGo(t); err != nil || change.Status != "resumed" && change.Status != "draining" || w.desired("worker") != 2 {
+			t.Errorf("%d: %+v, %v, count %d", i, change, err, w.desired("worker"))
+		}
+	}
+}
+
+// TestOneOfATasksWorkersAnswersInPart has the first of two workers of a task answer three looks in part: it is watched from the fourth on.
+func TestOneOfATasksWorkersAnswersInPart(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}})
+	w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "second@worker0", Answers: 1, Queues: []string{"celery"}, Active: policy.Known(0)})
+	w.broker.look.Listeners.N++
+	w.broker.onLook = func() {
+		active := policy.Known(0)
+		if n := w.broker.looks; n >= 2 && n <= 4 {
+			active = policy.AtLeast(0, "did not answer active_queues in time")
+		}
+		w.broker.change("celery@worker0", func(n *policy.Node) { n.Active = active })
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || w.broker.looks != 1+3+3+1 {
+		t.Errorf("%+v, %v after %d looks", change, err, w.broker.looks)
+	}
+}
+
+// TestASilentWorkerMayHoldWhatIsDue: the message that waits in somebody's hands need not be in those of an idle one.
+func TestASilentWorkerMayHoldWhatIsDue(t *testing.T) {
+	t.Parallel()
+	for silent, status := range map[bool]string{true: "scaled in", false: "draining"} {
+		w := crew(t, []hand{{silent: silent}, {}, {}})
+		w.broker.limited = map[string]bool{} // No rate is limited.
+		w.broker.onLook = func() {
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail"}}
+			w.setHeld("celery", 1)
+		}
+		if change, err := w.letGo(t); err != nil || change.Status != status {
+			t.Errorf("silent %v: %+v, %v; want %s", silent, change, err, status)
+		}
+	}
+}
+
+// TestWhatVictimsFetchedFromIsLookedAt: a worker may hold messages of queues that its target does not have.
+func TestWhatVictimsFetchedFromIsLookedAt(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{active: 1}, {}})
+	w.broker.setQueues("celery@worker1", []string{"celery", "theirs"})
+	w.broker.look.Queues["theirs"] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0)}
+	var asked [][]string
+	w.broker.onLook = func() { asked = append(asked, w.broker.asked) }
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" {
+		t.Errorf("%+v, %v", change, err)
+	}
+	own, all := []string{"celery"}, []string{"celery", "theirs"}
+	if diff := cmp.Diff([][]string{own, all, all, all, own}, asked); diff != "" {
+		t.Errorf("queues (-want +got):\n%s", diff)
 	}
 }
 

@@ -81,13 +81,13 @@ func (s *Scaler) Demand(payload []byte) (Demand, error) {
 // moment reads a time. One that cannot be read is no reason to refuse an event: nothing but a measurement rests on it.
 func moment(raw json.RawMessage) (time.Time, bool) {
 	var at time.Time
-	return at, len(raw) > 0 && json.Unmarshal(raw, &at) == nil && !at.IsZero()
+	return at, json.Unmarshal(raw, &at) == nil && !at.IsZero()
 }
 
 func (s *Scaler) detail(raw json.RawMessage) (Demand, error) {
 	var d Demand
 	var fields map[string]json.RawMessage
-	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
+	if len(raw) == 0 {
 		raw = []byte("{}")
 	}
 	if err := json.Unmarshal(raw, &fields); err != nil {

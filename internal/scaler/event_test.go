@@ -41,7 +41,10 @@ func TestDemand(t *testing.T) {
 		{"the original event", nil, event(`{"scale_to": 1}`), want{Target: "worker", ScaleTo: 1}},
 		{"no detail at all", nil, event(`{}`), want{Target: "worker"}},
 		{"detail null", nil, event(`null`), want{Target: "worker"}},
-		{"null is absent", nil, event(`{"scale_to": null, "target": null}`), want{Target: "worker"}},
+		{"no detail", nil, strings.Replace(event(`0`), `,"detail":0`, "", 1), want{Target: "worker"}},
+		{"null is absent", nil, event(`{"scale_to": null, "target": null, "note": null}`), want{Target: "worker"}},
+		{"a very large number", nil, event(`{"scale_to": 3000000000}`), want{Target: "worker", ScaleTo: math.MaxInt32}},
+		{"a large number", nil, event(`{"scale_to": 1000000000}`), want{Target: "worker", ScaleTo: 1_000_000_000}},
 		{"zero asks for nothing", nil, event(`{"scale_to": 0}`), want{Target: "worker"}},
 		{"another form of the same number", nil, event(`{"scale_to": 2e0}`), want{Target: "worker", ScaleTo: 2}},
 		{"huge", nil, event(`{"scale_to": 1e300}`), want{Target: "worker", ScaleTo: math.MaxInt32}},
@@ -51,6 +54,14 @@ func TestDemand(t *testing.T) {
 		{
 			"other fields are let pass and named", nil, event(`{"scale_to": 1, "trace": "x", "scaleTo": 4}`),
 			want{Target: "worker", ScaleTo: 1, Ignored: []string{"scaleTo", "trace"}},
+		},
+		{
+			"the first ten of them are named", nil, event(`{"c":1,"b":1,"a":1,"f":1,"e":1,"d":1,"l":1,"k":1,"j":1,"i":1,"h":1,"g":1}`),
+			want{Target: "worker", Ignored: []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}},
+		},
+		{
+			"64 bytes of a name are not too many", nil, event(`{"` + strings.Repeat("x", 64) + `": 1}`),
+			want{Target: "worker", Ignored: []string{strings.Repeat("x", 64)}},
 		},
 		{"by target", twoTargets, event(`{"target": "video", "scale_to": 2}`), want{Target: "video", ScaleTo: 2}},
 		{"by queue", twoTargets, event(`{"queue": "audio"}`), want{Target: "video"}},
@@ -66,6 +77,7 @@ func TestDemand(t *testing.T) {
 			want{Kind: policy.UnknownTarget, Text: "name one"},
 		},
 		{"unknown target", nil, event(`{"target": "nobody"}`), want{Kind: policy.UnknownTarget, Text: `"nobody"`}},
+		{"unknown target, with a queue", nil, event(`{"target": "nobody", "queue": "celery"}`), want{Kind: policy.UnknownTarget, Text: `"nobody"`}},
 		{"unknown queue", nil, event(`{"queue": "nobody"}`), want{Kind: policy.UnknownTarget, Text: `"nobody"`}},
 		{"unknown target from the state machine", nil, `{"target": "gone"}`, want{Kind: policy.UnknownTarget, Text: `"gone"`}},
 		{"negative", nil, event(`{"scale_to": -1}`), want{Kind: policy.InvalidEvent, Text: "detail.scale_to: -1 is negative"}},
@@ -75,8 +87,10 @@ func TestDemand(t *testing.T) {
 		{"a boolean", nil, event(`{"scale_to": true}`), want{Kind: policy.InvalidEvent, Text: "not a number"}},
 		{"NaN", nil, event(`{"scale_to": NaN}`), want{Kind: policy.InvalidEvent, Text: "not an EventBridge event"}},
 		{
-			"two faults are both named", nil, event(`{"scale_to": "1", "target": 5}`),
-			want{Kind: policy.InvalidEvent, Text: "detail.target"},
+			"all faults are named, in order", nil, event(`{"scale_to": "1", "target": 5, "queue": 6, "hold_seconds": -1}`),
+			want{Kind: policy.InvalidEvent, Text: "detail.hold_seconds: -1 is negative: send 0 or more; an event can only ask for workers\n" +
+				"detail.queue: 6 is not a text: send a name in quotes\ndetail.scale_to: \"1\" is not a number: send a whole number such as 1\n" +
+				"detail.target: 5 is not a text: send a name in quotes"},
 		},
 		{"detail a list", nil, event(`[1]`), want{Kind: policy.InvalidEvent, Text: "detail is not a JSON object"}},
 		{"detail a string", nil, event(`"{}"`), want{Kind: policy.InvalidEvent, Text: "detail is not a JSON object"}},

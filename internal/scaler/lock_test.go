@@ -1,6 +1,10 @@
 package scaler
 
 import (
+	"context"
+	"os"
+	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -48,6 +52,101 @@ func TestAnotherHadTheLockForAMoment(t *testing.T) {
 	}
 	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 3 {
 		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
+	}
+}
+
+// TestTheLockOutlivesItsHolder holds the lock's time against what rests on it. Whoever took it may be at work for as long as the state
+// machine waits for the function, and ECS for a moment longer; and if it died, the next sweep but one finds it free.
+func TestTheLockOutlivesItsHolder(t *testing.T) {
+	t.Parallel()
+	machine, err := os.ReadFile("../../stepfunctions/scalein.asl.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`"\$\{ScaleInFunctionArn\}",\s+"Parameters": [^\n]+\s+"TimeoutSeconds": (\d+)`).FindSubmatch(machine)
+	if found == nil {
+		t.Fatal("the state machine's time-out of ScaleIn is not found")
+	}
+	seconds, err := strconv.Atoi(string(found[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	life := time.Duration(seconds) * time.Second
+	const sweeps = 5 * time.Minute
+	w := crew(t, []hand{{}, {}}, oneByOne)
+	var until time.Time
+	w.after = func(_ int, call string) {
+		if call == "lock" {
+			until = w.broker.locks["prod/worker-svc"].until
+			if left := until.Sub(w.now); left < life+stopPatience || left > sweeps {
+				t.Errorf("the lock is for %v, and the function may live for %v, ECS take %v more, and sweeps come each %v", left, life, stopPatience, sweeps)
+			}
+		}
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || until.IsZero() {
+		t.Errorf("%+v, %v, lock until %v", change, err, until)
+	}
+}
+
+// TestWhoCannotBeAskedForTheLock: nothing is done then, and the lock is tried to be freed once, since it may have been taken all the same.
+func TestWhoCannotBeAskedForTheLock(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}})
+	w.broker.lockErr = broken(policy.BrokerUnavailable, "gone")
+	if change, err := w.letGo(t); kindOf(err) != policy.BrokerUnavailable || change.Status != "" {
+		t.Errorf("%+v, %v", change, err)
+	}
+	if diff := cmp.Diff([]string{"lock", "unlock"}, w.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// mindful does nothing for a context that has ended.
+type mindful struct{ *fakeBroker }
+
+func (b mindful) Unlock(ctx context.Context, name, token string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return b.fakeBroker.Unlock(ctx, name, token)
+}
+
+// TestTheLockIsFreedThoughTheFunctionEnds: else nobody could wake drained workers until it expires.
+func TestTheLockIsFreedThoughTheFunctionEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Brokers["main"] = mindful{w.broker}
+	ctx, cancel := context.WithCancel(t.Context())
+	l, free, err := w.lock(ctx, w.Targets[0])
+	if err != nil || !free {
+		t.Fatal(free, err)
+	}
+	cancel()
+	l.unlock(ctx)
+	if len(w.broker.locks) != 0 {
+		t.Error("it is still held")
+	}
+}
+
+// TestTheLockIsGivenUp has a broker that never comes back: once a second is often enough, for as long as a failover takes, and a function
+// that has nothing else to do is not to last for much longer. The lock then expires.
+func TestTheLockIsGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l, free, err := w.lock(t.Context(), w.Targets[0])
+	if err != nil || !free {
+		t.Fatal(free, err)
+	}
+	w.broker.stuckLock = 1e6
+	l.unlock(t.Context())
+	const failover, patience = 10 * time.Second, 30 * time.Second
+	took, tries := w.now.Sub(start), time.Duration(len(w.made("unlock")))
+	if took < failover || took > patience || tries*time.Second > took+time.Second || tries < 5 {
+		t.Errorf("it was tried %d times in %v", tries, took)
+	}
+	w.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
+	if l.unlock(t.Context()); len(w.made("unlock")) != int(tries)+1 {
+		t.Error("it goes on though the function cannot wait")
 	}
 }
 

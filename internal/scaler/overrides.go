@@ -125,7 +125,7 @@ func (r tagReader) bad(format string, args ...any) {
 func (r tagReader) value(tag string) (value string, ok bool) {
 	value, ok = r.tags[tag]
 	value, end, ends := strings.Cut(strings.TrimSpace(value), "@")
-	if !ok || !ends {
+	if !ends {
 		return value, ok
 	}
 	until, err := time.Parse(time.RFC3339, end)

@@ -14,7 +14,7 @@ import (
 
 func TestTagsWithAnEnd(t *testing.T) {
 	t.Parallel()
-	yes, no, two, nine := true, false, 2, 9
+	yes, no, two, nine, most := true, false, 2, 9, 5000
 	later := start.Add(90 * time.Minute)
 	between := policy.Limits{Min: 1, Max: 4}
 	tests := []struct {
@@ -29,6 +29,10 @@ func TestTagsWithAnEnd(t *testing.T) {
 		{"an empty value with an end", map[string]string{TagPausedIn: "@2026-11-21T14:30:00+01:00"}, Overrides{
 			PausedIn: true, Until: map[string]time.Time{TagPausedIn: later}, Limits: between,
 		}},
+		{"each pause has its reason", map[string]string{TagPaused: "", TagReason: "upgrade"}, Overrides{Paused: true, Reason: "upgrade", Limits: between}},
+		{"each pause has its reason, that of starting as well", map[string]string{TagPausedOut: "", TagReason: "upgrade"}, Overrides{
+			PausedOut: true, Reason: "upgrade", Limits: between,
+		}},
 		{"a pause that is over, to the second", map[string]string{TagPaused: TagValue("true", start)}, Overrides{Limits: between}},
 		{"a pause without an end", map[string]string{TagPausedOut: "1"}, Overrides{PausedOut: true, Limits: between}},
 		{"a pause with a reason, in which an end is no end", map[string]string{TagPausedIn: "true", TagReason: "ask me@noon"}, Overrides{
@@ -41,6 +45,22 @@ func TestTagsWithAnEnd(t *testing.T) {
 		{"a dry run that is over", map[string]string{TagDryRun: "true@2026-11-21T11:59:59Z"}, Overrides{Limits: between}},
 		{"bounds", map[string]string{TagMin: TagValue("2", later), TagMax: "9"}, Overrides{
 			Min: &two, Max: &nine, Until: map[string]time.Time{TagMin: later}, Limits: policy.Limits{Min: 2, Max: 9},
+		}},
+		{"both bounds alike, each with an end", map[string]string{TagMin: TagValue("2", later), TagMax: TagValue("2", later.Add(1))}, Overrides{
+			Min: &two, Max: &two, Until: map[string]time.Time{TagMin: later, TagMax: later}, Limits: policy.Limits{Min: 2, Max: 2},
+		}},
+		{"all that ECS runs in one service", map[string]string{TagMax: "5000"}, Overrides{Max: &most, Limits: policy.Limits{Min: 1, Max: 5000}}},
+		{"more", map[string]string{TagMax: "5001"}, Overrides{Limits: between, Bad: []string{
+			`tag sluice:max: "5001" is not a whole number from 0 to 5000: correct or delete it`,
+		}}},
+		{"a floor of none", map[string]string{TagFloor: TagValue("0", later)}, Overrides{
+			Floor: Floor{0, later}, Until: map[string]time.Time{TagFloor: later}, Limits: between,
+		}},
+		{"a floor that is no number", map[string]string{TagFloor: TagValue("x", later)}, Overrides{
+			Until: map[string]time.Time{TagFloor: later}, Limits: between, Bad: []string{`tag sluice:floor: "x@2026-11-21T13:30:00Z" is not COUNT@TIME: delete it`},
+		}},
+		{"a floor below none", map[string]string{TagFloor: TagValue("-1", later)}, Overrides{
+			Until: map[string]time.Time{TagFloor: later}, Limits: between, Bad: []string{`tag sluice:floor: "-1@2026-11-21T13:30:00Z" is not COUNT@TIME: delete it`},
 		}},
 		{"one of two bounds that would be at odds is over", map[string]string{TagMin: "9@2026-11-21T11:00:00Z", TagMax: "2"}, Overrides{
 			Max: &two, Limits: policy.Limits{Min: 1, Max: 2},
@@ -59,10 +79,13 @@ func TestTagsWithAnEnd(t *testing.T) {
 		},
 		{
 			"several that cannot be understood",
-			map[string]string{TagMin: "x", TagDryRun: "perhaps"},
+			map[string]string{TagMin: "x", TagDryRun: "perhaps", TagPaused: "?", TagPausedIn: "?", TagPausedOut: "?"},
 			Overrides{Limits: between, Bad: []string{
 				`tag sluice:dry-run: "perhaps" is neither true nor false: correct or delete it`,
 				`tag sluice:min: "x" is not a whole number from 0 to 5000: correct or delete it`,
+				`tag sluice:paused-in: "?" is neither true nor false: correct or delete it`,
+				`tag sluice:paused-out: "?" is neither true nor false: correct or delete it`,
+				`tag sluice:paused: "?" is neither true nor false: correct or delete it`,
 			}},
 		},
 	}
@@ -70,6 +93,16 @@ func TestTagsWithAnEnd(t *testing.T) {
 		if diff := cmp.Diff(tt.want, ParseTags(tt.tags, between, start)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
+	}
+}
+
+func TestTagValue(t *testing.T) {
+	t.Parallel()
+	if got := TagValue("true", time.Time{}); got != "true" {
+		t.Errorf("without an end %q", got)
+	}
+	if got := TagValue("3", start.In(time.FixedZone("", 3600))); got != "3@2026-11-21T12:00:00Z" {
+		t.Errorf("with one %q", got)
 	}
 }
 

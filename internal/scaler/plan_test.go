@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,12 +101,32 @@ func TestPlanOfAll(t *testing.T) {
 			t.Fatalf("%+v, %v", plan, err)
 		}
 		worker, video := plan.Targets[0], plan.Targets[1]
-		if worker.Record.Action != policy.Candidate || len(worker.Alternatives) == 0 || (worker.Tasks != nil) != deep {
+		if worker.Record.Action != policy.Candidate || worker.Record.Desired != 0 || len(worker.Alternatives) == 0 || (worker.Tasks != nil) != deep {
 			t.Errorf("worker: %+v", worker)
+		}
+		if looked := len(w.made("tasks")) > 0; looked != deep {
+			t.Errorf("the single tasks are looked at: %v, and were asked for: %v", looked, deep)
 		}
 		if video.Record.Error != "no such service" || video.Record.Running != nil || video.Alternatives != nil {
 			t.Errorf("video: %+v", video)
 		}
+	}
+	if plan, err := w.Plan(t.Context(), PlanInput{Targets: []string{"worker"}}); err != nil || plan.Targets[0].Alternatives != nil {
+		t.Errorf("alternatives that nobody asked for: %+v, %v", plan, err)
+	}
+	w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 1 }) // More run than are asked for: they are looked at.
+	if plan, err := w.Plan(t.Context(), PlanInput{Targets: []string{"worker"}}); err != nil || plan.Targets[0].Record.Protected == nil || plan.Targets[0].Tasks != nil {
+		t.Errorf("tasks that nobody asked for: %+v, %v", plan, err)
+	}
+	w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 2 })
+	w.fleet.tasksErr = broken(policy.FleetThrottled, "slow down")
+	plan, err := w.Plan(t.Context(), PlanInput{Targets: []string{"worker"}, Close: true})
+	if r := plan.Targets[0].Record; err != nil || r.Error != "slow down" || r.Protected != nil {
+		t.Errorf("the tasks cannot be listed: %+v, %v", r, err)
+	}
+	w.fleet.tasksErr = nil
+	if plan, err := w.Plan(t.Context(), PlanInput{Targets: []string{"worker"}, Close: true}); err != nil || plan.Targets[0].Record.Protected == nil {
+		t.Errorf("and they can: %+v, %v", plan.Targets[0].Record, err)
 	}
 	if _, err := w.Plan(t.Context(), PlanInput{Targets: []string{"wroker"}}); kindOf(err) != policy.UnknownTarget {
 		t.Errorf("a target that is not there: %v", err)
@@ -127,7 +148,8 @@ func TestPlanInput(t *testing.T) {
 	for _, both := range []string{
 		`{"plan": {}, "target": "worker"}`, `{"plan": {}, "previous": {}}`, `{"plan": {}, "sweep": {"shard": 0, "shards": 2}}`, `{"plan": 1}`,
 	} {
-		if _, err := CheckInput([]byte(both)); kindOf(err) != policy.InvalidEvent {
+		_, err := CheckInput([]byte(both))
+		if kindOf(err) != policy.InvalidEvent || !strings.Contains(err.Error(), "input of check: plan beside") && !strings.Contains(both, "1}") {
 			t.Errorf("%s: %v", both, err)
 		}
 	}

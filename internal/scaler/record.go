@@ -149,7 +149,7 @@ func fields(of any) []any {
 			attrs = append(attrs, name, f.Interface())
 		case f.IsNil():
 			attrs = append(attrs, name, nil)
-		default:
+		default: // Whoever reads the log in text, as the simulator's stories do, is not to read an address.
 			attrs = append(attrs, name, f.Elem().Interface())
 		}
 	}

@@ -145,6 +145,13 @@ func TestFromEventToCount(t *testing.T) {
 		{"a producer's clock that is ahead", event(`{"scale_to": 1, "sent_at": "2026-11-21T12:00:03Z"}`), ms(0), nil},
 		{"a producer's that cannot be", event(`{"scale_to": 1, "sent_at": "1970-01-01T00:00:00Z"}`), ms(1250), nil},
 		{"a producer's that is no time", event(`{"scale_to": 1, "sent_at": "soon"}`), ms(1250), []string{"sent_at"}},
+		{"a producer's of all but a day ago", event(`{"scale_to": 1, "sent_at": "2026-11-20T12:30:00Z"}`), ms(84_601_250), nil},
+		{"a producer's of more than a day ago", event(`{"scale_to": 1, "sent_at": "2026-11-20T11:30:00Z"}`), ms(1250), nil},
+		{"a producer's that was never set", event(`{"scale_to": 1, "sent_at": "0001-01-01T00:00:00Z"}`), ms(1250), []string{"sent_at"}},
+		{
+			"a producer's alone", strings.Replace(event(`{"scale_to": 1, "sent_at": "2026-11-21T12:00:00.900Z"}`), `"time":"2026-11-21T12:00:00Z",`, "", 1),
+			ms(350), nil,
+		},
 		{"a trace", event(`{"scale_to": 1, "traceparent": "00-a-b-01", "tracestate": "x=y"}`), ms(1250), nil},
 		{"no time at all", strings.Replace(event(`{"scale_to": 1}`), `"time":"2026-11-21T12:00:00Z",`, "", 1), nil, nil},
 		{"a time that is none", strings.Replace(event(`{"scale_to": 1}`), "2026-11-21T12:00:00Z", "noon", 1), nil, nil},
@@ -183,7 +190,70 @@ func TestFromEventToCount(t *testing.T) {
 			if again, err := w.scaleOut(t, tt.payload); err != nil || again.EventToCountMS != nil {
 				t.Errorf("again: %+v, %v", again, err)
 			}
+			if len(o.changes) != 2 || len(o.records) != 2 || (o.records[1].EventAgeMS == nil) != (tt.age == nil) {
+				t.Errorf("told of %+v and %+v", o.records, o.changes)
+			}
 		})
+	}
+}
+
+// TestWhatIsNotKnownIsNotRecorded has nothing told by a broker, or by ECS, that was not asked, and no cause of what holds nothing.
+func TestWhatIsNotKnownIsNotRecorded(t *testing.T) {
+	t.Parallel()
+	w, o, _ := logged(t)
+	w.run("worker", 1, "celery")
+	w.broker.look.Queues["celery"] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0), Later: 5, HeadSince: start.Add(-time.Minute)}
+	w.broker.err = broken(policy.BrokerUnavailable, "refused")
+	if _, err := w.scaleOut(t, event(`{"scale_to": 2}`)); err != nil {
+		t.Fatal(err)
+	}
+	if r := o.records[0]; r.Later != nil || r.HeadAgeS != nil || r.Backlog != nil || r.Cause != "" || r.Error != "refused" || *r.Running != 1 {
+		t.Errorf("with the broker out of reach: %+v", r)
+	}
+	if _, err := w.scaleOut(t, event(`{"scale_to": 1}`)); err != nil {
+		t.Fatal(err)
+	}
+	if r := o.records[1]; r.Running != nil || r.Pending != nil || !cmp.Equal(r.Reasons, []policy.Reason{policy.ReasonCoalesced}) {
+		t.Errorf("answered from memory: %+v", r)
+	}
+}
+
+// TestOfSeveralTheOldestAndTheYoungest: the oldest head of a target's queues, and the youngest of its running tasks.
+func TestOfSeveralTheOldestAndTheYoungest(t *testing.T) {
+	t.Parallel()
+	w, o, _ := logged(t, func(o *Options) {
+		o.Targets = []Target{target("worker", "celery", "old", "mail", "empty"), target("video", "video")}
+	})
+	w.broker.look = emptyLook("celery", "old", "mail", "empty", "video")
+	w.run("worker", 1, "celery")
+	for queue, age := range map[string]time.Duration{"celery": time.Minute, "old": time.Hour, "mail": 2 * time.Minute, "video": 3 * time.Hour} {
+		w.broker.look.Queues[queue] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0), HeadSince: start.Add(-age)}
+	}
+	at := func(minutes int) time.Time { return start.Add(-time.Duration(minutes) * time.Minute) }
+	w.fleet.tasks["worker-svc"] = []policy.Task{
+		{ID: "worker0", State: policy.TaskRunning, CreatedAt: at(60), StartedAt: at(59)},
+		{ID: "youngest", State: policy.TaskRunning, CreatedAt: at(12), StartedAt: at(10)},
+		{ID: "older", State: policy.TaskRunning, CreatedAt: at(25), StartedAt: at(20)},
+		{ID: "going", State: policy.TaskStopping, CreatedAt: at(9), StartedAt: at(8)},
+		{ID: "odd", State: policy.TaskRunning, StartedAt: at(7)},
+		{ID: "coming", State: policy.TaskPending, CreatedAt: at(6)},
+	}
+	w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Running = 3 }) // More than are asked for: they are looked at.
+	w.CheckAll(t.Context(), Shard{})
+	if r := o.records[0]; r.HeadAgeS == nil || *r.HeadAgeS != 3600 || r.StartS == nil || *r.StartS != 120 {
+		t.Errorf("%+v", asMap(t, r))
+	}
+}
+
+func TestWhatIsPaused(t *testing.T) {
+	t.Parallel()
+	for want, s := range map[string]policy.Signals{
+		"": {}, "in": {PausedIn: true}, "out": {PausedOut: true}, "in, out": {PausedIn: true, PausedOut: true},
+		"all": {Paused: true, PausedIn: true, PausedOut: true},
+	} {
+		if got := paused(s); got != want {
+			t.Errorf("%+v is paused: %q, want %q", s, got, want)
+		}
 	}
 }
 

@@ -244,6 +244,10 @@ func TestTheWorldChangesBeforeTheAct(t *testing.T) {
 			w.fleet.change("worker-svc", "worker2", func(t *policy.Task) { t.ID = "other" })
 			w.broker.change("celery@worker2", func(n *policy.Node) { n.Name = "celery@other" })
 		}, "draining", []policy.Reason{policy.ReasonProtected}, "", 3, ""},
+		{"the application protects one of those that go", func(w *world) {
+			w.before = nil
+			w.once(1, "lock", func() { w.protect("worker0", time.Hour) })
+		}, "draining", []policy.Reason{policy.ReasonIdle, policy.ReasonProtected}, "", 3, ""},
 		{"a worker can no longer be told by its name", func(w *world) {
 			w.broker.change("celery@worker2", func(n *policy.Node) { n.Name = "celery@somewhere" })
 		}, "draining", []policy.Reason{policy.ReasonUnknown, policy.ReasonUntold}, "", 3, ""},
@@ -289,7 +293,7 @@ func TestTheWorldChangesBeforeTheAct(t *testing.T) {
 			}
 			w.fleet.tasksErr = nil
 			for _, task := range w.fleet.tasks["worker-svc"] {
-				if task.ProtectedUntil.After(w.now) && tt.kind != policy.FleetThrottled {
+				if task.ProtectedUntil.After(w.now) && tt.kind != policy.FleetThrottled && task.ID != "worker0" {
 					t.Errorf("task %s is left protected", task.ID)
 				}
 			}
@@ -332,7 +336,8 @@ func TestAllFetchAgainIfTheyMayNotGo(t *testing.T) {
 
 func TestAnotherSweepIsAtIt(t *testing.T) {
 	t.Parallel()
-	w := crew(t, []hand{{}, {}, {}})
+	o := &witness{}
+	w := crew(t, []hand{{}, {}, {}}, func(options *Options) { options.Observer = o })
 	w.broker.locks = map[string]fakeLock{"prod/worker-svc": {"another", w.now.Add(time.Minute)}}
 	change, err := w.letGo(t)
 	want := Change{
@@ -344,6 +349,9 @@ func TestAnotherSweepIsAtIt(t *testing.T) {
 	if calls := w.made("cancel", "consume", "protect", "set", "look"); len(calls) > 0 {
 		t.Errorf("calls beside the other's: %v", calls)
 	}
+	if diff := cmp.Diff([]Change{want}, o.changes); diff != "" {
+		t.Errorf("told of (-want +got):\n%s", diff)
+	}
 	// It has died, and its lock expires.
 	w.now = w.now.Add(time.Minute)
 	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" {
@@ -353,6 +361,9 @@ func TestAnotherSweepIsAtIt(t *testing.T) {
 	w.broker.locks = map[string]fakeLock{"prod/worker-svc": {"another", w.now.Add(time.Minute)}}
 	if _, err := w.letGo(t); kindOf(err) != policy.ServiceMissing {
 		t.Errorf("a service that is gone: %v", err)
+	}
+	if len(o.changes) != 2 {
+		t.Errorf("told of %d results, of which one failed", len(o.changes))
 	}
 }
 

@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ func TestTheStoryOfAScaleIn(t *testing.T) {
 	}{
 		{"nothing happens", func(*world) {}, policy.ScaleIn, "scaled in", "", 0},
 		{"messages come, for both", func(w *world) { w.setHeld("celery", 11) }, policy.Hold, "held", "", 2},
+		{"messages come, for more than both: the sweep starts them", func(w *world) { w.setHeld("celery", 21) }, policy.ScaleOut, "held", "", 2},
 		{"a message comes: one stays", func(w *world) { w.setHeld("celery", 1) }, policy.ScaleIn, "scaled in", "", 1},
 		{"a message comes, and nobody takes it: not for long yet", func(w *world) {
 			w.setBacklog("celery", 1)
@@ -141,13 +143,58 @@ func TestScaleInTooEarlyHolds(t *testing.T) {
 	}
 }
 
+// TestWhatCannotBeAskedFails has workers that protect themselves, or are counted by the application, and ECS out of order.
+func TestWhatCannotBeAskedFails(t *testing.T) {
+	t.Parallel()
+	for _, source := range []Source{SourceCounter, SourceNone} {
+		for name, prepare := range map[string]func(w *world){
+			"ECS is slow": func(w *world) {
+				w.before = func(_ int, call string) {
+					if call == "describe" {
+						w.now = w.now.Add(6 * time.Second)
+					}
+				}
+			},
+			"the count cannot be set": func(w *world) { w.fleet.setErr = broken(policy.FleetUnavailable, "503") },
+		} {
+			w := crew(t, []hand{{}, {}}, func(o *Options) { o.Targets[0].Source = source }, oneByOne)
+			w.broker.counter = policy.Known(0)
+			prepare(w)
+			change, err := w.letGo(t)
+			if kindOf(err) != policy.FleetUnavailable || change.Status != "held" || change.DesiredCount != 2 || w.desired("worker") != 2 {
+				t.Errorf("%s, %s: %+v, %v", source, name, change, err)
+			}
+		}
+	}
+}
+
+// TestADryRunToldOfABrokenBroker: nothing is done, and what could not be seen is an error all the same.
+func TestADryRunToldOfABrokenBroker(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}}, func(o *Options) { o.Targets[0].DryRun = true })
+	if change, err := w.letGo(t); err != nil || change.Status != "held" || w.desired("worker") != 2 {
+		t.Errorf("%+v, %v", change, err)
+	}
+	w.broker.err = broken(policy.BrokerUnavailable, "refused")
+	if _, err := w.letGo(t); kindOf(err) != policy.BrokerUnavailable {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestScaleInInput(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, payload := range []string{``, `[]`, `{}`, `{"target":"worker"}`, `{"previous":{}}`, `{"target":3,"previous":{}}`} {
-		if _, err := ScaleInInput([]byte(payload)); kindOf(err) != policy.InvalidEvent {
-			t.Errorf("%q: error %v", payload, err)
+	for payload, says := range map[string]string{
+		``: "unexpected end", `[]`: "cannot unmarshal", `{"target":3,"previous":{}}`: "cannot unmarshal",
+		`{}`: "target is missing", `{"previous":{}}`: "target is missing", `{"target":"worker"}`: "previous is missing",
+	} {
+		if _, err := ScaleInInput([]byte(payload)); kindOf(err) != policy.InvalidEvent || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: error %v, want %q", payload, err, says)
 		}
+	}
+	in, err := ScaleInInput([]byte(`{"target":"worker","previous":{"processed":7}}`))
+	if err != nil || in.Target != "worker" || in.Previous.Processed != 7 {
+		t.Errorf("%+v, %v", in, err)
 	}
 	if _, err := w.ScaleIn(t.Context(), Input{Target: "gone", Previous: &policy.Sighting{}}); kindOf(err) != policy.UnknownTarget {
 		t.Errorf("unknown target: %v", err)

@@ -67,6 +67,14 @@ func TestScaleOut(t *testing.T) {
 			prepare: func(w *world) { w.broker.err = broken(unreachable, "refused") },
 		},
 		{
+			name: "with the broker out of reach, and as many already", payload: event(`{"scale_to": 2}`), desired: 2,
+			prepare: func(w *world) {
+				w.run("worker", 2, "celery")
+				w.broker.err = broken(unreachable, "refused")
+			},
+			want: Change{Status: "unchanged", DesiredCount: 2, Previous: 2, Reasons: []policy.Reason{policy.ReasonSteady}},
+		},
+		{
 			name: "min is made good although the broker is out of reach", payload: `{"target": "worker"}`, desired: 1,
 			prepare: func(w *world) {
 				w.broker.err = broken(unreachable, "refused")
@@ -224,6 +232,9 @@ func TestAFloorIsKeptAndExpires(t *testing.T) {
 	if n := w.fleet.count("set tags"); n != 1 {
 		t.Errorf("%d tags were written, want 1", n)
 	}
+	if n := w.fleet.count("describe"); n > 22 {
+		t.Errorf("ECS was asked %d times in the 20 s, and what was answered counts for a second", n)
+	}
 
 	w.fleet.services["worker-svc"] = svc
 	w.run("worker", 2, "celery")
@@ -234,6 +245,153 @@ func TestAFloorIsKeptAndExpires(t *testing.T) {
 	w.now = start.Add(10 * time.Minute)
 	if c, _ := w.CheckOne(t.Context(), Input{Target: "worker"}); !c.ShouldScaleIn {
 		t.Errorf("the floor does not expire: %+v", c.Decision)
+	}
+}
+
+// TestWhoKeepsAFloor: the event says for how long, or else the configuration; and it is kept for what is asked for, be it one worker.
+func TestWhoKeepsAFloor(t *testing.T) {
+	t.Parallel()
+	byConfig := func(w *world) { w.Targets[0].FloorHold = 20 * time.Minute; w.byName["worker"] = w.Targets[0] }
+	for _, tt := range []struct {
+		name    string
+		prepare func(w *world)
+		events  []string
+		want    string // The tag in the end.
+	}{
+		{"nobody", nil, []string{event(`{"scale_to": 2}`)}, ""},
+		{"the event", nil, []string{event(`{"scale_to": 2, "hold_seconds": 600}`)}, "2@2026-11-21T12:10:00Z"},
+		{"the configuration", byConfig, []string{event(`{"scale_to": 2}`)}, "2@2026-11-21T12:20:00Z"},
+		{"the event goes before it", byConfig, []string{event(`{"scale_to": 2, "hold_seconds": 60}`)}, "2@2026-11-21T12:01:00Z"},
+		{"the state machine, which makes good what was lost, keeps none", func(w *world) { byConfig(w); w.setBacklog("celery", 5) }, []string{`{"target": "worker"}`}, ""},
+		{"there is nothing to keep", nil, []string{event(`{"hold_seconds": 600}`)}, ""},
+		{"one worker, asked for by the second event of a burst", nil, []string{event(`{"scale_to": 1}`), event(`{"scale_to": 1, "hold_seconds": 600}`)}, "1@2026-11-21T12:10:00Z"},
+		{"what the queue asks for", func(w *world) { w.setBacklog("celery", 35) }, []string{event(`{"scale_to": 1, "hold_seconds": 600}`)}, "4@2026-11-21T12:10:00Z"},
+		{"at most max", nil, []string{event(`{"scale_to": 99, "hold_seconds": 600}`)}, "10@2026-11-21T12:10:00Z"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, _, log := logged(t)
+			if tt.prepare != nil {
+				tt.prepare(w)
+			}
+			for _, e := range tt.events {
+				if _, err := w.scaleOut(t, e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := w.fleet.services["worker-svc"].Tags[TagFloor]; got != tt.want {
+				t.Errorf("the floor is %q, want %q", got, tt.want)
+			}
+			if told := lines(t, log, "floor"); (len(told) == 1) != (tt.want != "") || len(told) > 0 && told[0]["floor"] != tt.want {
+				t.Errorf("it is logged as %v", told)
+			}
+		})
+	}
+	for _, tag := range []string{TagPaused, TagDryRun} {
+		w := newWorld(t)
+		w.fleet.services["worker-svc"] = policy.Service{Tags: map[string]string{tag: ""}}
+		for range 10 {
+			if _, err := w.scaleOut(t, event(`{"scale_to": 2, "hold_seconds": 600}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if tags, asked := w.fleet.count("set tags"), w.fleet.count("describe"); tags != 0 || asked != 1 {
+			t.Errorf("%s: %d tags, and ECS was asked %d times in a moment", tag, tags, asked)
+		}
+	}
+}
+
+// TestWhatIsAnsweredFromMemory holds the whole answer, and when there is none.
+func TestWhatIsAnsweredFromMemory(t *testing.T) {
+	t.Parallel()
+	w, o, _ := logged(t, func(o *Options) { o.Targets = append(o.Targets, target("video", "video")) })
+	w.setBacklog("celery", 15)
+	w.broker.look.Queues["video"] = policy.Queue{Backlog: policy.Known(0), Held: policy.Known(0)}
+	w.now = start.Add(time.Second)
+	if _, err := w.scaleOut(t, event(`{"queue": "celery", "scale_to": 3}`)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.scaleOut(t, event(`{"queue": "celery", "scale_to": 1, "note": 1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Change{
+		Status: "unchanged", Target: "worker", Service: "worker-svc", DesiredCount: 3, Previous: 3,
+		Reasons: []policy.Reason{policy.ReasonCoalesced}, Ignored: []string{"note"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("change (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"celery"}, w.broker.asked); diff != "" {
+		t.Errorf("an event is not to cost a look at all queues (-want +got):\n%s", diff)
+	}
+	if r := o.records[1]; r.Action != policy.Hold || r.Current != 3 || r.Desired != 3 || r.Wish != 2 || *r.EventAgeMS != 1000 {
+		t.Errorf("record %+v", r)
+	}
+	w.broker.err = broken(policy.BrokerUnavailable, "refused")
+	asked := w.fleet.count("describe")
+	if got, err := w.scaleOut(t, event(`{"queue": "celery", "scale_to": 1}`)); err != nil || got.Status != "unchanged" || w.fleet.count("describe") != asked {
+		t.Errorf("the broker is lost, and the event says how many: %+v, %v", got, err)
+	}
+	if got, err := w.scaleOut(t, event(`{"queue": "celery"}`)); kindOf(err) != policy.BrokerUnavailable {
+		t.Errorf("the broker is lost, and nobody says how many: %+v, %v", got, err)
+	}
+	w.broker.err = nil
+	if _, err := w.scaleOut(t, `{"target": "worker"}`); err != nil || !cmp.Equal(w.broker.asked, []string{"celery", "video"}) {
+		t.Errorf("the state machine's look tells whose what is fetched is, by all queues: %v, %v", w.broker.asked, err)
+	}
+}
+
+// TestABlockedCountIsPutBack has protected tasks keep more alive than are asked for.
+func TestABlockedCountIsPutBack(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		prepare func(w *world)
+		status  string
+		kind    policy.Kind
+		locks   int
+	}{
+		{"nobody else is at it", nil, "scaled out", "", 1},
+		{"somebody lets workers go, protects those that stay, and sees to it", func(w *world) {
+			w.broker.locks = map[string]fakeLock{"prod/worker-svc": {"another", w.now.Add(time.Hour)}}
+		}, "unchanged", "", 1},
+		{"nobody knows whether somebody is at it", func(w *world) { w.broker.lockErr = broken(policy.BrokerUnavailable, "READONLY") }, "scaled out", "", 1},
+		{"on a dry run nothing is done, and nobody kept from it", func(w *world) {
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{TagDryRun: ""} })
+		}, "unchanged", "", 0},
+		{"the service is gone when the lock is ours", func(w *world) {
+			w.nth(2, "describe", func() { w.fleet.errs["worker-svc"] = broken(policy.ServiceMissing, "gone") })
+		}, "", policy.ServiceMissing, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, []hand{{shield: time.Hour}, {shield: time.Hour}, {}}, oneByOne)
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired = 1 })
+			if tt.prepare != nil {
+				tt.prepare(w)
+			}
+			got, err := w.scaleOut(t, `{"target": "worker"}`)
+			if got.Status != tt.status || kindOf(err) != tt.kind || len(w.made("lock")) != tt.locks {
+				t.Errorf("%+v, %v, %d locks; want %q, kind %q, %d", got, err, len(w.made("lock")), tt.status, tt.kind, tt.locks)
+			}
+			if want := map[string]int{"scaled out": 3}[tt.status]; want > 0 && w.desired("worker") != want {
+				t.Errorf("the count is %d, want %d", w.desired("worker"), want)
+			}
+		})
+	}
+}
+
+// TestAScaleOutRecordsNoScaleIn: that fewer would do is for a sweep to see.
+func TestAScaleOutRecordsNoScaleIn(t *testing.T) {
+	t.Parallel()
+	w, o, _ := logged(t)
+	w.run("worker", 3, "celery")
+	if _, err := w.scaleOut(t, event(`{"scale_to": 1}`)); err != nil {
+		t.Fatal(err)
+	}
+	if r := o.records[0]; r.Action != policy.Hold || r.Desired != 3 {
+		t.Errorf("record %+v", r)
 	}
 }
 

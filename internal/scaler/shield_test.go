@@ -95,6 +95,71 @@ func TestShield(t *testing.T) {
 	}
 }
 
+// TestWhatShieldingAsks: of whom there is nothing to protect nothing is asked, and the lock is taken only to end a protection.
+func TestWhatShieldingAsks(t *testing.T) {
+	t.Parallel()
+	long := hand{active: 1, began: time.Hour}
+	for _, tt := range []struct {
+		name    string
+		hands   []hand
+		prepare func(w *world)
+		calls   []string // Beside those of the check.
+		warned  bool
+	}{
+		{"somebody is protected", []hand{long}, nil, []string{"tasks", "protect worker0", "set tags"}, false},
+		{"nobody needs it", []hand{{}}, nil, []string{"tasks"}, false},
+		{"nothing runs", []hand{long}, func(w *world) { w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Running = 0 }) }, nil, false},
+		{"the service cannot be described", []hand{long}, func(w *world) { w.fleet.errs["worker-svc"] = broken(policy.FleetUnavailable, "503") }, nil, false},
+		{"workers that are not asked protect themselves", []hand{long}, func(w *world) {
+			w.Targets[0].Source = SourceNone
+		}, nil, false},
+		{"the tasks cannot be listed", []hand{long}, func(w *world) { w.fleet.tasksErr = broken(policy.FleetThrottled, "slow down") }, []string{"tasks"}, true},
+		{"a protection is ended", []hand{{}}, func(w *world) { w.shieldOurs("worker0") }, []string{"tasks", "lock", "tasks", "release worker0", "unlock"}, false},
+		{"the lock cannot be asked for", []hand{{}}, func(w *world) {
+			w.shieldOurs("worker0")
+			w.broker.lockErr = broken(policy.BrokerRefused, "NOPERM")
+		}, []string{"tasks", "lock", "unlock"}, true},
+		{"the service is gone meanwhile", []hand{{}}, func(w *world) {
+			w.shieldOurs("worker0")
+			w.once(1, "lock", func() { w.fleet.errs["worker-svc"] = broken(policy.ServiceMissing, "gone") })
+		}, []string{"tasks", "lock", "unlock"}, true},
+		{"the tasks cannot be listed again", []hand{{}}, func(w *world) {
+			w.shieldOurs("worker0")
+			w.once(1, "lock", func() { w.fleet.tasksErr = broken(policy.FleetThrottled, "slow down") })
+		}, []string{"tasks", "lock", "tasks", "unlock"}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, _, log := logged(t, oneByOne, func(o *Options) { o.Targets[0].Shield = 30 * time.Minute })
+			w.run("worker", len(tt.hands), "celery")
+			for i, h := range tt.hands {
+				w.broker.look.Nodes[i].Active = policy.Known(h.active)
+				if h.active > 0 {
+					w.broker.look.Nodes[i].OldestStart = start.Add(-h.began)
+				}
+			}
+			if tt.prepare != nil {
+				tt.prepare(w)
+			}
+			w.CheckAll(t.Context(), Shard{})
+			if diff := cmp.Diff(tt.calls, w.made("tasks", "protect", "set", "release", "lock", "unlock")); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if warned := len(lines(t, log, "long tasks not shielded")) > 0; warned != tt.warned {
+				t.Errorf("warned: %v, want %v", warned, tt.warned)
+			}
+		})
+	}
+}
+
+// shieldOurs protects a task for a minute, as an earlier check has.
+func (w *world) shieldOurs(task string) {
+	w.fleet.change("worker-svc", task, func(t *policy.Task) {
+		t.ProtectedUntil = w.now.Add(time.Minute)
+		t.Tags = map[string]string{tagShield: shieldMark(t.ProtectedUntil)}
+	})
+}
+
 func TestNobodyIsShieldedUnasked(t *testing.T) {
 	t.Parallel()
 	w := crew(t, []hand{{active: 1, began: time.Hour}})

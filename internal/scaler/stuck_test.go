@@ -36,6 +36,28 @@ func TestStuck(t *testing.T) {
 			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Running, s.Pending = 1, 1 })
 			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
 		}, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}},
+		{"a task is yet to come up", func(w *world) {
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Running = 1 })
+			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
+		}, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}},
+		{"one more task is on its way up", func(w *world) {
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Pending = 1 })
+		}, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}},
+		{"what is fetched cannot be told apart by queue", func(w *world) { w.broker.look.Loose = policy.Known(1) }, []policy.Reason{policy.ReasonUnknown}},
+		{"not all that is fetched can be read", func(w *world) { w.broker.look.FetchedKnown = false }, []policy.Reason{policy.ReasonSurplus, policy.ReasonSettle}},
+		{"some was fetched too long ago, and is due later: it is no part of what waits", func(w *world) {
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "1", Expired: true, Later: true}, {Tag: "2", Expired: true, Later: true}, {Tag: "3", Expired: true, Later: true}}
+		}, stuck},
+		{"one is not heard from, minutes after its start: a large application may take as long to load", func(w *world) {
+			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
+			w.fleet.change("worker-svc", "worker1", func(t *policy.Task) { t.StartedAt = start.Add(-4 * time.Minute) })
+		}, []policy.Reason{policy.ReasonUnknown}},
+		{"one is not heard from, long after its start", func(w *world) {
+			w.broker.look.Nodes, w.broker.look.Listeners = w.broker.look.Nodes[:1], policy.Known(1)
+			w.fleet.change("worker-svc", "worker1", func(t *policy.Task) { t.StartedAt = start.Add(-10 * time.Minute) })
+			w.fleet.change("worker-svc", "worker0", func(t *policy.Task) { t.StartedAt = start.Add(-2 * time.Minute) }) // It was heard.
+			w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{ID: "old", State: policy.TaskStopping, StartedAt: start.Add(-3 * time.Minute)})
+		}, stuck},
 		{"they have been drained: they fetch again", func(w *world) {
 			w.broker.setQueues("celery@worker0", nil)
 			w.broker.setQueues("celery@worker1", nil)

@@ -1,0 +1,123 @@
+package scaler
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/policy"
+)
+
+// TestWhoRescues has messages fetched that no worker holds any more and that cannot be told apart by queue: the first
+// target that can be scaled out brings up a worker, just one.
+func TestWhoRescues(t *testing.T) {
+	t.Parallel()
+	tag := func(key, value string) func(*world) {
+		return func(w *world) {
+			w.fleet.changeService("a-svc", func(s *policy.Service) { s.Tags = map[string]string{key: value} })
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		prepare func(w *world)
+		want    string
+	}{
+		{"the first", nil, "a"},
+		{"the first, of one worker at most", tag(TagMax, "1"), "a"},
+		{"a is paused", tag(TagPaused, ""), "b"},
+		{"a is not to be scaled out", tag(TagPausedOut, ""), "b"},
+		{"a is on a dry run", tag(TagDryRun, ""), "b"},
+		{"a is to have no worker", tag(TagMax, "0"), "b"},
+		{"a cannot be described", func(w *world) { w.fleet.errs["a-svc"] = broken(policy.FleetUnavailable, "503") }, "b"},
+		{"none can", func(w *world) { tag(TagPaused, "")(w); w.fleet.errs["b-svc"] = broken(policy.FleetUnavailable, "503") }, ""},
+		{"one listens: it may hold them", func(w *world) { w.broker.look.Listeners = policy.Known(1) }, ""},
+		{"nothing is fetched", func(w *world) { w.broker.look.Loose = policy.Known(0) }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(o *Options) {
+				o.Targets = []Target{target("a", "qa"), target("b", "qb")}
+				for i := range o.Targets {
+					o.Targets[i].Limits.MessagesPerWorker = 1
+				}
+			})
+			w.broker.look = emptyLook("qa", "qb")
+			w.broker.look.Loose = policy.Known(500)
+			w.fleet.services = map[string]policy.Service{"a-svc": {}, "b-svc": {}}
+			if tt.prepare != nil {
+				tt.prepare(w)
+			}
+			got := ""
+			for _, c := range w.CheckAll(t.Context(), Shard{}).Targets {
+				if c.ShouldScaleOut {
+					got += c.Target
+					if c.Decision.Desired != 1 {
+						t.Errorf("%s: %+v", c.Target, c.Decision)
+					}
+				}
+			}
+			if got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// lostCounter is a broker that can be looked at, and whose counter cannot be read.
+type lostCounter struct{ *fakeBroker }
+
+func (lostCounter) Counter(context.Context, string) (policy.Count, error) {
+	return policy.Known(0), broken(policy.BrokerUnavailable, "read counter n: lost")
+}
+
+func TestACounterThatIsNotReadIsUnknown(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}}, func(o *Options) { o.Targets[0].Source, o.Targets[0].CounterKey = SourceCounter, "n" })
+	w.Brokers["main"] = lostCounter{w.broker}
+	c := w.one(t)
+	if c.ActiveTasks != nil || c.ShouldScaleIn || c.Error == nil || *c.Error != "read counter n: lost" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestNoTaskIsMissedUnasked: while the broker is out of reach nobody is heard from, and a look at the single tasks
+// would tell nothing.
+func TestNoTaskIsMissedUnasked(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}})
+	w.broker.look = policy.Look{}
+	w.broker.err = broken(policy.BrokerUnavailable, "refused")
+	if c := w.one(t); !c.Failed || len(w.made("tasks")) > 0 {
+		t.Errorf("%+v, %v", c, w.made("tasks"))
+	}
+}
+
+// TestTheCountOfAServiceMayLag: of more tasks than the service counts each has to be heard from, where names tell nothing.
+func TestTheCountOfAServiceMayLag(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		third  policy.TaskState
+		reason policy.Reason
+		cause  string
+	}{
+		{"one more runs", policy.TaskRunning, policy.ReasonUnknown, "1 of 2 running tasks are not heard from"},
+		{"one more is on its way up: it cannot be heard from", policy.TaskPending, policy.ReasonGrace, ""},
+		{"one more is being stopped", policy.TaskStopping, policy.ReasonIdle, ""},
+	} {
+		w, o, _ := logged(t)
+		w.run("worker", 2, "celery")
+		for i := range 2 {
+			w.fleet.tasks["worker-svc"][i].ID = "task" + string(rune('0'+i))
+		}
+		w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{
+			ID: "third", State: tt.third, CreatedAt: start.Add(-time.Hour), StartedAt: start.Add(-time.Hour),
+		})
+		c, err := w.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-2 * time.Minute)}})
+		if err != nil || !cmp.Equal(c.Decision.Reasons, []policy.Reason{tt.reason}) || o.records[0].Cause != tt.cause {
+			t.Errorf("%s: %+v, %v, cause %q", tt.name, c.Decision, err, o.records[0].Cause)
+		}
+	}
+}
