@@ -227,6 +227,8 @@ func (broker) Beats(context.Context, int) (map[string]policy.Beat, error) { retu
 
 func (broker) RateLimited(context.Context, []policy.Node) (map[string]bool, error) { return nil, nil }
 
+func (broker) Untracked(context.Context, []policy.Node) (map[string][]string, error) { return nil, nil }
+
 func (broker) Lock(context.Context, string, string, time.Duration) (bool, error) { return true, nil }
 
 func (broker) Unlock(context.Context, string, string) error { return nil }

@@ -46,7 +46,7 @@ type Target struct {
 
 // Activity says how to know which workers are busy.
 type Activity struct {
-	// `inspect` asks the workers themselves; `counter` reads a number that the application keeps in Redis; `none` is for workers that protect themselves.
+	// `inspect` asks the workers themselves; `counter` reads a number that the application keeps in Redis; `none` is for workers that protect themselves. Work outside Celery's own task states shows in no answer, so its target needs `counter` or `none`: tasks of celery-batches, which are noticed (the target is then unknown, and never scaled in), and threads or consumer steps of the application's own, which nothing tells.
 	Source string `yaml:"source" default:"inspect" enum:"inspect,counter,none"`
 	// The Redis key of the counter: needed with `counter`, refused without.
 	Key string `yaml:"key" pattern:"key"`

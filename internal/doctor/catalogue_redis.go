@@ -130,6 +130,12 @@ func workerChecks() []Check {
 			Mend:  `set task_serializer to "json", or use activity: counter`,
 		},
 		{
+			ID: "tasks-untracked", Area: a, Severity: Fail, judge: heard(tasksUntracked),
+			Finds: "workers have tasks with a strategy of their own, as celery-batches has",
+			Why:   "what such a task executes cannot be seen: their target is unknown, and never scaled in",
+			Mend:  "set activity: counter with a key that the application keeps, or none where workers protect their ECS task while they work",
+		},
+		{
 			ID: "celery-too-old", Area: a, Severity: Fail, judge: celeryTooOld,
 			Finds: "a worker is older than Celery 5.2",
 			Why:   "it can be left deaf by being asked what it does, so Sluice asks nobody on this broker",

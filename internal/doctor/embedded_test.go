@@ -28,7 +28,7 @@ targets: [{name: clean, cluster: ward, service: clean, queues: [work], min: 1, m
 local:
   services:
     - {cluster: ward, service: clean, command: %s, dir: %q, start_delay: 10ms, stop_timeout: 120s}
-`, text(worker(t, "--queues", "work")), filepath.Join(testenv.Root(), "internal", "doctor", "testdata"))
+`, text(worker(t, testenv.Python(t), "--queues", "work")), filepath.Join(testenv.Root(), "internal", "doctor", "testdata"))
 	if err := os.WriteFile(w.path, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}

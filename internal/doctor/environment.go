@@ -99,6 +99,7 @@ type scalerAPI interface {
 type celery interface {
 	Look(ctx context.Context, queues []string, patience time.Duration) (policy.Look, error)
 	Beats(ctx context.Context, expect int) (map[string]policy.Beat, error)
+	Untracked(ctx context.Context, nodes []policy.Node) (map[string][]string, error)
 	Close() error
 }
 

@@ -191,6 +191,8 @@ type Broker struct {
 	Look     Fact[policy.Look]
 	Beats    Fact[map[string]policy.Beat]
 	Oldest   Fact[time.Time] // When the oldest message that is not acknowledged was fetched; zero if there is none.
+	// Untracked are the tasks that may execute although their worker answers that nothing is active, by its name.
+	Untracked Fact[map[string][]string]
 }
 
 // Server is what a Redis says of itself.

@@ -301,6 +301,9 @@ func workerFaults(t *testing.T, server string) []fault {
 		{what: "task_serializer = pickle", want: "answers-unreadable", blind: true, bed: &bed{
 			tasks: 1, env: map[string]string{"CELERY": `{"task_serializer": "pickle", "accept_content": ["pickle", "json"]}`, "C_FORCE_ROOT": "1"},
 		}},
+		{what: "a task of celery-batches", want: "tasks-untracked", bed: &bed{
+			tasks: 1, python: testenv.PythonWithCelery(t, "5.6"), env: celery(`{"batches": true}`),
+		}},
 		{what: "a worker that announces Celery 5.1.2", want: "celery-too-old", blind: true, bed: &bed{tasks: 1, env: map[string]string{"ANNOUNCE": "5.1.2"}}},
 		{what: "a queue that no worker fetches from", want: "queue-unfetched", also: "queue-unlisted", bed: &bed{
 			tasks: 1, target: "queues: [reports]", env: celery(`{"task_default_queue": "orders"}`),

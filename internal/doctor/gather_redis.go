@@ -74,6 +74,7 @@ func (b *Broker) close() {
 	err := b.shut()
 	b.Server, b.Bindings, b.Waiting = Unknown[Server](err), Unknown[[]string](err), Unknown[map[int]int](err)
 	b.Look, b.Beats, b.Oldest = Unknown[policy.Look](err), Unknown[map[string]policy.Beat](err), Unknown[time.Time](err)
+	b.Untracked = Unknown[map[string][]string](err)
 }
 
 func (g *gatherer) endpoint(ctx context.Context, b config.Broker) Fact[config.Endpoint] {
@@ -220,7 +221,7 @@ func oldest(ctx context.Context, c *redis.Client, b config.Broker) Fact[time.Tim
 func (g *gatherer) hear(ctx context.Context, b *Broker) {
 	workers, err := g.env.Celery(ctx, b.Broker)
 	if err != nil {
-		b.Look, b.Beats = Unknown[policy.Look](err), Unknown[map[string]policy.Beat](err)
+		b.Look, b.Beats, b.Untracked = Unknown[policy.Look](err), Unknown[map[string]policy.Beat](err), Unknown[map[string][]string](err)
 		return
 	}
 	defer func() { _ = workers.Close() }()
@@ -242,9 +243,25 @@ func (g *gatherer) hear(ctx context.Context, b *Broker) {
 		}
 		maps.Copy(b.Beats.Value, more)
 	}
+	b.Untracked = g.untracked(ctx, workers, b)
 	if err := b.Look.Err; err != nil && strings.Contains(err.Error(), "NOPERM") {
 		b.Probe = Probe{NoRight, err}
 	}
+}
+
+// untracked asks the workers that answered a look for tasks that no look shows. One whose answers cannot be read is not asked:
+// it would make nothing known of the others.
+func (g *gatherer) untracked(ctx context.Context, workers celery, b *Broker) Fact[map[string][]string] {
+	if b.Look.Err != nil {
+		return Unknown[map[string][]string](b.Look.Err)
+	}
+	var nodes []policy.Node
+	for _, n := range b.Look.Value.Nodes {
+		if n.Active.Known && inspected(n, g.opts.Config.TargetsOf(b.Name)) {
+			nodes = append(nodes, n)
+		}
+	}
+	return asFact(workers.Untracked(ctx, nodes))
 }
 
 // unheardOf says whether a worker has answered that has sent no heartbeat yet.

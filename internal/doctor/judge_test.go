@@ -65,7 +65,7 @@ targets: [{name: worker, cluster: prod, service: svc, queues: [a, b], max: 3, mi
 		Brokers: []Broker{{
 			Broker: c.Brokers[0], Endpoint: Known(endpoint), Server: Known(Server{Mode: "standalone", Role: "master", Policy: "noeviction", MaxMemory: 1 << 30}),
 			Waiting: Known(map[int]int{1: 1}), Oldest: Known(noon.Add(-time.Minute)),
-			Beats: Known(map[string]policy.Beat{node: {Version: "5.2.0"}}),
+			Beats: Known(map[string]policy.Beat{node: {Version: "5.2.0"}}), Untracked: Known(map[string][]string{}),
 			Look: Known(policy.Look{
 				At: noon, Listeners: policy.Known(1),
 				Nodes:  []policy.Node{{Name: node, Answers: 1, Queues: []string{"a", "b"}, Active: policy.Known(1), OldestStart: noon.Add(-time.Minute)}},
@@ -241,18 +241,40 @@ var wrongs = []struct {
 	{"one of two tasks unheard", func(f *Facts) {
 		f.Targets[0].Workers = Known(Workers{Singly: true, Settled: 2, Unheard: []string{"t2"}})
 	}, "workers-unheard"},
-	{"one listens and is silent", func(f *Facts) { f.look().Listeners = policy.Known(2) }, "workers-silent"},
+	{"one listens and is silent", func(f *Facts) { f.look().Listeners = policy.Known(2) }, "tasks-untracked? workers-silent"},
 	{"one listens and is silent, and b is unfetched", func(f *Facts) {
 		f.look().Listeners = policy.Known(2)
 		f.look().Nodes[0].Queues = []string{"a"}
-	}, "queue-unfetched? workers-silent"},
+	}, "queue-unfetched? tasks-untracked? workers-silent"},
 	{"a tag misspelt, as Check sees it", func(f *Facts) {
 		f.tag("sluice:min", "two")
 		p := &f.Answer.Value.Plan.Targets[0]
 		p.Overrides = scaler.ParseTags(f.Targets[0].Service.Value.Tags, policy.Limits{}, noon)
 		p.Record.Error = p.Overrides.Bad[0]
 	}, "tag-unclear"},
-	{"pickle", func(f *Facts) { f.look().Nodes[0].Active = policy.Unknown("pickle") }, "answers-unreadable"},
+	{"pickle", func(f *Facts) { f.look().Nodes[0].Active = policy.Unknown("pickle") }, "answers-unreadable tasks-untracked?"},
+	{"celery-batches", func(f *Facts) { f.batches("celery@ip-10-0-0-1") }, "tasks-untracked"},
+	{"celery-batches, drained", func(f *Facts) {
+		f.batches("celery@ip-10-0-0-1")
+		f.look().Nodes[0].Queues = nil
+	}, "queue-unfetched? tasks-untracked"},
+	{"celery-batches, counted by the application", func(f *Facts) {
+		f.batches("celery@ip-10-0-0-1")
+		f.Targets[0].Activity.Source = config.ActivityCounter
+	}, ""},
+	{"celery-batches, of another target", func(f *Facts) {
+		f.batches("celery@other")
+		f.another("c")
+		f.look().Nodes = append(f.look().Nodes, policy.Node{Name: "celery@other", Answers: 1, Queues: []string{"c"}, Active: policy.Known(0)})
+		f.Brokers[0].Beats.Value["celery@other"] = policy.Beat{Version: "5.6.3"}
+	}, ""},
+	{"only another target's worker is heard", func(f *Facts) {
+		f.another("a", "b")
+		f.Config.Targets[0].Queues, f.Targets[0].Queues = []string{"c"}, []string{"c"}
+		f.Answer.Value.Config = f.Config.Fingerprint()
+		f.container().Command = strings.Fields("celery worker -Q c")
+		f.Targets[0].Workers.Value.Settled = 0
+	}, "queue-unfetched? tasks-untracked?"},
 	{"Celery 5.1", func(f *Facts) { f.Brokers[0].Beats.Value["celery@ip-10-0-0-1"] = policy.Beat{Version: "5.1.2"} }, "celery-too-old"},
 	{"Celery 4", func(f *Facts) { f.Brokers[0].Beats.Value["celery@ip-10-0-0-1"] = policy.Beat{Version: "4.4.7"} }, "celery-too-old"},
 	{"no version", func(f *Facts) { f.Brokers[0].Beats.Value = nil }, "celery-too-old?"},
@@ -276,16 +298,31 @@ var wrongs = []struct {
 const (
 	// blind is what cannot be looked at where a Redis cannot.
 	blind = "answers-unreadable? celery-too-old? clock-skew? node-names-equal? prefetch? queue-unfetched? queue-unlisted? queue-unreadable? " +
-		"redis-cluster-mode? redis-evicts? redis-read-only? remote-control-off? visibility-timeout? visibility-unlike? workers-silent? " +
-		"workers-unheard? wrong-control-exchange? wrong-database? wrong-prefix?"
+		"redis-cluster-mode? redis-evicts? redis-read-only? remote-control-off? tasks-untracked? visibility-timeout? visibility-unlike? " +
+		"workers-silent? workers-unheard? wrong-control-exchange? wrong-database? wrong-prefix?"
 	// unheard is the same where no worker is heard.
-	unheard = " answers-unreadable? node-names-equal? prefetch? queue-unfetched? queue-unlisted? visibility-timeout? visibility-unlike? workers-silent?"
+	unheard = " answers-unreadable? node-names-equal? prefetch? queue-unfetched? queue-unlisted? tasks-untracked? visibility-timeout? " +
+		"visibility-unlike? workers-silent?"
 )
 
 func (f *Facts) container() *Container { return &f.Targets[0].Definition.Value.Containers[1] }
 func (f *Facts) look() *policy.Look    { return &f.Brokers[0].Look.Value }
 func (f *Facts) tag(key, value string) { f.Targets[0].Service.Value.Tags[key] = value }
 func (f *Facts) add(args ...string)    { c := f.container(); c.Command = append(c.Command, args...) }
+
+// another adds a target with those queues to sluice.yaml, which is not looked at.
+func (f *Facts) another(queues ...string) {
+	other := f.Config.Targets[0]
+	other.Name, other.Queues = "other", queues
+	f.Config.Targets = append(f.Config.Targets, other)
+	f.Answer.Value.Config = f.Config.Fingerprint()
+	f.look().Queues["c"] = policy.Queue{Backlog: policy.Known(0)}
+}
+
+// batches has a worker with a task of celery-batches.
+func (f *Facts) batches(node string) {
+	f.Brokers[0].Untracked = Known(map[string][]string{node: {"batch"}})
+}
 
 func (f *Facts) shut(o Obstacle) {
 	f.Brokers[0].Probe = Probe{o, errors.New("no")}
@@ -348,6 +385,7 @@ func TestUnknownIsNeverFine(t *testing.T) {
 		func(f *Facts) { f.Brokers[0].Server = Unknown[Server](cause) },
 		func(f *Facts) { f.Brokers[0].Beats = Unknown[map[string]policy.Beat](cause) },
 		func(f *Facts) { f.Brokers[0].Look = Unknown[policy.Look](cause) },
+		func(f *Facts) { f.Brokers[0].Untracked = Unknown[map[string][]string](cause) },
 		func(f *Facts) { f.Brokers[0].Oldest = Unknown[time.Time](cause) },
 	} {
 		f := fine(t)

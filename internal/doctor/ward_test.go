@@ -69,17 +69,18 @@ type bed struct {
 	target  string            // Further fields of the target.
 	service string            // Further fields of the local service.
 	command []string          // In place of a Celery worker.
+	python  string            // Of the worker; the newest Celery's if it is empty.
 	args    []string          // Further arguments of the worker.
 	env     map[string]string // Of the worker.
 	tasks   int               // How many are up.
 	none    bool              // There is no such service.
 }
 
-// worker is how a worker of the ward is started.
-func worker(t *testing.T, args ...string) []string {
+// worker is how a worker of the ward is started, by that Python.
+func worker(t *testing.T, python string, args ...string) []string {
 	t.Helper()
 	all := []string{
-		testenv.Python(t), "-B", "-m", "celery", "-A", "app", "worker", "--loglevel", "WARNING", "--pool", "threads", "--concurrency", "1",
+		python, "-B", "-m", "celery", "-A", "app", "worker", "--loglevel", "WARNING", "--pool", "threads", "--concurrency", "1",
 		"--without-gossip", "--without-mingle",
 	}
 	if !slices.Contains(args, "--hostname") && !slices.Contains(args, "-n") {
@@ -149,7 +150,11 @@ func (w *ward) yaml(beds map[string]bed) string {
 			if !slices.Contains(args, "--queues") && !strings.Contains(b.env["CELERY"], "task_default_queue") {
 				args = append([]string{"--queues", "work"}, args...)
 			}
-			command = worker(w.t, args...)
+			python := b.python
+			if python == "" {
+				python = testenv.Python(w.t)
+			}
+			command = worker(w.t, python, args...)
 		}
 		env := map[string]string{"WORKER_REDIS": redis}
 		maps.Copy(env, b.env)

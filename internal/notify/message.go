@@ -10,7 +10,7 @@ import (
 const (
 	maxSubject = 100
 	maxLines   = 50
-	maxCause   = 200
+	maxCause   = 300 // The remedy stands at the end.
 )
 
 // message is a digest as it is sent.

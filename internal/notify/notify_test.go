@@ -313,6 +313,17 @@ func TestSavingsStandOnce(t *testing.T) {
 		"worker: 2 -> 0, wholly and certainly idle; $0.02 saved today")
 }
 
+// TestTheRemedyIsTold holds that a long cause is told up to its end, where the remedy stands.
+func TestTheRemedyIsTold(t *testing.T) {
+	t.Parallel()
+	const cause = "worker celery@ip-10-0-0-11.ec2.internal runs task shop.tasks.reports.batch and 3 more with a strategy of its own (as celery-batches " +
+		"does), so what it executes cannot be seen: set activity: counter or none for this target"
+	shown := (&target{name: "video", sight: sight{fails: 2, since: time.Date(2026, 11, 22, 12, 5, 0, 0, time.UTC), cause: cause}}).lines()
+	if want := "video: cannot be seen since 12:05: " + cause; len(shown) != 1 || shown[0].text != want {
+		t.Errorf("%+v, want %s", shown, want)
+	}
+}
+
 // TestWords holds the sentence of each kind of change.
 func TestWords(t *testing.T) {
 	t.Parallel()

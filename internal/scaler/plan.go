@@ -113,6 +113,9 @@ func (o observation) taskPlans(now time.Time) []TaskPlan {
 			for _, n := range workers {
 				active = active.Add(n.Active)
 			}
+			if o.untracked != "" { // That none is active says nothing then.
+				active = policy.Unknown(o.untracked)
+			}
 			p.Active = orNull(active)
 			p.Drained = !slices.ContainsFunc(workers, func(n policy.Node) bool { return len(n.Queues) > 0 })
 		}

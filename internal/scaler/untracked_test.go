@@ -53,7 +53,7 @@ func TestWhatNoLookShowsIsUnknown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan, err := w.Plan(t.Context(), PlanInput{})
+			plan, err := w.Plan(t.Context(), PlanInput{Close: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,14 +61,14 @@ func TestWhatNoLookShowsIsUnknown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			record := plan.Targets[0].Record
+			record, task := plan.Targets[0].Record, plan.Targets[0].Tasks[0]
 			if diff := cmp.Diff(tt.cause, record.Cause); diff != "" {
 				t.Errorf("cause (-want +got):\n%s", diff)
 			}
 			unknown := tt.cause != ""
 			for what, got := range map[string]bool{
 				"check": !check.ShouldScaleIn, "confirm": !confirm.ShouldScaleIn, "plan": record.Action == policy.Hold, "scale-in": change.Status == "held",
-				"check's count of active tasks": check.ActiveTasks == nil,
+				"check's count of active tasks": check.ActiveTasks == nil, "plan's of a task": task.Active == nil,
 			} {
 				if got != unknown {
 					t.Errorf("%s holds: %v, want %v", what, got, unknown)

@@ -117,6 +117,10 @@ func (*cloud) Counter(context.Context, string) (policy.Count, error)            
 func (*cloud) Unlock(context.Context, string, string) error                        { return nil }
 func (*cloud) RateLimited(context.Context, []policy.Node) (map[string]bool, error) { return nil, nil }
 
+func (*cloud) Untracked(context.Context, []policy.Node) (map[string][]string, error) {
+	return nil, nil
+}
+
 func (*cloud) Lock(context.Context, string, string, time.Duration) (bool, error) {
 	return true, nil
 }

@@ -1,6 +1,6 @@
 """The application whose workers the tests plant faults in.
 
-CELERY holds settings as JSON. ANNOUNCE has a worker say in its heartbeats that it is another version of Celery. A `hold` lasts until
+CELERY holds settings as JSON; "batches" among them adds a task of celery-batches. ANNOUNCE has a worker say in its heartbeats that it is another version of Celery. A `hold` lasts until
 somebody opens its gate, a Redis list.
 """
 
@@ -13,8 +13,11 @@ from celery.worker import state
 
 URL = os.environ.get("WORKER_REDIS") or os.environ["REDIS_URL"]
 
+conf = json.loads(os.environ.get("CELERY", "{}"))
+batches = conf.pop("batches", False)
+
 app = Celery("app", broker=URL)
-app.conf.update(json.loads(os.environ.get("CELERY", "{}")))
+app.conf.update(conf)
 if "ANNOUNCE" in os.environ:
     state.SOFTWARE_INFO["sw_ver"] = os.environ["ANNOUNCE"]
 
@@ -25,3 +28,11 @@ own = redis.Redis.from_url(URL, socket_timeout=None)
 def hold(gate, *rest):
     own.incr("began")
     own.blpop([gate], 0)
+
+
+if batches:
+    from celery_batches import Batches
+
+    @app.task(name="batch", base=Batches, flush_every=2, flush_interval=600)
+    def batch(requests):
+        own.incr("began")
