@@ -257,6 +257,17 @@ func TestSilenceIsAttributed(t *testing.T) {
 		t.Errorf("video cannot be described: %+v", c.Decision)
 	}
 
+	w = setUp(t)
+	w.broker.look.Nodes = w.broker.look.Nodes[1:] // The worker's own is silent, unless it is video's, of which nobody knows how many run.
+	w.fleet.errs["video-svc"] = broken(policy.FleetUnavailable, "503")
+	if c := w.one(t); c.ActiveTasks != nil {
+		t.Errorf("video cannot be described, and it executes %d", *c.ActiveTasks)
+	}
+	delete(w.fleet.errs, "video-svc")
+	if c := w.one(t); c.ActiveTasks == nil || *c.ActiveTasks != 1 {
+		t.Errorf("it is silent, and is not taken for busy: %+v", c)
+	}
+
 	// What is held and cannot be told apart holds every target, and calls nobody's workers up.
 	w = setUp(t)
 	w.broker.look.Loose = policy.Known(500)

@@ -247,7 +247,7 @@ func TestWhoseWorkersAreDrained(t *testing.T) {
 }
 
 // TestAWorkerThatServesTwoTargetsStandsForOneTask has a target a with two tasks and b with one, whose names tell nothing. One answer
-// vouches for one task, whosever it is, so that both targets miss what is missing.
+// vouches for one task, whosever it is, so that both targets miss what is missing; a third beside them misses nothing.
 func TestAWorkerThatServesTwoTargetsStandsForOneTask(t *testing.T) {
 	t.Parallel()
 	answer := func(w *world, nodes ...policy.Node) {
@@ -284,17 +284,22 @@ func TestAWorkerThatServesTwoTargetsStandsForOneTask(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := twoOnOneBroker(t)
+			w := newWorld(t, func(o *Options) { o.Targets = []Target{target("a", "qa"), target("b", "qb"), target("c", "qc")} })
+			w.broker.look = emptyLook("qa", "qb", "qc")
+			delete(w.fleet.services, "worker-svc")
 			w.run("a", 2, "qa")
 			w.run("b", 1, "qb")
-			for _, service := range []string{"a-svc", "b-svc"} {
+			w.run("c", 1, "qc")
+			for _, service := range []string{"a-svc", "b-svc", "c-svc"} {
 				for i := range w.fleet.tasks[service] {
 					w.fleet.tasks[service][i].ID = fmt.Sprint(service, "-task-", i)
 				}
 			}
 			tt.prepare(w)
-			if a, b := w.see(t, "a").Missing, w.see(t, "b").Missing; a != tt.a || b != tt.b {
-				t.Errorf("of a %d are missing, want %d; of b %d, want %d", a, tt.a, b, tt.b)
+			w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "celery@4", Answers: 1, Queues: []string{"qc"}, Active: policy.Known(0)})
+			w.broker.look.Listeners.N++
+			if a, b, c := w.see(t, "a").Missing, w.see(t, "b").Missing, w.see(t, "c").Missing; a != tt.a || b != tt.b || c != 0 {
+				t.Errorf("of a %d are missing, want %d; of b %d, want %d; of c, which has its own, %d", a, tt.a, b, tt.b, c)
 			}
 		})
 	}

@@ -1,7 +1,9 @@
 package scaler
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -494,9 +496,14 @@ func TestRateLimitsThatCannotBeAskedHold(t *testing.T) {
 	w := crew(t, []hand{{active: 1}, {}, {}})
 	w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Task: "mail"}}
 	w.setHeld("celery", 1)
+	var log bytes.Buffer
+	w.Log = slog.New(slog.NewJSONHandler(&log, nil))
 	w.broker.limitedErr = broken(policy.BrokerUnavailable, "1 of 2 answered")
 	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 3 {
 		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
+	}
+	if told := lines(t, &log, "rate limits not known, so workers stay"); len(told) != 1 || told[0]["error"] != "1 of 2 answered" {
+		t.Errorf("the log says %v", told)
 	}
 }
 

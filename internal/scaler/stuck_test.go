@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -171,6 +172,36 @@ func TestTheStuckAreMendedOrReplaced(t *testing.T) {
 			}),
 			[]string{"consume worker0 worker1", "cancel worker0", "protect worker1", "release worker1", "consume worker0"},
 			"resumed", "", 2,
+		},
+		{
+			"a deployment begins", 2,
+			look(lastLook-1, func(w *world) { w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Deploying = true }) }),
+			[]string{"consume worker0 worker1", "cancel worker0", "protect worker1", "release worker1"},
+			"draining", "", 2,
+		},
+		{
+			"a tag cannot be understood", 2,
+			look(lastLook-1, func(w *world) {
+				w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{TagMin: "x"} })
+			}),
+			[]string{"consume worker0 worker1", "cancel worker0", "protect worker1", "release worker1"},
+			"draining", policy.InvalidConfig, 2,
+		},
+		{
+			"the broker is lost when they are to be told", 2,
+			func(w *world) {
+				w.once(1, "consume", func() { w.broker.err = broken(policy.BrokerUnavailable, "gone") })
+			},
+			[]string{"consume worker0 worker1"},
+			"resumed", policy.BrokerUnavailable, 2,
+		},
+		{
+			"the function ends while they are watched", 2,
+			func(w *world) {
+				w.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
+			},
+			[]string{"consume worker0 worker1"},
+			"resumed", policy.BrokerUnavailable, 2,
 		},
 		{
 			"somebody else changes the count", 2,

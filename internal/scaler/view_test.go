@@ -65,6 +65,48 @@ func TestWhoRescues(t *testing.T) {
 	}
 }
 
+// TestOthersAreDescribedOnlyIfTheyMatter: a look at one target costs ECS nothing for the others of its broker while each worker answers.
+func TestOthersAreDescribedOnlyIfTheyMatter(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		prepare   func(w *world)
+		described int
+	}{
+		"all is well":          {func(*world) {}, 1},
+		"one is silent":        {func(w *world) { w.broker.look.Listeners.N++ }, 2},
+		"a worker serves both": {func(w *world) { w.broker.setQueues("celery@a0", []string{"qa", "qb"}) }, 2},
+		"nobody holds what is loose": {func(w *world) {
+			w.broker.look.Nodes, w.broker.look.Listeners, w.broker.look.Loose = nil, policy.Known(0), policy.Known(9)
+		}, 2},
+		"somebody holds what is loose": {func(w *world) { w.broker.look.Loose = policy.Known(9) }, 1},
+	} {
+		w := twoOnOneBroker(t)
+		w.run("a", 1, "qa")
+		w.run("b", 1, "qb")
+		c.prepare(w)
+		if _, err := w.CheckOne(t.Context(), Input{Target: "a"}); err != nil || w.fleet.described != c.described {
+			t.Errorf("%s: %d are described, want %d: %v", name, w.fleet.described, c.described, err)
+		}
+	}
+}
+
+// TestWhoIsNotAskedIsNotMissed: the tasks of a target whose workers protect themselves need not be heard from, so that a silent worker is
+// known to be the other's.
+func TestWhoIsNotAskedIsNotMissed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *Options) {
+		o.Targets = []Target{target("a", "qa"), target("b", "qb")}
+		o.Targets[1].Source = SourceNone
+	})
+	w.fleet.services = map[string]policy.Service{"b-svc": {Desired: 2, Running: 2}}
+	w.broker.look = emptyLook("qa", "qb")
+	w.run("a", 1, "qa")
+	w.broker.look.Nodes = nil
+	if c, err := w.CheckOne(t.Context(), Input{Target: "a"}); err != nil || c.ActiveTasks == nil || *c.ActiveTasks != 1 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 // lostCounter is a broker that can be looked at, and whose counter cannot be read.
 type lostCounter struct{ *fakeBroker }
 
