@@ -90,13 +90,15 @@ func (c *cloud) note(h local.Happening) {
 
 // now is how much has happened so far: where a later search may begin.
 func (c *cloud) now() int {
+	c.Flush()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.all)
 }
 
-// since returns what has happened since then, and is as wanted.
+// since returns what has happened since then, and is as wanted: all that a call did which has been answered.
 func (c *cloud) since(then int, wanted func(local.Happening) bool) []local.Happening {
+	c.Flush()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var found []local.Happening

@@ -5,11 +5,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/local"
 	"sluice/internal/local/asl"
+	"sluice/internal/policy"
 	"sluice/internal/testenv"
 )
 
@@ -59,7 +61,16 @@ func TestBadWorkers(t *testing.T) {
 	// which are in JSON: for all that is known it is busy.
 	c.awaitCounts("none", 1, 1)
 	for _, w := range targets[1:] {
-		at[w.name].awaitListeners(w.tasks)
+		if w.name != "deaf" {
+			at[w.name].awaitWorkers(w.tasks)
+			continue
+		}
+		at[w.name].awaitAnyLook(100*time.Millisecond, func(seen policy.Look) error {
+			if seen.Listeners.N != w.tasks {
+				return fmt.Errorf("%d workers listen, not %d", seen.Listeners.N, w.tasks)
+			}
+			return nil
+		})
 	}
 	expect("with nothing to do", "none", "hold unknown", "null", "0")
 	expect("with nothing to do", "foreign", "hold unknown", "null", "0")
@@ -88,6 +99,12 @@ func TestBadWorkers(t *testing.T) {
 	pickle := at["pickle"]
 	pickle.send(2, "hold", "gate", "pickle", map[string]any{"serializer": "pickle"})
 	pickle.awaitStarted(1)
+	pickle.awaitLook(func(seen policy.Look) error {
+		if q := seen.Queues["pickle"]; len(seen.Nodes) != 1 || seen.Nodes[0].Active != policy.Known(1) || q.Held != policy.Known(1) {
+			return fmt.Errorf("it is not at one task that executes and one that waits: %+v", seen)
+		}
+		return nil
+	})
 	for range 3 {
 		expect("a pickled task runs and one waits", "pickle", "hold steady", "1", "1")
 	}
