@@ -42,7 +42,7 @@ func (b *Broker) beats(ctx context.Context, expect int) (map[string]policy.Beat,
 	if _, err := sub.Receive(ctx); err != nil {
 		return nil, err
 	}
-	window, cancel := context.WithTimeout(ctx, beatWindow)
+	window, cancel := context.WithTimeout(ctx, b.waits.beats)
 	defer cancel()
 	for len(heard) < expect {
 		message, err := sub.ReceiveMessage(window)

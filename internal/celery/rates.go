@@ -29,7 +29,7 @@ func (b *Broker) RateLimited(ctx context.Context, nodes []policy.Node) (map[stri
 		names[i] = n.Name
 		due += workers(n)
 	}
-	got, err := b.ask(ctx, round{commands: []command{askRates(names, due)}, patience: controlPatience})
+	got, err := b.ask(ctx, round{commands: []command{askRates(names, due)}, patience: b.waits.control})
 	if err != nil {
 		return nil, failure(doing, err)
 	}
