@@ -32,7 +32,7 @@ func TestTraces(t *testing.T) {
 	}
 	order.End()
 	c.awaitCounts("workers", 2, 2)
-	spans := arrived(t, collected, time.Time{}, 1, func() { c.invoke(local.ScaleOut, `{"target": "video"}`, nil) })
+	spans := collected.Await(time.Time{}, 1, func() { c.invoke(local.ScaleOut, `{"target": "video"}`, nil) })
 	for _, s := range spans {
 		if s.Trace != order.SpanContext().TraceID().String() {
 			t.Errorf("%s is no part of the producer's trace", s.Name)
@@ -48,7 +48,7 @@ func TestTraces(t *testing.T) {
 	}
 	var functions []string
 	trace := ""
-	for _, s := range arrived(t, collected, began, 4, func() { c.check("video"); c.invoke(local.ScaleIn, `{"target": "video"}`, nil) }) {
+	for _, s := range collected.Await(began, 4, func() { c.check("video"); c.invoke(local.ScaleIn, `{"target": "video"}`, nil) }) {
 		if s.Kind == "SPAN_KIND_SERVER" {
 			functions = append(functions, s.Name)
 		}
@@ -60,35 +60,4 @@ func TestTraces(t *testing.T) {
 	if trace == order.SpanContext().TraceID().String() {
 		t.Error("the sweep is in the producer's trace")
 	}
-}
-
-// arrived waits until so many functions have sent their spans of one trace, the first that began since then, and returns these.
-// A function waits for the collector for a moment only. What does not get through in that moment comes with what the function
-// sends later, when it has left the collector alone for a while: for that, again calls it.
-func arrived(t *testing.T, from *collector.Collector, since time.Time, functions int, again func()) []collector.Span {
-	t.Helper()
-	next := time.Now().Add(10 * time.Second)
-	var spans []collector.Span
-	eventually(t, func() error {
-		spans = nil
-		n, seen := 0, map[string]bool{}
-		for _, s := range from.Spans() {
-			if s.Start.Before(since) || seen[s.ID] || len(spans) > 0 && s.Trace != spans[0].Trace {
-				continue
-			}
-			spans, seen[s.ID] = append(spans, s), true
-			if s.Kind == "SPAN_KIND_SERVER" || s.Kind == "SPAN_KIND_CONSUMER" {
-				n++
-			}
-		}
-		if n >= functions {
-			return nil
-		}
-		if time.Now().After(next) {
-			again()
-			next = time.Now().Add(10 * time.Second)
-		}
-		return fmt.Errorf("the spans of %d functions have come, not of %d", n, functions)
-	})
-	return spans
 }
