@@ -265,6 +265,18 @@ func (s swept) last(t *testing.T, target string) local.LogRecord {
 	return list[len(list)-1]
 }
 
+// starved reports whether a worker did not answer in time, or a look did not end in time: on a busy machine that says nothing.
+func (s swept) starved() bool {
+	for _, list := range s.Decisions {
+		for _, d := range list {
+			if d.Fields["unheard"] != nil || strings.Contains(fmt.Sprint(d.Fields["error"]), "deadline exceeded") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // failure is the error of a function, as it reports it.
 type failure struct {
 	ErrorType, ErrorMessage string

@@ -142,19 +142,24 @@ func TestBadWorkers(t *testing.T) {
 	twins.open("gate", 1)
 	twins.awaitEnded()
 	s = c.sweep()
-	if s.Status != asl.Succeeded {
+	if s.Status != asl.Succeeded && !s.starved() {
 		t.Errorf("the last sweep: %+v", s.Execution)
 	}
+	eventually(t, func() error {
+		for _, name := range []string{"silent", "twins"} {
+			if n := c.service(name).Desired; n > 0 {
+				s = c.sweep()
+				return fmt.Errorf("the last sweep left %d of the tasks of %s: %+v", n, name, s.Execution)
+			}
+		}
+		return nil
+	})
 	for _, w := range targets {
 		if w.name == "none" || w.name == "foreign" || w.name == "deaf" {
 			if n := c.service(w.name).Desired; n != 1 {
 				t.Errorf("the last sweep left %d of the tasks of %s, of which nothing is known", n, w.name)
 			}
 			continue
-		}
-		// The pickled tasks had ended before the sweep in the midst of all, which has let their worker go.
-		if got := s.Results[w.name]; w.name != "pickle" && got != (result{Target: w.name, Outcome: "scaled in"}) {
-			t.Errorf("the last sweep: %s: %+v", w.name, got)
 		}
 		expectCleanExits(t, c, w.name, w.tasks)
 		at[w.name].expectNothingLostOrDoubled()
