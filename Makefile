@@ -90,6 +90,14 @@ test-infra: lambdas infra/node_modules stepfunctions/node_modules build/venv-inf
 test-race: build test-deps ## The same with the race detector (slower).
 	go test -race -count=1 $(TESTFLAGS) ./...
 
+# The loops end with the shell that started them, however that ends.
+.PHONY: test-loaded
+test-loaded: build test-deps ## The tests without test-infra beside twice as many busy loops as there are cores: none needs a quiet machine.
+	@loops=(); trap 'kill "$${loops[@]}" 2>/dev/null || true' EXIT; trap 'exit 130' INT TERM; \
+	for ((i = 2 * $$(getconf _NPROCESSORS_ONLN); i > 0; i--)); do \
+		while kill -0 $$$$ 2>/dev/null; do :; done & loops+=($$!); done; \
+	go test -count=1 -timeout 60m $(TESTFLAGS) ./...
+
 .PHONY: test-compat
 test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, each with the prefork, threads, solo and gevent pools.
 	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -parallel 4 -run 'TestCompat|TestOthersWedge' ./internal/celery

@@ -82,7 +82,7 @@ local:
 			if err := cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
-			err = wait(cmd, 20*time.Second)
+			err = wait(cmd, 2*time.Minute)
 			if status := cmd.ProcessState; sig != syscall.SIGKILL && (err != nil || status.ExitCode() != 0) {
 				t.Errorf("it ended with %v\n%s", err, log.String())
 			}

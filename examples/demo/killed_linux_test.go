@@ -25,7 +25,7 @@ func TestAKilledWorkerIsSeen(t *testing.T) {
 	if err := testenv.BuildFunctions(lambdas); err != nil {
 		t.Fatal(err)
 	}
-	load := wave{posts: []post{{reports: newGenerator(7).reports(2, 8, 8)}}}
+	load := wave{posts: []post{{reports: newGenerator(7).reports(2, 60, 60)}}}
 	out, err := os.CreateTemp(t.TempDir(), "out")
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestAKilledWorkerIsSeen(t *testing.T) {
 	var errs bytes.Buffer
 	template := cfntest.Shop(t)
 	status := perform(t.Context(), options{
-		root: testenv.Root(), template: template, lambdas: lambdas, logs: t.TempDir(), plain: true, jsonFile: jsonFile, patience: 10 * time.Second, first: &load,
+		root: testenv.Root(), template: template, lambdas: lambdas, logs: t.TempDir(), plain: true, jsonFile: jsonFile, patience: 20 * time.Second, first: &load, leeway: 5 * time.Minute,
 		sabotage: func() {
 			if err := syscall.Kill(supervisor(t), syscall.SIGKILL); err != nil {
 				t.Errorf("kill a worker: %v", err)

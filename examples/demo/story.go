@@ -190,7 +190,8 @@ func (d *driver) facts() facts {
 		tasks: d.ledger.tasks, expected: d.expected, calls: d.cloud.calls(),
 		ready: -time.Second,
 		// A sweep finds what a lost event would have told.
-		repairBound: d.config.LocalSweepEvery() + slack,
+		repairBound: d.config.LocalSweepEvery() + slack + d.opts.leeway,
+		leeway:      d.opts.leeway,
 		zeroBound:   d.zeroBound(),
 	}
 	d.chronicle.tell(&f)
@@ -208,5 +209,5 @@ func (d *driver) facts() facts {
 // time say the same, and they have been drained.
 func (d *driver) zeroBound() time.Duration {
 	t := d.config.Targets[0]
-	return d.config.LocalSweepEvery() + t.Grace.Std() + t.Settle.Std() + 3*look + drain + slack
+	return d.config.LocalSweepEvery() + t.Grace.Std() + t.Settle.Std() + 3*look + drain + slack + d.opts.leeway
 }

@@ -35,6 +35,7 @@ type facts struct {
 	lastDone    time.Duration // Since the start.
 	zeroAt      time.Duration // Since the start; negative if the workers never were back at zero.
 	zeroBound   time.Duration // Within this much of lastDone zero is due.
+	leeway      time.Duration // How much longer than promptBound an event may take; the others have it in them.
 	repairBound time.Duration // Within this much of a lost event the sweep has to have made it good.
 	peak        int           // The highest desired count.
 
@@ -154,7 +155,7 @@ func judge(f facts) summary {
 		s.EventToCount = append(s.EventToCount, a.took.Seconds())
 		if a.took < 0 {
 			broken("the event at %.1f s brought no worker", a.at.Seconds())
-		} else if a.took > promptBound {
+		} else if a.took > promptBound+f.leeway {
 			broken("the event at %.1f s took %.2f s to the new count, more than %v", a.at.Seconds(), a.took.Seconds(), promptBound)
 		}
 	}

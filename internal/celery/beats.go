@@ -45,7 +45,7 @@ func (b *Broker) beats(ctx context.Context, expect int) (map[string]policy.Beat,
 	if _, err := receive(ctx, sub); err != nil {
 		return nil, err
 	}
-	window, cancel := context.WithTimeout(ctx, beatWindow)
+	window, cancel := context.WithTimeout(ctx, b.waits.beats)
 	defer cancel()
 	for len(heard) < min(expect, maxReplies) {
 		message, err := receive(window, sub)

@@ -107,7 +107,7 @@ func BenchmarkPeek(b *testing.B) {
 
 // cpu is how many seconds of processor time the server's main thread has taken: unlike the clock's, they do not depend on what
 // else the machine does.
-func cpu(b *testing.B, client *redis.Client) float64 {
+func cpu(b testing.TB, client *redis.Client) float64 {
 	b.Helper()
 	var sum float64
 	for _, line := range strings.Split(client.Info(b.Context(), "cpu").Val(), "\r\n") {

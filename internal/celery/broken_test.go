@@ -57,7 +57,12 @@ func TestLookAtBrokenBroker(t *testing.T) {
 	guarded.RequireAuth("another")
 	secure, pool := tlsRedis(t)
 	options := func(addr string) Options {
-		return Options{Addrs: []string{addr}, DialTimeout: 300 * time.Millisecond, CommandTimeout: 300 * time.Millisecond}
+		return Options{Addrs: []string{addr}}
+	}
+	// impatient is for a server that never answers.
+	impatient := func(o Options) Options {
+		o.DialTimeout, o.CommandTimeout = time.Second, time.Second
+		return o
 	}
 	withPassword := options(guarded.Addr())
 	withPassword.Password = password
@@ -72,7 +77,7 @@ func TestLookAtBrokenBroker(t *testing.T) {
 		says    string
 	}{
 		"refused":               {options(closed), policy.BrokerUnavailable, "connection refused"},
-		"black hole":            {options(silent), policy.BrokerUnavailable, "timeout"},
+		"black hole":            {impatient(options(silent)), policy.BrokerUnavailable, "timeout"},
 		"loading":               {options(respServer(t, refusing("LOADING Redis is loading the dataset in memory", ""))), policy.BrokerUnavailable, "LOADING"},
 		"master down":           {options(respServer(t, refusing("MASTERDOWN Link with MASTER is down", ""))), policy.BrokerUnavailable, "MASTERDOWN"},
 		"cluster down":          {options(respServer(t, refusing("CLUSTERDOWN Hash slot not served", ""))), policy.BrokerUnavailable, "CLUSTERDOWN"},
@@ -82,7 +87,7 @@ func TestLookAtBrokenBroker(t *testing.T) {
 		"no password":           {options(guarded.Addr()), policy.BrokerRefused, "NOAUTH"},
 		"wrong password":        {withPassword, policy.BrokerRefused, "WRONGPASS"},
 		"no rights":             {options(respServer(t, refusing("NOPERM this user has no permissions", "PUBLISH"))), policy.BrokerRefused, "NOPERM"},
-		"TLS to a plain Redis":  {withTLS(testenv.RedisServer(t), nil, "localhost"), policy.BrokerUnavailable, "does this port speak TLS?"},
+		"TLS to a plain Redis":  {impatient(withTLS(testenv.RedisServer(t), nil, "localhost")), policy.BrokerUnavailable, "does this port speak TLS?"},
 		"TLS to a plain server": {withTLS(plain, nil, "localhost"), policy.BrokerRefused, "does not look like a TLS handshake"},
 		"plain to a TLS server": {options(secure), policy.BrokerUnavailable, "does it want TLS?"},
 		"unknown authority":     {withTLS(secure, nil, "localhost"), policy.BrokerRefused, "certificate"},
@@ -90,11 +95,9 @@ func TestLookAtBrokenBroker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			defer cancel()
 			begin := time.Now()
-			_, err := newBroker(t, c.options).Look(ctx, []string{"video"}, 100*time.Millisecond)
-			if took := time.Since(begin); took > 3*time.Second {
+			_, err := newBroker(t, c.options).Look(t.Context(), []string{"video"}, 100*time.Millisecond)
+			if took := time.Since(begin); took > testPatience {
 				t.Errorf("the look took %v", took)
 			}
 			var typed *policy.Error
@@ -113,7 +116,9 @@ func TestLookAtBrokenBroker(t *testing.T) {
 
 // A context that ends earlier than any time-out bounds all three.
 func TestBlackHoleEndsWithContext(t *testing.T) {
-	broker := newBroker(t, Options{Addrs: []string{respServer(t, func([]string) string { return "" })}})
+	o := lookOptions(respServer(t, func([]string) string { return "" }))
+	o.DialTimeout, o.CommandTimeout = time.Hour, time.Hour
+	broker := newBroker(t, o)
 	for name, call := range map[string]func(ctx context.Context) error{
 		"look": func(ctx context.Context) error {
 			_, err := broker.Look(ctx, []string{"video"}, time.Second)
@@ -127,7 +132,7 @@ func TestBlackHoleEndsWithContext(t *testing.T) {
 		err := call(ctx)
 		cancel()
 		var typed *policy.Error
-		if !errors.As(err, &typed) || typed.Kind != policy.BrokerUnavailable || time.Since(begin) > time.Second {
+		if !errors.As(err, &typed) || typed.Kind != policy.BrokerUnavailable || time.Since(begin) > time.Minute {
 			t.Errorf("%s: %v after %v", name, err, time.Since(begin))
 		}
 	}

@@ -86,6 +86,7 @@ type Broker struct {
 	opts   Options
 	keys   keys
 	client redis.UniversalClient
+	waits  waits
 	sweep  atomic.Uint64 // Where the next sweep of stale reply bindings goes on: the cursor of SSCAN.
 
 	heads heads
@@ -93,6 +94,10 @@ type Broker struct {
 	mu     sync.Mutex
 	tooOld map[string]string // Workers before Celery 5.2, by node name: their version, or "" while only their answer told.
 }
+
+// waits are how long workers are waited for where the caller does not say. They are no options: a test that has to judge something
+// else on a busy machine waits longer.
+type waits struct{ control, linger, beats time.Duration }
 
 // New returns the broker. It connects to nothing yet: the first use does.
 func New(o Options) (*Broker, error) {
@@ -117,6 +122,7 @@ func New(o Options) (*Broker, error) {
 		opts:   o,
 		keys:   keys{prefix: o.KeyPrefix, sep: o.Separator, steps: o.PrioritySteps, db: o.DB, control: o.ControlExchange, events: o.EventExchange},
 		client: newClient(o),
+		waits:  waits{control: controlPatience, linger: controlLinger, beats: beatWindow},
 		tooOld: map[string]string{},
 		heads:  heads{seen: map[string]head{}},
 	}, nil

@@ -50,7 +50,7 @@ func (b *Broker) control(ctx context.Context, method, doing string, nodes []poli
 		return nil
 	}
 	commands, queues := perQueue(method, nodes)
-	got, err := b.ask(ctx, round{commands: commands, patience: controlPatience, linger: controlLinger, atomic: true})
+	got, err := b.ask(ctx, round{commands: commands, patience: b.waits.control, linger: b.waits.linger, atomic: true})
 	if err != nil {
 		return failure("tell nodes to "+doing, err)
 	}

@@ -60,7 +60,7 @@ func TestControlTellsEachNodeItsQueues(t *testing.T) {
 	if err := broker.Consume(t.Context(), []policy.Node{node("w2@b", "video")}); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begin); took > controlPatience {
+	if took := time.Since(begin); took > testPatience {
 		t.Errorf("both took %v, though all answered", took)
 	}
 	want := []string{"w1@a cancel_consumer mail", "w1@a cancel_consumer video", "w2@b add_consumer video", "w2@b cancel_consumer video"}
@@ -157,10 +157,15 @@ func TestControlJudgesAnswers(t *testing.T) {
 			for i := range nodes {
 				nodes[i].Answers = c.answers
 			}
+			broker := newBroker(t, lookOptions(m.Addr()))
+			if c.slow {
+				broker.waits.control = controlPatience
+			}
+			broker.waits.linger = 2 * time.Second
 			begin := time.Now()
-			err := newBroker(t, lookOptions(m.Addr())).Cancel(t.Context(), nodes)
-			if slow := time.Since(begin) >= controlPatience; slow != c.slow {
-				t.Errorf("it took %v; want all of %v: %v", time.Since(begin), controlPatience, c.slow)
+			err := broker.Cancel(t.Context(), nodes)
+			if slow := time.Since(begin) >= broker.waits.control; slow != c.slow {
+				t.Errorf("it took %v; want all of %v: %v", time.Since(begin), broker.waits.control, c.slow)
 			}
 			if got := message(err); got != c.want {
 				t.Errorf("cancel: %q; want %q", got, c.want)
@@ -254,7 +259,7 @@ func TestOnlyTheseMethodsAreSent(t *testing.T) {
 	nodes := []policy.Node{node("w1@a", "video", "mail")}
 	seen := monitor(t, client, addr)
 	for name, call := range map[string]func() error{
-		"look":    func() error { _, err := broker.Look(t.Context(), []string{"video"}, time.Second); return err },
+		"look":    func() error { _, err := broker.Look(t.Context(), []string{"video"}, testPatience); return err },
 		"beats":   func() error { _, err := broker.Beats(t.Context(), 0); return err },
 		"counter": func() error { _, err := broker.Counter(t.Context(), "counter"); return err },
 		"cancel":  func() error { return broker.Cancel(t.Context(), nodes) },
@@ -340,13 +345,15 @@ func TestControlAtBrokenBroker(t *testing.T) {
 // A twin that answers when all answers that were due have come is seen as well.
 func TestControlSeesASlowTwin(t *testing.T) {
 	m := miniredis.RunT(t)
-	for _, delay := range []time.Duration{0, controlLinger / 3} {
+	broker := newBroker(t, lookOptions(m.Addr()))
+	broker.waits.linger = 3 * time.Second
+	for _, delay := range []time.Duration{0, broker.waits.linger / 6} {
 		startFake(t, m.Addr(), "w1@a", says{methodCancel: func(controlBody) any {
 			time.Sleep(delay)
 			return map[string]any{"ok": "no longer consuming"}
 		}})
 	}
-	err := newBroker(t, lookOptions(m.Addr())).Cancel(t.Context(), []policy.Node{node("w1@a", "video")})
+	err := broker.Cancel(t.Context(), []policy.Node{node("w1@a", "video")})
 	if !errors.Is(err, errEqualNames) || !strings.Contains(err.Error(), "node w1@a: 2 workers answered") {
 		t.Errorf("cancel: %v; want the twin in it", err)
 	}

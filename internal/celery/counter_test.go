@@ -50,12 +50,13 @@ func TestBeats(t *testing.T) {
 	defer stop()
 	begin := time.Now()
 	beats, err := broker.Beats(t.Context(), 1)
-	if err != nil || len(beats) != 1 || beats["w1@vm"].Processed != 3 || time.Since(begin) >= beatWindow {
+	if err != nil || len(beats) != 1 || beats["w1@vm"].Processed != 3 || time.Since(begin) >= testPatience {
 		t.Errorf("heartbeats of one worker: %v, %v, after %v", beats, err, time.Since(begin))
 	}
+	broker.waits.beats = beatWindow
 	begin = time.Now()
 	beats, err = broker.Beats(t.Context(), 2)
-	if took := time.Since(begin); err != nil || len(beats) != 1 || took < beatWindow || took > 2*beatWindow {
+	if took := time.Since(begin); err != nil || len(beats) != 1 || took < beatWindow {
 		t.Errorf("heartbeats of two workers of which one beats: %v, %v, after %v", beats, err, took)
 	}
 }

@@ -56,6 +56,7 @@ func testDrain(t *testing.T, python, pool string, forgets bool) {
 		forgets: forgets,
 		broker:  newBroker(t, Options{Addrs: []string{addr}, Horizon: 30 * time.Minute}),
 	}
+	d.broker.waits.control = 10 * time.Second // A solo worker that executes lets us wait for all of it.
 	for _, step := range []struct {
 		name string
 		run  func(t *testing.T)
@@ -74,7 +75,7 @@ func testDrain(t *testing.T, python, pool string, forgets bool) {
 }
 
 func (d *drain) look() (policy.Look, error) {
-	return d.broker.Look(d.t.Context(), drainQueues, testPatience)
+	return d.broker.Look(d.t.Context(), drainQueues, 10*time.Second)
 }
 
 // consumes waits until the worker says that it consumes from just these queues.
@@ -419,6 +420,7 @@ func TestDrainEqualNames(t *testing.T) {
 	lab.start(drainWorker, "-P", "solo", "-Q", "video,mail")
 	lab.start(drainWorker, "-P", "solo", "-Q", "video,mail")
 	broker := newBroker(t, Options{Addrs: []string{addr}})
+	broker.waits.linger = 5 * time.Second
 	are := func(what string, queues ...string) {
 		t.Helper()
 		lab.until(what, func() error {

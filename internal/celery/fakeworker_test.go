@@ -36,7 +36,7 @@ func startFake(t testing.TB, addr, name string, say says) {
 // startFakeOf starts a worker of an application with its own names of keys.
 func startFakeOf(t testing.TB, k keys, addr, name string, say says) {
 	t.Helper()
-	w := &fakeWorker{client: redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1}), keys: k}
+	w := &fakeWorker{client: redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ReadTimeout: testPatience, WriteTimeout: testPatience}), keys: k}
 	sub := w.client.PSubscribe(t.Context(), w.keys.controlChannel())
 	if _, err := sub.Receive(t.Context()); err != nil {
 		t.Fatal(err)

@@ -145,7 +145,7 @@ func TestRequestsAreTold(t *testing.T) {
 	o.Called = count
 	broker := newBroker(t, o)
 	startFake(t, m.Addr(), "w1@a", says{methodQueues: videoOnly, methodActive: nil}) // It answers half of what it is asked.
-	if _, err := broker.Look(t.Context(), []string{"video"}, testPatience); err != nil {
+	if _, err := broker.Look(t.Context(), []string{"video"}, 3*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if told["brpop"] == 0 || told["pipeline"] == 0 {

@@ -374,7 +374,7 @@ func TestLookAtWorkers(t *testing.T) {
 					startFake(t, m.Addr(), node, say)
 				}
 			}
-			look, err := newBroker(t, lookOptions(m.Addr())).Look(t.Context(), []string{"video"}, 300*time.Millisecond)
+			look, err := newBroker(t, lookOptions(m.Addr())).Look(t.Context(), []string{"video"}, 3*time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -397,8 +397,8 @@ func TestLookCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	startFake(t, m.Addr(), "w1@a", says{methodQueues: called(cancel)})
 	begin := time.Now()
-	look, err := newBroker(t, lookOptions(m.Addr())).Look(ctx, []string{"video"}, 20*time.Second)
-	if took := time.Since(begin); took > 10*time.Second {
+	look, err := newBroker(t, lookOptions(m.Addr())).Look(ctx, []string{"video"}, time.Hour)
+	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("the look went on for %v after it was cancelled: %+v, %v", took, look, err)
 	}
 	if left := m.Keys(); slices.Contains(left, testKeys().replyBindings()) {
@@ -431,7 +431,7 @@ func TestLookAtCluster(t *testing.T) {
 	o := lookOptions(addr)
 	o.ClusterMode, o.KeyPrefix = true, prefixed.prefix
 	o.AnswerBytes = 2 << 20 // The least share that a broker gets: a cluster's client asks for COMMAND, which has 15,000 items.
-	look, err := newBroker(t, o).Look(t.Context(), []string{"video"}, 300*time.Millisecond)
+	look, err := newBroker(t, o).Look(t.Context(), []string{"video"}, 3*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/alicebob/miniredis/v2"
@@ -134,13 +133,13 @@ func TestRateLimited(t *testing.T) {
 					startFake(t, m.Addr(), name, say)
 				}
 			}
-			begin := time.Now()
-			got, err := newBroker(t, lookOptions(m.Addr())).RateLimited(t.Context(), c.nodes)
+			broker := newBroker(t, lookOptions(m.Addr()))
+			if strings.HasSuffix(c.err, " workers answered") {
+				broker.waits.control = controlPatience // Nobody else will.
+			}
+			got, err := broker.RateLimited(t.Context(), c.nodes)
 			if message(err) != c.err || !cmp.Equal(got, c.want) {
 				t.Errorf("limited %v, %v; want %v, %q", got, err, c.want, c.err)
-			}
-			if took := time.Since(begin); took > controlPatience+time.Second {
-				t.Errorf("it took %v", took)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ func (b *Broker) registered(
 		names[i] = n.Name
 		due += workers(n)
 	}
-	got, err := b.ask(ctx, round{commands: []command{askTasks(attribute, names, due)}, patience: controlPatience})
+	got, err := b.ask(ctx, round{commands: []command{askTasks(attribute, names, due)}, patience: b.waits.control})
 	if err != nil {
 		return failure(doing, err)
 	}

@@ -22,12 +22,8 @@ type cutter struct {
 	passed []net.Conn
 }
 
-func newCutter(t *testing.T, server string) *cutter {
+func newCutter(t *testing.T, l net.Listener, server string) *cutter {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := &cutter{Listener: l, server: server}
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -81,7 +77,8 @@ func TestLookAfterTheServerClosedItsConnections(t *testing.T) {
 		{"TLS", secure, &tls.Config{RootCAs: roots, ServerName: "localhost"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCutter(t, tt.addr)
+			_, listen := testenv.ReservedAddr(t)
+			c := newCutter(t, listen(), tt.addr)
 			o := lookOptions(c.Addr().String())
 			o.TLS = tt.tls
 			b := newBroker(t, o)
@@ -97,18 +94,14 @@ func TestLookAfterTheServerClosedItsConnections(t *testing.T) {
 
 // However often it was out of reach, a server that is back is found at once.
 func TestLookAtAServerThatIsBack(t *testing.T) {
-	addr := testenv.FreeAddr(t)
+	addr, listen := testenv.ReservedAddr(t)
 	b := newBroker(t, lookOptions(addr))
 	for range 10 {
 		if _, err := b.Look(t.Context(), []string{"celery"}, time.Second); err == nil || !strings.Contains(err.Error(), "dial tcp "+addr+": connect: connection refused") {
 			t.Fatalf("error %v, want that the connection to %s was refused", err, addr)
 		}
 	}
-	m := miniredis.NewMiniRedis()
-	if err := m.StartAddr(addr); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
+	newCutter(t, listen(), miniredis.RunT(t).Addr())
 	if _, err := b.Look(t.Context(), []string{"celery"}, time.Second); err != nil {
 		t.Errorf("the server is back: %v", err)
 	}

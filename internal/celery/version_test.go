@@ -40,6 +40,7 @@ func TestOldCeleryIsRefused(t *testing.T) {
 	var asked atomic.Int64
 	startFake(t, m.Addr(), "w1@vm", says{methodQueues: videoOnly, methodActive: counted{&asked, oldActive}})
 	broker := newBroker(t, lookOptions(m.Addr()))
+	broker.waits.beats = time.Second // It sends none.
 	for range 3 {
 		_, err := broker.Look(t.Context(), []string{"video"}, testPatience)
 		var refused *policy.Error

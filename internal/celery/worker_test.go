@@ -2,6 +2,7 @@ package celery
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -165,14 +166,19 @@ func (l *lab) until(what string, ready func() error) {
 	}
 }
 
+// testPatience is how long those have to answer who will, on a busy machine, too. A test in which somebody never answers waits for
+// as long, and says how long that is to be.
+const testPatience = time.Minute
+
+// newBroker makes a broker that waits for the server and for workers for as long as they need, unless the options say otherwise.
 func newBroker(t testing.TB, o Options) *Broker {
 	t.Helper()
+	o.DialTimeout, o.CommandTimeout = cmp.Or(o.DialTimeout, testPatience), cmp.Or(o.CommandTimeout, testPatience)
 	b, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
+	b.waits.control, b.waits.beats = testPatience, testPatience
 	return b
 }
-
-const testPatience = 2 * time.Second

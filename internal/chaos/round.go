@@ -159,8 +159,9 @@ func (f *facts) childKilled(r *run) bool {
 // emptyOut gives the scaler the time to let the workers go that have nothing to do any more: the last scale-in is one
 // that the round is to see.
 func (w *world) emptyOut(ctx context.Context) {
-	// Ten sweeps are more than a scaler needs; on a machine that is busy with other tests most of them come late.
-	deadline := time.Now().Add(w.plan.settle + 10*sweepEvery + stopTimeout)
+	// Ten sweeps are more than a scaler needs; on a machine that is busy with other tests most of them come late, or see a worker
+	// that does not answer in time.
+	deadline := time.Now().Add(w.plan.settle + 60*sweepEvery + stopTimeout)
 	for time.Now().Before(deadline) && ctx.Err() == nil {
 		services, tasks := w.cloud.ECS().Snapshot()
 		alive := 0

@@ -70,7 +70,7 @@ func deploymentFaults() []fault {
 		{what: "the schedule disabled", want: "schedule-disabled", plant: deployment(func(d *local.Deployment) { d.Schedules[0].Disabled = true })},
 		{what: "the schedule set to each hour", want: "schedule-rate", plant: deployment(func(d *local.Deployment) { d.Schedules[0].Timing.Every = time.Hour })},
 		{what: "the schedule deleted", want: "schedule-missing", blind: true, plant: deployment(func(d *local.Deployment) { d.Schedules[0].Name = "another" })},
-		{what: "events dropped on their way", want: "event-round-trip", exam: exam{events: true}, plant: func(_ *testing.T, w *ward) func() {
+		{what: "events dropped on their way", want: "event-round-trip", exam: exam{events: true, wait: 2 * time.Second}, plant: func(_ *testing.T, w *ward) func() {
 			w.Events().Drop(1)
 			return func() {}
 		}},
@@ -195,7 +195,7 @@ func serviceFaults(t *testing.T) []fault {
 		{what: "--pool solo", want: "pool-solo", bed: &bed{args: []string{"--pool", "solo"}}},
 		{what: "--without-heartbeat", want: "no-heartbeats", bed: &bed{args: []string{"--without-heartbeat"}}},
 		{what: "CELERY_BROKER_URL of another database", want: "broker-unlike", bed: &bed{env: env("CELERY_BROKER_URL", "redis://127.0.0.1:6379/9")}},
-		{what: "min: 1, and no work", want: "min-idle", bed: &bed{target: "min: 1"}, plant: stays(idle), exam: exam{ahead: 7 * time.Second, idleFor: 10 * time.Second}},
+		{what: "min: 1, and no work", want: "min-idle", bed: &bed{target: "min: 1"}, plant: stays(idle), exam: exam{ahead: 20 * time.Second, idleFor: 40 * time.Second}},
 	}
 }
 

@@ -52,11 +52,8 @@ func certificate(t *testing.T) (cert, key string) {
 func tlsServer(t *testing.T) (addr string) {
 	t.Helper()
 	cert, key := certificate(t)
-	addr = testenv.FreeAddr(t)
-	_, port, _ := net.SplitHostPort(addr)
-	testenv.RedisServer(t, "--port", "0", "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert,
-		"--tls-auth-clients", "no")
-	return addr
+	return testenv.RedisServer(t, "--port", "0", "--tls-port", "{port}", "--tls-cert-file", cert, "--tls-key-file", key,
+		"--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
 }
 
 // command gives a Redis a command.

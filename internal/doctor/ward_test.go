@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -207,6 +208,7 @@ type exam struct {
 	key     string        // Another access key.
 	ahead   time.Duration // How far our clock is ahead.
 	events  bool
+	wait    time.Duration // For what comes of the event, if not as long as a busy machine takes.
 	idleFor time.Duration
 }
 
@@ -228,7 +230,7 @@ func (w *ward) examine(t *testing.T, x exam) *doctor.Facts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := doctor.Options{Config: c, Events: x.events, EventsWait: 2 * time.Second, IdleFor: x.idleFor}
+	o := doctor.Options{Config: c, Events: x.events, EventsWait: cmp.Or(x.wait, time.Minute), IdleFor: x.idleFor}
 	for _, name := range x.targets {
 		target, ok := c.Target(name)
 		if !ok {
@@ -236,7 +238,7 @@ func (w *ward) examine(t *testing.T, x exam) *doctor.Facts {
 		}
 		o.Targets = append(o.Targets, target)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	return doctor.Gather(ctx, env, o)
 }

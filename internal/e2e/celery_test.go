@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -114,7 +116,8 @@ type broker struct {
 	t   *testing.T
 	url string
 	*redis.Client
-	sent []string // The ids of the tasks that were sent.
+	sent   []string        // The ids of the tasks that were sent.
+	queues map[string]bool // Those that they were sent to, and one that is always empty.
 }
 
 func newBroker(t *testing.T, url string) *broker {
@@ -123,7 +126,7 @@ func newBroker(t *testing.T, url string) *broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &broker{t: t, url: url, Client: redis.NewClient(options)}
+	b := &broker{t: t, url: url, Client: redis.NewClient(options), queues: map[string]bool{"none": true}}
 	t.Cleanup(func() { _ = b.Close() })
 	return b
 }
@@ -141,6 +144,7 @@ func (b *broker) send(count int, task, gate, queue string, options map[string]an
 		"set": all["serializer"] == "pickle",
 	}, &ids)
 	b.sent = append(b.sent, ids...)
+	b.queues[queue] = true
 }
 
 // open lets so many tasks through the gate.
@@ -198,8 +202,8 @@ func (b *broker) awaitEnded() {
 	})
 	b.awaitLook(func(seen policy.Look) error {
 		for _, n := range seen.Nodes {
-			if n.Active.N > 0 {
-				return fmt.Errorf("%s executes %d tasks", n.Name, n.Active.N)
+			if n.Active != policy.Known(0) {
+				return fmt.Errorf("%s executes %+v", n.Name, n.Active)
 			}
 		}
 		for name, q := range seen.Queues {
@@ -227,8 +231,8 @@ func (b *broker) expectNothingLostOrDoubled() {
 	}
 }
 
-// awaitListeners waits until so many workers listen for broadcasts.
-func (b *broker) awaitListeners(n int) {
+// awaitWorkers waits until so many workers listen for broadcasts, and answer them.
+func (b *broker) awaitWorkers(n int) {
 	b.t.Helper()
 	b.awaitLook(func(seen policy.Look) error {
 		if seen.Listeners.N != n {
@@ -238,8 +242,20 @@ func (b *broker) awaitListeners(n int) {
 	})
 }
 
-// awaitLook waits until a look at the workers shows what is waited for.
+// awaitLook waits until a look at the workers, all of whom have answered, shows what is waited for: of one that has not,
+// nothing is known.
 func (b *broker) awaitLook(ready func(policy.Look) error) {
+	b.t.Helper()
+	b.awaitAnyLook(10*time.Second, func(seen policy.Look) error {
+		if seen.Heard() != seen.Listeners.N {
+			return fmt.Errorf("%d workers listen, and %d answer", seen.Listeners.N, seen.Heard())
+		}
+		return ready(seen)
+	})
+}
+
+// awaitAnyLook is awaitLook where some may not answer: each look waits for them for so long.
+func (b *broker) awaitAnyLook(patience time.Duration, ready func(policy.Look) error) {
 	b.t.Helper()
 	eyes, err := celery.New(celery.Options{Addrs: []string{b.Options().Addr}, Password: b.Options().Password, DB: b.Options().DB})
 	if err != nil {
@@ -247,7 +263,7 @@ func (b *broker) awaitLook(ready func(policy.Look) error) {
 	}
 	defer func() { _ = eyes.Close() }()
 	eventually(b.t, func() error {
-		seen, err := eyes.Look(b.t.Context(), []string{"none"}, 100*time.Millisecond)
+		seen, err := eyes.Look(b.t.Context(), slices.Collect(maps.Keys(b.queues)), patience)
 		if err != nil {
 			return err
 		}

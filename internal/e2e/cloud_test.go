@@ -90,13 +90,15 @@ func (c *cloud) note(h local.Happening) {
 
 // now is how much has happened so far: where a later search may begin.
 func (c *cloud) now() int {
+	c.Flush()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.all)
 }
 
-// since returns what has happened since then, and is as wanted.
+// since returns what has happened since then, and is as wanted: all that a call did which has been answered.
 func (c *cloud) since(then int, wanted func(local.Happening) bool) []local.Happening {
+	c.Flush()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var found []local.Happening
@@ -259,6 +261,18 @@ func (s swept) last(t *testing.T, target string) local.LogRecord {
 		t.Fatalf("the sweep decided nothing about %s: %+v", target, s.Execution)
 	}
 	return list[len(list)-1]
+}
+
+// starved reports whether a worker did not answer in time, or a look did not end in time: on a busy machine that says nothing.
+func (s swept) starved() bool {
+	for _, list := range s.Decisions {
+		for _, d := range list {
+			if d.Fields["unheard"] != nil || strings.Contains(fmt.Sprint(d.Fields["error"]), "deadline exceeded") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // failure is the error of a function, as it reports it.

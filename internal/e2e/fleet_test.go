@@ -110,7 +110,7 @@ func TestBadFleet(t *testing.T) {
 	}{
 		{"a throttled look", "DescribeServices", 2, ecs.Fault{Code: throttled}, result{Outcome: "scaled in"}, 0, ""},
 		{"a look that fails twice", "DescribeServices", 2, ecs.Fault{Code: "ServerException"}, result{Outcome: "scaled in"}, 0, ""},
-		{"a look that is not answered in time", "DescribeServices", 1, ecs.Fault{Delay: 20 * time.Second}, result{Outcome: "scaled in"}, 0, ""},
+		{"a look that is not answered in time", "DescribeServices", 1, ecs.Fault{Delay: time.Hour}, result{Outcome: "scaled in"}, 0, ""},
 		{"a look throttled for ever", "DescribeServices", -1, ecs.Fault{Code: throttled}, result{Outcome: "failed", Failed: true}, 1, "describe service video in cluster media: "},
 		{"a look that fails for ever", "DescribeServices", -1, ecs.Fault{Code: "ServerException"}, result{Outcome: "failed", Failed: true}, 1, "describe service video in cluster media: "},
 		{"a look that is denied", "DescribeServices", -1, ecs.Fault{Code: denied}, result{Outcome: "failed", Failed: true}, 1, "not allowed; grant ecs:DescribeServices on it to the role of this function"},
@@ -191,13 +191,9 @@ func TestFleetErrorsByName(t *testing.T) {
 		}
 	}
 	// No answer in time: it was not written, and the next try is welcome.
-	c.ECS().Fail("UpdateService", 1, ecs.Fault{Delay: 20 * time.Second})
-	began := time.Now()
+	c.ECS().Fail("UpdateService", 1, ecs.Fault{Delay: time.Hour})
 	if f := c.invoke(local.ScaleOut, enveloped(`{"scale_to": 2}`), nil); f.ErrorType != "FleetUnavailable" || !strings.Contains(f.ErrorMessage, "no answer within 3s") {
 		t.Errorf("UpdateService did not answer: the scale-out ended with %+v", f)
-	}
-	if took := time.Since(began); took > 12*time.Second {
-		t.Errorf("UpdateService did not answer: it took %v", took)
 	}
 	good("an UpdateService that did not answer")
 	if n := c.coldStarts(local.ScaleOut); n != 1 {

@@ -4,9 +4,9 @@
 // is a redis-server or the embedded one, workers are Celery's in processes of their own, events come from boto3, and every
 // call to AWS is an SDK's over HTTP. Only AWS itself is package local's.
 //
-// Nothing here waits for time to pass, but for one task that is to outlast the stop timeout. Tasks end when the test opens a
-// gate; sweeps begin when the test starts one; the test goes on when it has seen what it waits for. The settle time is a
-// second, the shortest that there is.
+// Nothing here waits for time to pass. Tasks end when the test opens a gate; sweeps begin when the test starts one; the test goes
+// on when it has seen what it waits for; and a function that would not wait for the test is frozen meanwhile. The settle time is
+// a second, the shortest that there is.
 //
 // What one package can show by itself is shown there. Here stands what only the whole can show: the main way, how workers are
 // let go one by one while others work, the ways back after something was lost or killed, and that bad input of every kind ends

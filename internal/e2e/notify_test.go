@@ -38,9 +38,9 @@ func TestDigest(t *testing.T) {
 
 	b.send(12, "hold", "gate", queue, nil)
 	b.open("gate", 12)
-	c.put(original(`{"scale_to": 1}`))
+	c.put(original(`{}`)) // The queue says how many.
 	b.awaitEnded()
-	b.awaitListeners(3) // Until all are up a sweep lets none go.
+	b.awaitWorkers(3) // Until all are up a sweep lets none go.
 	c.sweep()
 	c.awaitCounts("workers", 0, 0)
 	told := digest()

@@ -83,6 +83,15 @@ func (c *cloud) kill(function string) {
 	}
 }
 
+// freeze stops the one running instance of a function in its course, until it is thawed.
+func (c *cloud) freeze(function string) (thaw func()) {
+	c.t.Helper()
+	if n := signal(c.t, c.bootstrap(function), "", syscall.SIGSTOP); n != 1 {
+		c.t.Fatalf("%d instances of %s run, not 1", n, function)
+	}
+	return func() { signal(c.t, c.bootstrap(function), "", syscall.SIGCONT) }
+}
+
 // awaitCall waits until there have been so many calls of an operation of ECS.
 func (c *cloud) awaitCall(op string, n int) {
 	c.t.Helper()

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +22,9 @@ func entered(state string) func(local.Happening) bool {
 func TestWorkAtTheWrongMoment(t *testing.T) {
 	t.Parallel()
 	const queue = "video"
-	c := start(t, one(worker(t, append(light, "--queues", queue)...), ""), local.Options{})
+	// Between the first look of a sweep and the second there is time to freeze the function that looks.
+	yaml := strings.Replace(one(worker(t, append(light, "--queues", queue)...), ""), "settle: 1s", "settle: 5s", 1)
+	c := start(t, yaml, local.Options{})
 	b := newBroker(t, c.RedisURL())
 	outcome := func(s swept, what, want string) {
 		t.Helper()
@@ -51,8 +52,10 @@ func TestWorkAtTheWrongMoment(t *testing.T) {
 	then := c.now()
 	end := c.beginSweep()
 	c.await("settling", then, entered("Settle"))
+	thaw := c.freeze(local.Check)
 	b.send(1, "hold", "gate", queue, nil)
 	b.awaitStarted(2)
+	thaw()
 	outcome(end(), "work while the target settles", "dropped")
 	if n := c.service("workers").Desired; n != 1 {
 		t.Fatalf("work while the target settles: the count is %d", n)
@@ -66,12 +69,10 @@ func TestWorkAtTheWrongMoment(t *testing.T) {
 	then = c.now()
 	end = c.beginSweep()
 	c.await("the scale-in", then, entered("ScaleIn"))
-	if n := signal(t, c.bootstrap(local.Check), "", syscall.SIGSTOP); n != 1 {
-		t.Fatalf("%d instances of check run, not 1", n)
-	}
+	thaw = c.freeze(local.Check)
 	c.await("the end of the worker", then, func(h local.Happening) bool { return h.Task != nil && h.Task.Status == "STOPPED" })
 	b.send(1, "hold", "gate", queue, nil)
-	signal(t, c.bootstrap(local.Check), "", syscall.SIGCONT)
+	thaw()
 	outcome(end(), "work after the count was lowered", "scaled in, then scaled out")
 	c.awaitCounts("workers", 1, 1)
 	b.awaitStarted(3)
@@ -88,15 +89,16 @@ func TestKilledFunctions(t *testing.T) {
 	t.Parallel()
 	c := start(t, one(`["sleep", "1000"]`, idle), local.Options{})
 	b := newBroker(t, c.RedisURL())
-	// killed begins something of which so many calls of an operation hang, and kills the function that makes each.
+	// killed begins something of which the calls of an operation hang, and kills the function that makes one, so many times.
 	killed := func(function, op string, times int, begin func()) {
 		t.Helper()
+		c.ECS().Fail(op, -1, ecs.Fault{Delay: time.Hour})
 		before := c.ECS().Calls()[op]
-		c.ECS().Fail(op, times, ecs.Fault{Delay: time.Minute})
 		begin()
-		for i := range times {
-			c.awaitCall(op, before+i+1)
+		for range times {
+			c.awaitCall(op, before+1)
 			c.kill(function)
+			before = c.ECS().Calls()[op]
 		}
 		c.ECS().Fail(op, 0, ecs.Fault{})
 	}

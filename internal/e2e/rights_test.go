@@ -77,7 +77,7 @@ local:
 	// One worker has all the messages, so that the other is asked whether it may hold any: partly let go, then wholly, and in
 	// between all of them fetch again.
 	c.setDesired("workers", 1)
-	b.awaitListeners(1)
+	b.awaitWorkers(1)
 	b.send(3, "hold", "gate", "video", nil)
 	b.awaitStarted(1)
 	eventually(t, func() error {
@@ -87,15 +87,17 @@ local:
 		return nil
 	})
 	c.setDesired("workers", 2)
-	b.awaitListeners(2)
-	k := crew{c, b}
+	b.awaitWorkers(2)
+	k := crew{c, b, nil}
 	k.expectSweep("a sweep while one works", "scaled in", 1)
 	b.open("gate", 3)
 	b.awaitEnded()
-	b.awaitListeners(1) // The one that was let go fetches nothing either while it stops, and would pass for the drained one.
+	b.awaitWorkers(1) // The one that was let go fetches nothing either while it stops, and would pass for the drained one.
 	end := k.beginSweep()
 	k.awaitDrained(1, 0)
+	thaw := k.freeze(local.ScaleIn) // Or it might let it go before the work has come.
 	b.send(1, "hold", "gate", "video", nil)
+	thaw()
 	b.awaitStarted(4)
 	k.expect(end(), "work in the middle of a drain", "resumed", 1)
 	b.open("gate", 1)

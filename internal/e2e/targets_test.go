@@ -38,7 +38,7 @@ local:
 	c.awaitCounts("sound", 1, 1)
 	c.awaitCounts("text", 1, 1)
 	c.awaitCounts("video", 0, 0)
-	b.awaitListeners(1)
+	b.awaitWorkers(1)
 
 	b.send(1, "hold", "gate", "video", nil)
 	s := c.sweep()

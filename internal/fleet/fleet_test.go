@@ -101,7 +101,7 @@ func newWorld(t *testing.T, o ecs.Options, services ...ecs.ServiceConfig) *world
 // impatient has the fleet wait less long for answers, if some are to be lost.
 func (w *world) impatient(f ecs.Fault) {
 	if f.Delay > 0 {
-		w.fleet = fleet.New(w.client, fleet.Options{MaxBackoff: time.Millisecond, AttemptTimeout: 300 * time.Millisecond})
+		w.fleet = fleet.New(w.client, fleet.Options{MaxBackoff: time.Millisecond, AttemptTimeout: 2 * time.Second})
 	}
 }
 
@@ -208,7 +208,7 @@ func TestBadAnswers(t *testing.T) {
 		{"a server fault once", 1, ecs.Fault{Code: "ServerException"}, "", "", false, 2},
 		{"a server fault for ever", -1, ecs.Fault{Code: "ServerException", Status: 503}, policy.FleetUnavailable, "503", true, 4},
 		{"one lost answer", 1, ecs.Fault{Delay: time.Minute}, "", "", false, 2},
-		{"no answers", -1, ecs.Fault{Delay: time.Minute}, policy.FleetUnavailable, "no answer within 300ms", true, 4},
+		{"no answers", -1, ecs.Fault{Delay: time.Minute}, policy.FleetUnavailable, "no answer within 2s", true, 4},
 		{"all denied", -1, denied, policy.FleetDenied, "grant ecs:DescribeServices", true, 3},
 		{"one denied", -1, with(denied, `"a"`), policy.FleetDenied, "grant ecs:DescribeServices", false, 3},
 		{

@@ -191,6 +191,9 @@ func TestWhatIsAllowedIsDone(t *testing.T) {
 	}
 	r.wait(t, "two workers", func(h Happening) bool { return h.Task != nil && h.Task.Task == "" && h.Task.Desired == 2 })
 	r.wait(t, "the tag", func(Happening) bool { return c.ECS().Calls()["TagResource"] > 0 })
+	r.wait(t, "the end of the second call", func(h Happening) bool {
+		return h.Invocation != nil && h.Invocation.Err == nil && strings.Contains(string(h.Invocation.Payload), `"hold_seconds"`)
+	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, h := range r.all {

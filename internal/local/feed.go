@@ -78,11 +78,14 @@ type feed struct {
 	last   int
 	closed bool
 	done   chan struct{}
+
+	told, handed int // How many happenings the feed was told, and how many every subscriber has got.
+	caughtUp     *sync.Cond
 }
 
 func newFeed() *feed {
 	f := &feed{subs: map[int]func(Happening){}, done: make(chan struct{})}
-	f.wake = sync.NewCond(&f.mu)
+	f.wake, f.caughtUp = sync.NewCond(&f.mu), sync.NewCond(&f.mu)
 	go f.run()
 	return f
 }
@@ -117,7 +120,17 @@ func (f *feed) tell(h Happening) {
 		return
 	}
 	f.queue = append(f.queue, h)
+	f.told++
 	f.wake.Signal()
+}
+
+// flush returns when everything that was told before has been handed out.
+func (f *feed) flush() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for told := f.told; f.handed < told; {
+		f.caughtUp.Wait()
+	}
 }
 
 func (f *feed) run() {
@@ -143,6 +156,8 @@ func (f *feed) run() {
 				watch(h)
 				f.mu.Lock()
 			}
+			f.handed++
+			f.caughtUp.Broadcast()
 		}
 	}
 }

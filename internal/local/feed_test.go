@@ -2,6 +2,8 @@ package local
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,6 +33,32 @@ func TestFeedIsCompleteAndInOrder(t *testing.T) {
 	if len(late) > 1 { // The first one may have been on its way to it.
 		t.Errorf("a subscriber that has cancelled got %v", late)
 	}
+}
+
+// What was told before a flush has been handed out when it returns, however slow the subscriber is; and a feed that is closed
+// keeps nobody waiting.
+func TestFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed()
+		f.flush() // Nothing was told.
+		got := 0
+		f.subscribe(func(Happening) {
+			time.Sleep(time.Second)
+			got++
+		})
+		for want := 3; want <= 6; want += 3 {
+			for range 3 {
+				f.task(ecs.Event{})
+			}
+			f.flush()
+			if got != want {
+				t.Errorf("%d of %d happenings were handed out", got, want)
+			}
+		}
+		f.close()
+		f.task(ecs.Event{})
+		f.flush()
+	})
 }
 
 func TestDecisionsAreReadFromTheLog(t *testing.T) {

@@ -175,6 +175,11 @@ func (c *Cloud) Functions() *lambda.Host { return c.functions }
 // may take its time and may call the cloud, but not Close.
 func (c *Cloud) Subscribe(watch func(Happening)) (cancel func()) { return c.feed.subscribe(watch) }
 
+// Flush returns when everything that has happened so far has been handed to the subscribers. What a call did has happened when
+// the call is answered, but the subscribers hear of it from another goroutine: who acts on an answer and then looks at what
+// was heard flushes first. A subscriber must not call it.
+func (c *Cloud) Flush() { c.feed.flush() }
+
 // Env is what a client of the cloud needs in its environment, NAME=value.
 func (c *Cloud) Env() []string {
 	env := []string{

@@ -67,8 +67,8 @@ func Node(tb testing.TB) (node, modules string) {
 	return node, modules
 }
 
-// RedisServer starts a real redis-server on a free loopback port with the extra arguments, waits until it answers, and stops
-// it at the end of the test. It returns its address, host:port.
+// RedisServer starts a real redis-server on a free loopback port with the extra arguments, in which {port} is that port, waits until
+// it answers, and stops it at the end of the test. It returns its address, host:port.
 func RedisServer(tb testing.TB, args ...string) string {
 	tb.Helper()
 	bin, err := exec.LookPath("redis-server")
@@ -76,11 +76,12 @@ func RedisServer(tb testing.TB, args ...string) string {
 		Missing(tb, "redis-server", "install it, on Debian with `apt-get install redis-server`")
 	}
 	for {
-		addr := FreeAddr(tb)
+		addr := freeAddr(tb)
 		_, port, _ := net.SplitHostPort(addr)
-		argv := append([]string{
-			"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", tb.TempDir(),
-		}, args...)
+		argv := []string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", tb.TempDir()}
+		for _, arg := range args {
+			argv = append(argv, strings.ReplaceAll(arg, "{port}", port))
+		}
 		server, out := exec.Command(bin, argv...), new(Output)
 		server.Stdout, server.Stderr = out, out
 		if err := Start(server); err != nil {
@@ -106,8 +107,8 @@ func RedisServer(tb testing.TB, args ...string) string {
 	}
 }
 
-// FreeAddr returns a loopback address with a port that was free a moment ago.
-func FreeAddr(tb testing.TB) string {
+// freeAddr returns a loopback address with a port that was free a moment ago, and may be another's by now: see ReservedAddr.
+func freeAddr(tb testing.TB) string {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,11 +122,19 @@ func FreeAddr(tb testing.TB) string {
 // nobody else gets it meanwhile, and nobody listens.
 func RefusingAddr(tb testing.TB) string {
 	tb.Helper()
+	addr, _ := ReservedAddr(tb)
+	return addr
+}
+
+// ReservedAddr is RefusingAddr, and what begins to listen there.
+func ReservedAddr(tb testing.TB) (addr string, listen func() net.Listener) {
+	tb.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		tb.Fatalf("make a socket: %v", err)
 	}
-	tb.Cleanup(func() { _ = syscall.Close(fd) })
+	socket := os.NewFile(uintptr(fd), "reserved")
+	tb.Cleanup(func() { _ = socket.Close() })
 	syscall.CloseOnExec(fd)
 	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		tb.Fatalf("take a port: %v", err)
@@ -134,13 +143,27 @@ func RefusingAddr(tb testing.TB) string {
 	if err != nil {
 		tb.Fatalf("name the port: %v", err)
 	}
-	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port), func() net.Listener {
+		tb.Helper()
+		if err := syscall.Listen(fd, 128); err != nil {
+			tb.Fatalf("listen: %v", err)
+		}
+		l, err := net.FileListener(socket)
+		if err != nil {
+			tb.Fatalf("listen: %v", err)
+		}
+		return l
+	}
 }
 
-// WaitFor calls ready every few milliseconds until it returns nil, for at most 30 seconds of real time, and returns its last
-// error. It is how a test waits for a real process: by looking at it.
+// waitLimit bounds WaitFor. It judges nobody: on a busy machine a worker takes half a minute to start, and what never comes
+// fails its test all the same.
+const waitLimit = 3 * time.Minute
+
+// WaitFor calls ready every few milliseconds until it returns nil, for at most waitLimit of real time, and returns its last
+// error. It is how a test waits for what another process or goroutine does: by looking at it.
 func WaitFor(ctx context.Context, ready func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -151,7 +174,7 @@ func WaitFor(ctx context.Context, ready func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("not ready after 30 s: %w", err)
+			return fmt.Errorf("not ready after %v: %w", waitLimit, err)
 		case <-tick.C:
 		}
 	}

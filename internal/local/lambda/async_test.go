@@ -80,7 +80,7 @@ func TestDeadLetters(t *testing.T) {
 		},
 		{
 			"too old before the first retry",
-			Function{Async: Async{MaxAge: time.Second}},
+			Function{Async: Async{MaxAge: 30 * time.Second}}, // It would be tried again after a minute.
 			`{"do":"fail"}`,
 			DeadLetter{Reason: EventAgeExceeded, Attempts: 1, ErrorCode: 200, ErrorType: "errorString", ErrorMessage: "it went wrong"},
 		},
@@ -191,7 +191,7 @@ func TestThrottledEventsAreRetriedUntilTheyRun(t *testing.T) {
 
 func TestThrottledEventsGrowTooOld(t *testing.T) {
 	a := soon(Async{MaxAge: 30 * time.Millisecond})
-	h := start(t, Function{Reserved: 1, Timeout: time.Minute, Async: a}, Options{})
+	h := start(t, Function{Reserved: 1, Timeout: time.Hour, Async: a}, Options{})
 	gate := filepath.Join(t.TempDir(), "gate")
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -200,6 +200,7 @@ func TestThrottledEventsGrowTooOld(t *testing.T) {
 		if _, err := h.InvokeAsync("fn", fmt.Appendf(nil, `{"do":"wait","name":%q}`, gate)); err != nil {
 			t.Fatal(err)
 		}
+		waitRunning(t, h) // The first is there for ever.
 	}
 	l := waitLetters(t, h, 1)[0]
 	if l.Reason != EventAgeExceeded || l.ErrorCode != 429 || l.ErrorType != "TooManyRequestsException" || l.Attempts != 0 {

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"sluice/internal/loopback"
+	"sluice/internal/testenv"
 )
 
 // Span is a span that has come.
@@ -89,6 +90,39 @@ func (c *Collector) Spans() []Span {
 	out := slices.Clone(c.spans)
 	slices.SortStableFunc(out, func(a, b Span) int { return a.Start.Compare(b.Start) })
 	return out
+}
+
+// Await waits until so many functions have sent their spans of one trace, the first that began since then, and returns these. A
+// function waits for the collector for a moment only. What does not get through in that moment comes with what the function sends
+// later, when it has left the collector alone for a while: for that, again calls it.
+func (c *Collector) Await(since time.Time, functions int, again func()) []Span {
+	c.t.Helper()
+	next := time.Now().Add(10 * time.Second)
+	var spans []Span
+	if err := testenv.WaitFor(c.t.Context(), func() error {
+		spans = nil
+		n, seen := 0, map[string]bool{}
+		for _, s := range c.Spans() {
+			if s.Start.Before(since) || seen[s.ID] || len(spans) > 0 && s.Trace != spans[0].Trace {
+				continue
+			}
+			spans, seen[s.ID] = append(spans, s), true
+			if s.Kind == "SPAN_KIND_SERVER" || s.Kind == "SPAN_KIND_CONSUMER" {
+				n++
+			}
+		}
+		if n >= functions {
+			return nil
+		}
+		if time.Now().After(next) {
+			again()
+			next = time.Now().Add(10 * time.Second)
+		}
+		return fmt.Errorf("the spans of %d functions have come, not of %d", n, functions)
+	}); err != nil {
+		c.t.Fatal(err)
+	}
+	return spans
 }
 
 // Requests is how many requests have come, those refused included.
