@@ -34,14 +34,14 @@ func testBatches(t *testing.T, pool string, late bool) {
 	k := crew{c, newBroker(t, c.RedisURL()), nil}
 	workers := 1
 	k.setDesired("workers", 1)
-	k.b.awaitListeners(1)
+	k.b.awaitWorkers(1)
 	k.b.send(2, "batch", "batch", "video", nil)
 	k.b.awaitStarted(2)
 	if late {
 		// Its two messages fill the window of the first worker, so that the second one takes this.
 		workers = 2
 		k.setDesired("workers", 2)
-		k.b.awaitListeners(2)
+		k.b.awaitWorkers(2)
 		k.b.send(1, "hold", "gate", "video", nil)
 		k.b.awaitStarted(3)
 	}
