@@ -52,14 +52,16 @@ func FuzzServer(f *testing.F) {
 	f.Add(uint8(1), []byte(hello+"*0\r\n"))
 	f.Fuzz(func(t *testing.T, op uint8, answers []byte) {
 		dialled := false
-		b, err := New(Options{Addrs: []string{"server:6379"}, AnswerBytes: 1 << 16, Now: func() time.Time { return noon }, CommandTimeout: time.Second,
+		b, err := New(Options{
+			Addrs: []string{"server:6379"}, AnswerBytes: 1 << 16, Now: func() time.Time { return noon }, CommandTimeout: time.Second,
 			Dial: func(context.Context, string, string) (net.Conn, error) {
 				if dialled {
 					return nil, io.EOF
 				}
 				dialled = true
 				return recording{answers: strings.NewReader(string(answers))}, nil
-			}})
+			},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -169,13 +169,19 @@ func TestDrainedWorkersThatStayFetchAgain(t *testing.T) {
 		{"zones do not matter", []hand{here, here, gone}, 2, 0, false, 0, nil, "worker2"},
 		{"its task is protected", []hand{here, here, kept}, 2, 0, false, 0, []string{"consume worker2", "cancel worker0"}, "worker0"},
 		{
-			"one of three is to stay", []hand{here, here, here, gone, gone, kept}, 3, 0, true, 0,
-			[]string{"consume worker5", "cancel worker0"}, "worker0 worker3 worker4",
+			"one of three is to stay",
+			[]hand{here, here, here, gone, gone, kept},
+			3, 0, true, 0,
+			[]string{"consume worker5", "cancel worker0"},
+			"worker0 worker3 worker4",
 		},
 		{"enough fetch without those that a step leaves", []hand{here, here, here, gone, gone, gone}, 3, 1, false, 0, nil, "worker3"},
 		{
-			"one at work is no capacity yet", []hand{here, here, {drained: true, active: 1, began: time.Hour}, kept}, 2, 0, false, 0,
-			[]string{"consume worker3", "cancel worker0"}, "worker0",
+			"one at work is no capacity yet",
+			[]hand{here, here, {drained: true, active: 1, began: time.Hour}, kept},
+			2, 0, false, 0,
+			[]string{"consume worker3", "cancel worker0"},
+			"worker0",
 		},
 		{"ECS is about to stop one of them: nobody fetches there", []hand{here, here, here, gone, gone}, 3, 0, true, 1, []string{
 			"cancel worker0", "consume worker0 worker3",
