@@ -446,6 +446,22 @@ func TestAllWorkersOfATaskAreLookedAt(t *testing.T) {
 	}
 }
 
+// TestABusyTaskIsLeftToFinish has two tasks with two workers each, one of them at work, of which one task is too many.
+func TestABusyTaskIsLeftToFinish(t *testing.T) {
+	t.Parallel()
+	for _, busy := range []string{"celery@", "second@"} {
+		w := crew(t, []hand{{}, {}})
+		for _, task := range []string{"worker0", "worker1"} {
+			w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "second@" + task, Answers: 1, Queues: []string{"celery"}, Active: policy.Known(0)})
+			w.broker.look.Listeners.N++
+			w.broker.change(busy+task, func(n *policy.Node) { n.Active, n.OldestStart = policy.Known(1), start.Add(-time.Hour) })
+		}
+		if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 2 {
+			t.Errorf("%s: %+v, %v, count %d", busy, change, err, w.desired("worker"))
+		}
+	}
+}
+
 // TestOneOfATasksWorkersAnswersInPart has the first of two workers of a task answer three looks in part: it is watched from the fourth on.
 func TestOneOfATasksWorkersAnswersInPart(t *testing.T) {
 	t.Parallel()
