@@ -28,8 +28,7 @@ func TestBatchesAreNotStopped(t *testing.T) {
 func testBatches(t *testing.T, pool string, late bool) {
 	command := workerOf(t, testenv.PythonWithCelery(t, "5.6"), "--pool", pool, "--concurrency", "1", "--queues", "video")
 	yaml := strings.Replace(one(command, ""), "start_delay: 10ms", fmt.Sprintf(
-		`start_delay: 10ms, stop_timeout: %v, env: {CELERY: '{"batches": true, "task_acks_late": %v, "worker_prefetch_multiplier": 2}'}`,
-		stopTimeout, late), 1)
+		`start_delay: 10ms, env: {CELERY: '{"batches": true, "task_acks_late": %v, "worker_prefetch_multiplier": 2}'}`, late), 1)
 	c := start(t, yaml, local.Options{RedisURL: "redis://" + testenv.RedisServer(t) + "/0"})
 	k := crew{c, newBroker(t, c.RedisURL()), nil}
 	workers := 1

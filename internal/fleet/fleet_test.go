@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice/internal/fleet"
+	"sluice/internal/function"
 	"sluice/internal/local/ecs"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
@@ -92,6 +93,7 @@ func newWorld(t *testing.T, o ecs.Options, services ...ecs.ServiceConfig) *world
 	client := awsecs.New(awsecs.Options{
 		Region: "us-east-1", BaseEndpoint: &server.URL,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient:  function.Whole(aws.Config{}).HTTPClient, // As it ships: else an answer is lost now and then, and the call made again.
 	})
 	return &world{m, c, client, fleet.New(client, fleet.Options{
 		MaxBackoff: time.Millisecond, AttemptTimeout: 10 * time.Second,
