@@ -75,7 +75,7 @@ cdk-deploy cdk-diff cdk-destroy: cdk-%: lambdas infra/node_modules
 
 .PHONY: test
 test: build test-deps ## All tests, with the newest Celery, a real Redis and the embedded one; then test-infra.
-	go test -count=1 $(TESTFLAGS) ./...
+	go test -count=1 -timeout 30m $(TESTFLAGS) ./...
 	$(MAKE) test-infra
 
 .PHONY: test-infra
