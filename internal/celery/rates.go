@@ -14,10 +14,16 @@ const rateLimit = "rate_limit"
 // task_annotations or task_default_rate_limit, or by the remote control since. It asks the nodes, and waits for up to a
 // second; a node that did not answer, or not well, is an error that names it.
 func (b *Broker) RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error) {
-	limited := map[string]bool{}
-	err := b.registered(ctx, "ask nodes for rate limits", rateLimit, nodes, func(_ string, info []string) { addLimited(limited, info) })
+	info, wrong, err := b.registered(ctx, "ask nodes for rate limits", rateLimit, nodes)
 	if err != nil {
 		return nil, err
+	}
+	if names := sortedKeys(wrong); len(names) > 0 {
+		return nil, wrong[names[0]]
+	}
+	limited := map[string]bool{}
+	for _, tasks := range info {
+		addLimited(limited, tasks)
 	}
 	return limited, nil
 }

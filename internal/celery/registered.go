@@ -9,16 +9,17 @@ import (
 	"sluice/internal/policy"
 )
 
-// registered asks nodes for one attribute of each of their tasks, and hands on every answer. It waits for up to a second. A node that
-// did not answer, or not well, is an error that names it.
+// registered asks nodes for one attribute of each of their tasks, and returns what each says, and what is wrong with those that did not all
+// answer well. It waits for up to a second.
 func (b *Broker) registered(
-	ctx context.Context, doing, attribute string, nodes []policy.Node, read func(node string, info []string),
-) error {
+	ctx context.Context, doing, attribute string, nodes []policy.Node,
+) (info map[string][]string, wrong map[string]error, err error) {
 	if err := checkNodes(nodes, false); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return nil, nil, fmt.Errorf("%s: %w", doing, err)
 	}
+	info, wrong = map[string][]string{}, map[string]error{}
 	if len(nodes) == 0 {
-		return nil
+		return info, wrong, nil
 	}
 	names, due := make([]string, len(nodes)), 0
 	for i, n := range nodes {
@@ -27,22 +28,22 @@ func (b *Broker) registered(
 	}
 	got, err := b.ask(ctx, round{commands: []command{askTasks(attribute, names, due)}, patience: b.waits.control})
 	if err != nil {
-		return failure(doing, err)
+		return nil, nil, failure(doing, err)
 	}
 	answers := map[string]int{}
 	for _, r := range got.replies {
 		if r.err != nil {
-			return fmt.Errorf("%s: node %s %w", doing, r.node, r.err)
+			wrong[r.node] = fmt.Errorf("%s: node %s %w", doing, r.node, r.err)
 		}
-		read(r.node, r.info)
+		info[r.node] = append(info[r.node], r.info...)
 		answers[r.node]++
 	}
 	for _, n := range nodes {
-		if answers[n.Name] < workers(n) {
-			return fmt.Errorf("%s: node %s: %d of %d workers answered", doing, n.Name, answers[n.Name], workers(n))
+		if wrong[n.Name] == nil && answers[n.Name] < workers(n) {
+			wrong[n.Name] = fmt.Errorf("%s: node %s: %d of %d workers answered", doing, n.Name, answers[n.Name], workers(n))
 		}
 	}
-	return nil
+	return info, wrong, nil
 }
 
 // taskInfo reads a reply to registered: for each task its name, followed by " [ATTRIBUTE=VALUE]" if the attribute is not None. It leaves

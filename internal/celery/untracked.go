@@ -16,18 +16,23 @@ const (
 
 // Untracked satisfies scaler.Broker. A task is named if its strategy is not Celery's own. Such a task may execute while its worker
 // answers that nothing is active: celery-batches gathers messages, acknowledges them, and executes them all at once, with
-// no note in the worker's states, keys or heartbeats. It asks the nodes, and waits for up to a second; a node that did not
-// answer, or not well, is an error that names it.
+// no note in the worker's states, keys or heartbeats. It asks the nodes, and waits for up to a second.
 func (b *Broker) Untracked(ctx context.Context, nodes []policy.Node) (map[string][]string, error) {
+	info, wrong, err := b.registered(ctx, "ask nodes for tasks with a strategy of their own", strategy, nodes)
+	if err != nil {
+		return nil, err
+	}
 	found := map[string][]string{}
-	err := b.registered(ctx, "ask nodes for tasks with a strategy of their own", strategy, nodes, func(node string, info []string) {
-		for _, task := range info {
+	for node, tasks := range info {
+		for _, task := range tasks {
 			name, _, _ := strings.Cut(task, " ["+strategy+"=")
 			found[node] = append(found[node], shorten(name))
 		}
-	})
-	if err != nil {
-		return nil, err
+	}
+	for node := range wrong {
+		if found[node] == nil {
+			found[node] = []string{}
+		}
 	}
 	return found, nil
 }

@@ -249,8 +249,7 @@ func (g *gatherer) hear(ctx context.Context, b *Broker) {
 	}
 }
 
-// untracked asks the workers that answered a look for tasks that no look shows. One whose answers cannot be read is not asked:
-// it would make nothing known of the others.
+// untracked asks the workers that answered a look for tasks that no look shows. One whose answers cannot be read is not asked.
 func (g *gatherer) untracked(ctx context.Context, workers celery, b *Broker) Fact[map[string][]string] {
 	if b.Look.Err != nil {
 		return Unknown[map[string][]string](b.Look.Err)

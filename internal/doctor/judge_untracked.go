@@ -63,9 +63,12 @@ func tasksUntracked(j *judgement, f *Facts, b Broker, look policy.Look) {
 func untrackedOf(j *judgement, subject string, workers []policy.Node, tasks map[string][]string) {
 	var who, what []string
 	for _, n := range workers {
-		if !n.Active.Known {
+		switch names, found := tasks[n.Name]; {
+		case !n.Active.Known:
 			j.unchecked(subject, fmt.Errorf("what worker %s answers cannot be read", n.Name))
-		} else if names := tasks[n.Name]; len(names) > 0 {
+		case found && len(names) == 0:
+			j.unchecked(subject, fmt.Errorf("worker %s does not say which tasks it has", n.Name))
+		case found:
 			who, what = append(who, n.Name), append(what, names...)
 		}
 	}

@@ -36,7 +36,7 @@ type Broker interface {
 	RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error)
 
 	// Untracked returns, for each of the nodes that has any, the names of the tasks that it may execute although a Look says that
-	// nothing is active. It errs if not every node answered.
+	// nothing is active. A node that did not say which tasks it has is there without a name: what it may execute is not known.
 	Untracked(ctx context.Context, nodes []policy.Node) (map[string][]string, error)
 
 	// Lock takes the lock of that name for ttl, or prolongs it if token holds it already; false if another token holds it.

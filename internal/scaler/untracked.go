@@ -59,7 +59,12 @@ func causeOf(workers []policy.Node, tasks map[string][]string, err error) string
 		return err.Error()
 	}
 	for _, n := range workers {
-		if names := tasks[n.Name]; len(names) > 0 {
+		names, found := tasks[n.Name]
+		switch {
+		case !found:
+		case len(names) == 0:
+			return fmt.Sprintf("worker %s does not say which tasks it has, so that it may execute one that cannot be seen", n.Name)
+		default:
 			more := ""
 			if len(names) > 1 {
 				more = fmt.Sprintf(" and %d more", len(names)-1)

@@ -88,8 +88,12 @@ func check(nodes []policy.Node, withQueues bool) error {
 
 // RateLimited satisfies scaler.Broker.
 func (c *Client) RateLimited(ctx context.Context, nodes []policy.Node) (map[string]bool, error) {
+	const doing = "ask nodes for rate limits"
+	answers, short, err := c.registered(ctx, doing, nodes)
+	if err == nil && len(short) > 0 {
+		err = fmt.Errorf("%s: node %s: not all workers answered", doing, short[0])
+	}
 	limited := map[string]bool{}
-	answers, err := c.registered(ctx, "ask nodes for rate limits", nodes)
 	for _, a := range answers {
 		for task := range a.rates {
 			limited[task] = true
@@ -100,8 +104,11 @@ func (c *Client) RateLimited(ctx context.Context, nodes []policy.Node) (map[stri
 
 // Untracked satisfies scaler.Broker.
 func (c *Client) Untracked(ctx context.Context, nodes []policy.Node) (map[string][]string, error) {
+	answers, short, err := c.registered(ctx, "ask nodes for tasks with a strategy of their own", nodes)
 	found := map[string][]string{}
-	answers, err := c.registered(ctx, "ask nodes for tasks with a strategy of their own", nodes)
+	for _, name := range short {
+		found[name] = []string{}
+	}
 	for _, a := range answers {
 		if len(a.untracked) > 0 {
 			found[a.name] = a.untracked
@@ -110,13 +117,13 @@ func (c *Client) Untracked(ctx context.Context, nodes []policy.Node) (map[string
 	return found, err
 }
 
-// registered asks nodes for their tasks. It errs if one did not answer.
-func (c *Client) registered(ctx context.Context, doing string, nodes []policy.Node) ([]answer, error) {
+// registered asks nodes for their tasks, and returns which of them did not all answer.
+func (c *Client) registered(ctx context.Context, doing string, nodes []policy.Node) (answers []answer, short []string, err error) {
 	if err := check(nodes, false); err != nil {
-		return nil, fmt.Errorf("%s: %w", doing, err)
+		return nil, nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	if len(nodes) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var names []string
 	due := 0
@@ -126,7 +133,7 @@ func (c *Client) registered(ctx context.Context, doing string, nodes []policy.No
 	}
 	a, err := c.ask(ctx, []command{{tasks: true}}, [][]string{names}, asked{due: due, patience: controlPatience})
 	if err != nil {
-		return nil, failure(doing, err)
+		return nil, nil, failure(doing, err)
 	}
 	answered := map[string]int{}
 	for _, one := range a.answers {
@@ -134,10 +141,10 @@ func (c *Client) registered(ctx context.Context, doing string, nodes []policy.No
 	}
 	for _, n := range nodes {
 		if answered[n.Name] < max(1, n.Answers) {
-			return nil, fmt.Errorf("%s: node %s: %d of %d workers answered", doing, n.Name, answered[n.Name], max(1, n.Answers))
+			short = append(short, n.Name)
 		}
 	}
-	return a.answers, nil
+	return a.answers, short, nil
 }
 
 // asked is what answers are waited for.
