@@ -42,38 +42,50 @@ func (j *judge) possessions(k *task) {
 	var b strings.Builder
 	for id := range broker.ID(k.target.broker.Sent()) {
 		r := k.target.broker.Record(id)
-		at := slices.IndexFunc(r.Deliveries, func(d broker.Delivery) bool {
-			return d.Worker == k.worker && d.Back.IsZero() && d.Ended.IsZero()
-		})
-		if at < 0 {
-			continue
-		}
-		d := r.Deliveries[at]
-		if slices.ContainsFunc(r.Deliveries, func(o broker.Delivery) bool {
-			earlier := d.Started.IsZero() || o.Started.Before(d.Started)
-			return o.Tag == d.Tag && !o.Started.IsZero() && earlier
-		}) || !d.Started.IsZero() && !d.Restored.IsZero() && !d.Restored.After(d.Started) {
-			j.w.tally.count("second executions stopped")
-			if d.Started.IsZero() {
-				k.held = max(0, k.held-1)
-			} else {
-				k.executing = max(0, k.executing-1)
+		for _, d := range r.Deliveries {
+			if d.Worker != k.worker || !d.Back.IsZero() || !d.Ended.IsZero() {
+				continue
 			}
-			continue
-		}
-		fmt.Fprintf(&b, "; message %d (%s) is %s, sent at %v, fetched at %v",
-			int(id), r.Task.Name, r.State, r.Sent.Sub(epoch), d.Fetched.Sub(epoch))
-		if !r.Task.ETA.IsZero() {
-			fmt.Fprintf(&b, ", due at %v", r.Task.ETA.Sub(epoch))
-		}
-		if r.Task.Routed {
-			b.WriteString(", of no queue that can be told")
-		}
-		if r.Retried > 0 {
-			fmt.Fprintf(&b, ", retried %d times, each after %v", r.Retried, r.Task.RetryIn)
+			if copied(d, r.Deliveries) {
+				j.w.tally.count("second executions stopped")
+				switch {
+				case !d.Started.IsZero():
+					k.executing = max(0, k.executing-1)
+				case d.Restored.IsZero(): // Else it has not been counted.
+					k.held = max(0, k.held-1)
+				}
+				continue
+			}
+			j.describe(&b, r, d)
 		}
 	}
 	k.has = b.String()
+}
+
+// copied reports whether what the worker has of a message is a copy: the message was given back behind its back before it began, or
+// another has begun it before.
+func copied(d broker.Delivery, all []broker.Delivery) bool {
+	if !d.Started.IsZero() && !d.Restored.IsZero() && !d.Restored.After(d.Started) {
+		return true
+	}
+	return slices.ContainsFunc(all, func(o broker.Delivery) bool {
+		return o.Tag == d.Tag && !o.Started.IsZero() && (d.Started.IsZero() || o.Started.Before(d.Started))
+	})
+}
+
+// describe says in words what a worker has of a message.
+func (j *judge) describe(b *strings.Builder, r broker.Record, d broker.Delivery) {
+	fmt.Fprintf(b, "; message %d (%s) is %s, sent at %v, fetched at %v",
+		int(r.ID), r.Task.Name, r.State, r.Sent.Sub(epoch), d.Fetched.Sub(epoch))
+	if !r.Task.ETA.IsZero() {
+		fmt.Fprintf(b, ", due at %v", r.Task.ETA.Sub(epoch))
+	}
+	if r.Task.Routed {
+		b.WriteString(", of no queue that can be told")
+	}
+	if r.Retried > 0 {
+		fmt.Fprintf(b, ", retried %d times, each after %v", r.Retried, r.Task.RetryIn)
+	}
 }
 
 // over judges the end of a worker: one that we made ECS stop has lost nothing on its way out.

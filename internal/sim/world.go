@@ -211,6 +211,8 @@ func (w *world) setDesired(t *target, inv *invocation, n int) error {
 	before, excess := t.desired, max(0, len(t.live)-t.desired)
 	if inv != nil {
 		w.judge.sets(t, inv, n)
+	} else {
+		t.state.unverified.troubled = true // Whoever sets the count by hand answers for what waits.
 	}
 	t.desired = n
 	if now := max(0, len(t.live)-n); now < excess {

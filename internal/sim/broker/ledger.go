@@ -97,14 +97,14 @@ func (r *record) state() State {
 	return Lost
 }
 
-// restored notes that the message with this tag was given back behind the back of whoever has it.
-func (r *record) restored(tag int, now time.Time) {
+// delivery is the place of the last delivery of the message with this tag; -1 if there is none.
+func (r *record) delivery(tag int) int {
 	for i := len(r.deliveries) - 1; i >= 0; i-- {
-		if d := &r.deliveries[i]; d.Tag == tag {
-			d.Restored = now
-			return
+		if r.deliveries[i].Tag == tag {
+			return i
 		}
 	}
+	return -1
 }
 
 // ledger is what happened to every task.

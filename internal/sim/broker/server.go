@@ -186,8 +186,9 @@ func (m *Model) sweep() {
 		return b.tag - a.tag
 	})
 	for _, msg := range old {
-		if m.restore(msg, true) {
-			msg.record.restored(msg.tag, m.now)
+		d := msg.record.delivery(msg.tag) // Before it is restored: somebody else may fetch it at once.
+		if m.restore(msg, true) && d >= 0 {
+			msg.record.deliveries[d].Restored = m.now
 		}
 	}
 }
