@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -359,6 +360,41 @@ func TestAllOfTheTargetsWorkersGo(t *testing.T) {
 			nil,
 			"held", policy.ReasonUntold,
 		},
+		{
+			"names that tell nothing, and an outsider on its queue: one of them is not a's",
+			func(w *world) {
+				for _, n := range []string{"a0", "a1"} {
+					w.broker.change("celery@"+n, func(n *policy.Node) { n.Name += "x" })
+				}
+				w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{
+					Name: "celery@laptop", Answers: 1, Queues: []string{"qa"}, Active: policy.Known(0),
+				})
+				w.broker.look.Listeners.N++
+			},
+			nil,
+			"held", policy.ReasonUntold,
+		},
+		{
+			"no worker is wanted, and one whose name tells nothing is too busy to answer: it cannot be told",
+			func(w *world) {
+				w.broker.change("celery@a0", func(n *policy.Node) { n.Name = "celery@x" })
+				w.gone("celery@a1")
+				w.broker.look.Listeners.N++
+				w.fleet.changeService("a-svc", func(s *policy.Service) { s.Tags = map[string]string{TagMax: "0"} })
+			},
+			nil,
+			"held", policy.ReasonUntold,
+		},
+		{
+			"no worker is wanted, one name tells its task, and another does not: it is told, and goes with none while one is silent",
+			func(w *world) {
+				w.broker.change("celery@a1", func(n *policy.Node) { n.Name = "celery@x" })
+				w.broker.look.Listeners.N++
+				w.fleet.changeService("a-svc", func(s *policy.Service) { s.Tags = map[string]string{TagMax: "0"} })
+			},
+			[]string{"cancel a0 x"},
+			"draining", policy.ReasonWork,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -378,5 +414,152 @@ func TestAllOfTheTargetsWorkersGo(t *testing.T) {
 				t.Errorf("the other target has %d", w.desired("b"))
 			}
 		})
+	}
+}
+
+// TestWhoseTasksAreLookedAt: to look at the tasks of a service costs two calls, so it is done only where the counts do not tell enough.
+func TestWhoseTasksAreLookedAt(t *testing.T) {
+	t.Parallel()
+	gone := func(w *world) { w.gone("celery@a1") }
+	silent := func(n int) func(w *world) {
+		return func(w *world) {
+			gone(w)
+			w.broker.look.Listeners.N += n
+		}
+	}
+	pending := func(w *world) {
+		gone(w)
+		w.fleet.changeService("a-svc", func(s *policy.Service) { s.Pending = 1 })
+	}
+	surplus := func(w *world) { w.fleet.changeService("a-svc", func(s *policy.Service) { s.Desired = 1 }) }
+	for _, tt := range []struct {
+		name    string
+		prepare func(w *world)
+		alone   bool // It is an event's look.
+		looks   int
+		known   bool
+	}{
+		{"each was heard from", func(*world) {}, false, 0, false},
+		{"one is connected to nothing: it is to be named", gone, false, 1, true},
+		{"the same, at an event", gone, true, 1, true},
+		{"one may not have come up yet", pending, false, 0, false},
+		{"the same, and a worker is drained: it may be that one's", func(w *world) {
+			pending(w)
+			w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "celery@x", Answers: 1, Active: policy.Known(0)})
+			w.broker.look.Listeners.N++
+		}, false, 1, true},
+		{"one is silent, and it is known which", silent(1), false, 0, false},
+		{"two are silent, and it is not known which", silent(2), false, 1, true},
+		{"the same, at an event, which does not pay for it", silent(2), true, 0, false},
+		{"more run than were asked for", surplus, false, 1, true},
+		{"the same, and the workers protect themselves", func(w *world) {
+			surplus(w)
+			w.change(0, func(t *Target) { t.Source = SourceNone })
+		}, false, 0, false},
+		{"ECS does not answer", func(w *world) {
+			gone(w)
+			w.fleet.tasksErr = broken(policy.FleetUnavailable, "503")
+		}, false, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := twoOnOneBroker(t)
+			w.run("a", 2, "qa")
+			w.run("b", 1, "qb")
+			tt.prepare(w)
+			o := w.observe(t.Context(), w.Targets[:1], budget{look: checkLook, patience: checkPatience, alone: tt.alone})[0]
+			if looks := w.fleet.count("tasks"); looks != tt.looks || o.tasksKnown != tt.known {
+				t.Errorf("%d looks, known %v; want %d, %v", looks, o.tasksKnown, tt.looks, tt.known)
+			}
+		})
+	}
+}
+
+// TestTasksAreAskedForOnce: a confirmation that could not see the tasks does not ask again within the same look.
+func TestTasksAreAskedForOnce(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}})
+	w.gone("celery@worker1")
+	w.fleet.tasksErr = broken(policy.FleetUnavailable, "503")
+	c, err := w.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-time.Hour)}})
+	if err != nil || !c.Failed || w.fleet.count("tasks") != 1 {
+		t.Errorf("%+v, %v; calls %v", c, err, w.calls)
+	}
+}
+
+// TestDrainedAndNameless has workers of the only target of a broker be drained, whose names do not tell their tasks.
+func TestDrainedAndNameless(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		prepare func(w *world)
+		drained policy.Drained
+		unheard int
+	}{
+		{"one is missed", func(*world) {}, policy.Drained{Tasks: 1, Idle: 1}, 0},
+		{"two are missed: the one that is known to be ours is counted once", func(w *world) {
+			w.broker.setQueues("celery@worker0", nil)
+		}, policy.Drained{Tasks: 2, Idle: 2}, 0},
+		{"another task is being stopped: it may be that one's, unless it is known to be ours", func(w *world) {
+			w.broker.setQueues("celery@worker0", nil)
+			w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{ID: "old", State: policy.TaskStopping})
+		}, policy.Drained{Tasks: 1, Idle: 1}, 1},
+		{"names tell after all, and it is in the task that is being stopped", func(w *world) {
+			w.fleet.tasks["worker-svc"][0].ID, w.fleet.tasks["worker-svc"][1].ID = "worker0", "worker1"
+			w.fleet.tasks["worker-svc"][1].State = policy.TaskStopping
+		}, policy.Drained{}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, []hand{{}, {drained: true}})
+			for i := range 2 {
+				w.fleet.tasks["worker-svc"][i].ID = fmt.Sprint("task", i)
+			}
+			tt.prepare(w)
+			sig, _ := w.observeClosely(t.Context(), w.Targets[0], &policy.Sighting{}, "celery@worker1").signals(w.now, 0)
+			if sig.Drained != tt.drained || sig.Unheard != tt.unheard {
+				t.Errorf("drained %+v, %d not heard from; want %+v, %d", sig.Drained, sig.Unheard, tt.drained, tt.unheard)
+			}
+		})
+	}
+
+	w := crew(t, []hand{{}, {drained: true}})
+	for i := range 2 {
+		w.fleet.tasks["worker-svc"][i].ID = fmt.Sprint("task", i)
+	}
+	w.fleet.tasksErr = broken(policy.FleetUnavailable, "503")
+	sig, _ := w.observe(t.Context(), w.Targets, budget{})[0].signals(w.now, 0)
+	if sig.Drained != (policy.Drained{}) || sig.Unheard != 1 {
+		t.Errorf("its tasks could not be looked at, one of them may be being stopped: %+v, %d not heard from", sig.Drained, sig.Unheard)
+	}
+}
+
+// TestWhoIsUnheard: tasks are named only where the names of workers tell them, and where a worker must be there.
+func TestWhoIsUnheard(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}})
+	w.gone("celery@worker1")
+	w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{ID: "new", State: policy.TaskPending})
+	if got := w.observe(t.Context(), w.Targets, budget{})[0].unheard(); !slices.Equal(got, []string{"worker1"}) {
+		t.Errorf("%v", got)
+	}
+	w.broker.change("celery@worker0", func(n *policy.Node) { n.Name = "celery@x" })
+	if got := w.observe(t.Context(), w.Targets, budget{})[0].unheard(); len(got) > 0 {
+		t.Errorf("no name tells a task, and %v are named", got)
+	}
+}
+
+// TestWhoIsResumed: of a task all workers fetch again, the idle tasks first; what it answers has to be known.
+func TestWhoIsResumed(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{drained: true, active: 1}, {drained: true}, {drained: true}, {}})
+	w.broker.look.Nodes = append(w.broker.look.Nodes, policy.Node{Name: "second@worker1", Answers: 1, Active: policy.Known(1)})
+	w.broker.look.Listeners.N++
+	w.broker.change("celery@worker2", func(n *policy.Node) { n.Active = policy.Unknown("pickle") })
+	o := w.observe(t.Context(), w.Targets, budget{})[0]
+	for n, want := range []string{"", "second@worker1 worker1", "second@worker1 worker0 worker1", "second@worker1 worker0 worker1"} {
+		if got := names(o.resumable(n)); got != want {
+			t.Errorf("of %d tasks: %q, want %q", n, got, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -415,5 +416,78 @@ func TestATaskThatNeverStartsIsLetGo(t *testing.T) {
 		if want == 2 && !slices.Equal(w.made("protect"), []string{"protect worker0 worker1"}) {
 			t.Errorf("protected: %v", w.made("protect"))
 		}
+	}
+}
+
+// TestWhoIsChosen has one of several be let go.
+func TestWhoIsChosen(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		hands   []hand
+		prepare func(w *world)
+		cancels []string
+		status  string
+		reason  policy.Reason
+	}{
+		{
+			"of the busy ones the one that fetches, though the drained one began last", []hand{
+				{active: 1, began: time.Minute, drained: true}, {active: 1, began: time.Hour}, {active: 1, began: 2 * time.Hour},
+			}, nil, []string{"cancel worker1"}, "draining", policy.ReasonSurplus,
+		},
+		{
+			"not the one whose task is being stopped anyway", []hand{{}, {}, {active: 1}}, func(w *world) {
+				w.fleet.tasks["worker-svc"][0].State = policy.TaskStopping
+				w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired, s.Running = 2, 2 })
+			}, []string{"cancel worker1"}, "scaled in", policy.ReasonSurplus,
+		},
+		{
+			"nobody, where the only one that is not protected leaves a zone to itself",
+			[]hand{{zone: "a", shield: time.Hour}, {zone: "a", shield: time.Hour}, {zone: "a", shield: time.Hour}, {zone: "b"}},
+			func(w *world) { w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Rebalancing = true }) },
+			nil, "held", policy.ReasonProtected,
+		},
+		{
+			"of the fuller zone, without the tasks that are being stopped in the other", []hand{{zone: "a"}, {zone: "b"}, {zone: "b", active: 1}}, func(w *world) {
+				for i := range 3 {
+					w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{ID: fmt.Sprint("old", i), Zone: "a", State: policy.TaskStopping})
+				}
+				w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Rebalancing, s.Tags = true, map[string]string{TagMin: "2"} })
+			}, []string{"cancel worker1"}, "scaled in", policy.ReasonSurplus,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := crew(t, tt.hands, oneByOne)
+			if tt.prepare != nil {
+				tt.prepare(w)
+			}
+			change, err := w.letGo(t)
+			if err != nil || change.Status != tt.status || !slices.Contains(change.Reasons, tt.reason) {
+				t.Errorf("%+v, %v; want %s, %s", change, err, tt.status, tt.reason)
+			}
+			if diff := cmp.Diff(tt.cancels, w.made("cancel")); diff != "" {
+				t.Errorf("who is told (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestBegan: of all that its workers execute the oldest counts; who executes nothing has begun nothing.
+func TestBegan(t *testing.T) {
+	t.Parallel()
+	at := func(minutes int) policy.Node {
+		if minutes == 0 {
+			return policy.Node{}
+		}
+		return policy.Node{OldestStart: start.Add(time.Duration(minutes) * time.Minute)}
+	}
+	for _, nodes := range [][]policy.Node{{at(1)}, {at(1), at(2)}, {at(2), at(1)}, {at(1), at(0)}, {at(0), at(1)}, {at(2), at(0), at(1), at(0)}} {
+		if got := (&victim{nodes: nodes}).began(); !got.Equal(start.Add(time.Minute)) {
+			t.Errorf("%v: began %v", nodes, got)
+		}
+	}
+	if got := (&victim{nodes: []policy.Node{at(0)}}).began(); !got.IsZero() {
+		t.Errorf("it executes nothing, and began %v", got)
 	}
 }

@@ -2,6 +2,8 @@ package scaler
 
 import (
 	"context"
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,6 +106,104 @@ func TestWhoIsNotAskedIsNotMissed(t *testing.T) {
 	w.broker.look.Nodes = nil
 	if c, err := w.CheckOne(t.Context(), Input{Target: "a"}); err != nil || c.ActiveTasks == nil || *c.ActiveTasks != 1 {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// TestWhoIsNeverMissed: neither the workers that are not asked are missed, nor any while the broker is out of reach; not even at a
+// close look, which sees that more tasks run than the service counts, or where a worker serves another target as well.
+func TestWhoIsNeverMissed(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(w *world){
+		"workers protect themselves": func(w *world) { w.change(0, func(t *Target) { t.Source = SourceNone }) },
+		"the application counts":     func(w *world) { w.change(0, func(t *Target) { t.Source = SourceCounter }) },
+		"a worker serves both": func(w *world) {
+			w.change(0, func(t *Target) { t.Source = SourceNone })
+			w.broker.setQueues("celery@a0", []string{"qa", "qb"})
+		},
+		"the broker is lost": func(w *world) {
+			w.broker.look, w.broker.err = policy.Look{}, broken(policy.BrokerUnavailable, "refused")
+		},
+	} {
+		w := twoOnOneBroker(t)
+		w.run("a", 2, "qa")
+		w.run("b", 1, "qb")
+		w.gone("celery@a1")
+		w.fleet.tasks["a-svc"] = append(w.fleet.tasks["a-svc"], policy.Task{ID: "a2", State: policy.TaskRunning})
+		prepare(w)
+		closely, _ := w.observeClosely(t.Context(), w.Targets[0], &policy.Sighting{}).signals(w.now, 0)
+		all, _ := w.observe(t.Context(), w.Targets, budget{})[0].signals(w.now, 0)
+		if closely.Unheard != 0 || all.Unheard != 0 {
+			t.Errorf("%s: %d are missed at a close look, %d in a sweep", name, closely.Unheard, all.Unheard)
+		}
+	}
+}
+
+// TestAnEventRescuesByItself: an event does not ask for the other targets, so that its own has to bring up the worker.
+func TestAnEventRescuesByItself(t *testing.T) {
+	t.Parallel()
+	w := twoOnOneBroker(t)
+	w.fleet.services = map[string]policy.Service{"a-svc": {}, "b-svc": {}}
+	w.broker.look.Loose = policy.Known(500)
+	o := w.observe(t.Context(), w.Targets[1:], budget{alone: true})[0]
+	if _, held := o.waiting(); held.N != 1 {
+		t.Errorf("%+v", held)
+	}
+}
+
+// TestWhatASweepCosts: targets are described once, whoever is silent; and heartbeats are waited for no longer than until each of the
+// broker's workers has been heard, where all of them are the target's.
+func TestWhatASweepCosts(t *testing.T) {
+	t.Parallel()
+	w := twoOnOneBroker(t)
+	w.run("a", 1, "qa")
+	w.run("b", 1, "qb")
+	w.broker.look.Listeners.N++
+	w.CheckAll(t.Context(), Shard{})
+	if n := w.fleet.count("describe"); n != 1 {
+		t.Errorf("%d calls to describe, want 1", n)
+	}
+
+	for name, c := range map[string]struct {
+		w    *world
+		want []int
+	}{"worker": {crew(t, []hand{{}, {}}), []int{2}}, "a": {w, []int{math.MaxInt}}} {
+		beats := &expectant{fakeBroker: c.w.broker}
+		c.w.Brokers["main"] = beats
+		if _, err := c.w.CheckOne(t.Context(), Input{Target: name, Previous: &policy.Sighting{Heard: 2}}); err != nil || !slices.Equal(beats.expect, c.want) {
+			t.Errorf("%s: expects %v, want %v: %v", name, beats.expect, c.want, err)
+		}
+	}
+}
+
+// expectant is a broker that notes for how many heartbeats it is to wait, and hears none.
+type expectant struct {
+	*fakeBroker
+	expect []int
+}
+
+func (b *expectant) Beats(_ context.Context, expect int) (map[string]policy.Beat, error) {
+	b.expect = append(b.expect, expect)
+	return nil, broken(policy.BrokerUnavailable, "lost")
+}
+
+// TestHeartbeatsThatAreNotHeardAreLogged, and hold the scale-in.
+func TestHeartbeatsThatAreNotHeardAreLogged(t *testing.T) {
+	t.Parallel()
+	w, _, log := logged(t)
+	w.run("worker", 2, "celery")
+	w.Brokers["main"] = &expectant{fakeBroker: w.broker}
+	c, err := w.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-time.Hour), Heard: 2}})
+	want := []map[string]any{{"broker": "main", "error": "lost"}}
+	if diff := cmp.Diff(want, lines(t, log, "heartbeats not heard")); diff != "" || err != nil || c.Decision.Desired == 0 {
+		t.Errorf("%+v, %v (-want +got):\n%s", c.Decision, err, diff)
+	}
+	heard, _, log := logged(t)
+	heard.run("worker", 2, "celery")
+	if _, err := heard.CheckOne(t.Context(), Input{Target: "worker", Previous: &policy.Sighting{At: start.Add(-time.Hour), Heard: 2}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, log, "heartbeats not heard"); len(got) > 0 {
+		t.Errorf("%v", got)
 	}
 }
 
