@@ -30,8 +30,10 @@ func TestWhatNoLookShowsIsUnknown(t *testing.T) {
 		{"another target's worker has one", func(w *world) {
 			w.broker.untracked = map[string][]string{"celery@video0": {"video.batch"}}
 		}, ""},
-		{"one does not say", func(w *world) { w.broker.untracked = map[string][]string{"celery@worker1": {}} },
-			"worker celery@worker1 does not say which tasks it has, so that it may execute one that cannot be seen"},
+		{
+			"one does not say", func(w *world) { w.broker.untracked = map[string][]string{"celery@worker1": {}} },
+			"worker celery@worker1 does not say which tasks it has, so that it may execute one that cannot be seen",
+		},
 		{"another target's worker does not say", func(w *world) { w.broker.untracked = map[string][]string{"celery@video0": {}} }, ""},
 		{"nobody could be asked", func(w *world) {
 			w.broker.untrackedErr = broken(policy.BrokerUnavailable, "ask nodes: timeout")
