@@ -50,7 +50,10 @@ func ending(w *worker) string {
 // again says why a message was done a second time, by the run after the first.
 func (f *facts) again(m *message, a *attempt, first, second *run) (cause, string) {
 	one, two := a.receiptOf(first), a.receiptOf(second)
-	if one == nil || two == nil || one == two {
+	if one == two { // Its worker had both before it began with either: the first run is of the first.
+		one = a.receiptBefore(two)
+	}
+	if one == nil || two == nil {
 		return byNobody, "two runs of it, and fewer messages"
 	}
 	w := f.workers[one.host]
@@ -82,6 +85,32 @@ func (f *facts) again(m *message, a *attempt, first, second *run) (cause, string
 		return byReconnect, fmt.Sprintf("%s stood still from %s", short(one.host), clock(d.from))
 	}
 	return byNobody, fmt.Sprintf("it was given to %s at %s, and to %s at %s", short(one.host), clock(one.at), short(two.host), clock(two.at))
+}
+
+// leftTo says why a due message is still in the broker. Workers with the pool gevent give back what a dead one held when they
+// connect, and never later: their loop would have to hear nothing for two seconds, and the answer to its own BRPOP comes each
+// second. So it stays until a worker starts, which nobody needs.
+func (f *facts) leftTo(a *attempt) (cause, string) {
+	why := fmt.Sprintf("it is %s in the broker since %s", a.left, clock(a.since()))
+	n := len(a.received)
+	if n == 0 || a.left != "held" || f.pool != "gevent" {
+		return byNobody, why
+	}
+	last := a.received[n-1]
+	for _, d := range f.deeds {
+		if d.kind != killWorker || d.host != last.host || d.from.Before(last.at) {
+			continue
+		}
+		back := d.from.Add(f.visibility)
+		for _, w := range f.workers {
+			if w.started.After(back) {
+				return byNobody, fmt.Sprintf("%s, and %s, which started at %s, did not give it back", why, short(w.host), clock(w.started))
+			}
+		}
+		return byKill, fmt.Sprintf("%s; the chaos did %s to %s, which had it, at %s, and no worker has started since %s",
+			why, d.kind, short(d.host), clock(d.from), clock(back))
+	}
+	return byNobody, why
 }
 
 // lostTo says why a message is nowhere any more.
@@ -178,6 +207,21 @@ func (a *attempt) receiptOf(r *run) *receipt {
 		}
 	}
 	return last
+}
+
+// receiptBefore is the message that reached the same worker before; nil if none did.
+func (a *attempt) receiptBefore(r *receipt) *receipt {
+	var before *receipt
+	for i := range a.received {
+		got := &a.received[i]
+		if got == r {
+			return before
+		}
+		if r != nil && got.host == r.host {
+			before = got
+		}
+	}
+	return nil
 }
 
 // clock shows a time of day with milliseconds, as the story and the ledger do.

@@ -14,6 +14,7 @@ type facts struct {
 	ended    time.Time
 	settled  bool // Everything was accounted for when the round ended: it did not end because its time was up.
 
+	pool             string        // Of the workers.
 	visibility       time.Duration // After which Celery gives a message to another worker.
 	drained, resumed int           // How often workers obeyed cancel_consumer and add_consumer.
 }

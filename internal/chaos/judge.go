@@ -191,7 +191,8 @@ func (f *facts) harmTo(m *message) []finding {
 	}
 	switch {
 	case a.left != "":
-		add(left, byNobody, "", f.ended, fmt.Sprintf("it is %s in the broker since %s", a.left, clock(a.since())))
+		c, why := f.leftTo(a)
+		add(left, c, "", f.ended, why)
 	case f.executes(a):
 		r := a.runs[len(a.runs)-1]
 		add(left, byNobody, r.host, f.ended, fmt.Sprintf("%s executes it since %s and has not ended it", short(r.host), clock(r.start)))

@@ -85,6 +85,7 @@ func TestJudge(t *testing.T) {
 		deeds   []deed
 		listed  []span // Of a's first attempt.
 		left    string // The same.
+		pool    string
 		want    string // "task harm cause", with commas between.
 		fails   bool   // Whether it is Sluice's fault.
 	}{
@@ -261,6 +262,31 @@ func TestJudge(t *testing.T) {
 			want:    "a doubled reconnect",
 		},
 		{
+			name: "done twice by the worker that had it twice, since its connection was cut before it began",
+			ledger: sent + `
+				2 h received a
+				5 h received a redelivered
+				6 h started a
+				7 h ended a
+				7 h started a
+				8 h ended a`,
+			workers: []*worker{alive("h")},
+			deeds:   []deed{{kind: cutClients, from: at(4), until: at(4)}},
+			want:    "a doubled reconnect",
+		},
+		{
+			name: "done twice by a worker that had it once",
+			ledger: sent + `
+				2 h received a
+				6 h started a
+				7 h ended a
+				7 h started a
+				8 h ended a`,
+			workers: []*worker{alive("h")},
+			deeds:   []deed{{kind: cutClients, from: at(4), until: at(4)}},
+			want:    "a doubled nobody", fails: true,
+		},
+		{
 			name: "done twice since one worker had it for too long",
 			ledger: sent + `
 				2 h received a
@@ -325,6 +351,36 @@ func TestJudge(t *testing.T) {
 			want: "a left nobody", fails: true,
 		},
 		{
+			name: "no worker with the pool gevent gives back what a killed one held",
+			ledger: sent + `
+				2 h received a
+				2 h started a`,
+			workers: []*worker{gone("h", itself, 5, 5), alive("i")},
+			deeds:   []deed{{kind: killWorker, host: "h", from: at(5), until: at(5)}},
+			left:    "held", pool: "gevent",
+			want: "a killed kill, a left kill",
+		},
+		{
+			name: "nor does one that started when it had to",
+			ledger: sent + `
+				2 h received a
+				2 h started a`,
+			workers: []*worker{gone("h", itself, 5, 5), {host: "i", started: at(6 + visibility.Seconds())}},
+			deeds:   []deed{{kind: killWorker, host: "h", from: at(5), until: at(5)}},
+			left:    "held", pool: "gevent",
+			want: "a killed kill, a left nobody", fails: true,
+		},
+		{
+			name: "no worker with the pool prefork does",
+			ledger: sent + `
+				2 h received a
+				2 h started a`,
+			workers: []*worker{gone("h", itself, 5, 5), alive("i")},
+			deeds:   []deed{{kind: killWorker, host: "h", from: at(5), until: at(5)}},
+			left:    "held", pool: "prefork",
+			want: "a killed kill, a left nobody", fails: true,
+		},
+		{
 			name:   "a message of which its sender cannot say whether it was sent is nobody's",
 			ledger: "1 - sending a\n2 - unsure a",
 		},
@@ -349,7 +405,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &facts{
-				messages: map[string]*message{}, workers: map[string]*worker{}, deeds: c.deeds,
+				messages: map[string]*message{}, workers: map[string]*worker{}, deeds: c.deeds, pool: c.pool,
 				ended: at(100), visibility: visibility,
 			}
 			for _, w := range c.workers {

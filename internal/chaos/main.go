@@ -185,7 +185,7 @@ func reproach(r *result) []string {
 		say(r.verdict.number(h, byScaleIn), fmt.Sprintf("%s by a scale-in", h))
 		say(r.verdict.number(h, byNobody), fmt.Sprintf("%s, and nothing explains it", h))
 	}
-	say(r.verdict.number(left, ""), "left without a worker, though they were due and the faults had ended")
+	say(r.verdict.number(left, byNobody), "left without a worker, though they were due and the faults had ended")
 	for _, c := range r.facts.counts {
 		if c.to < r.plan.min || c.to > r.plan.max {
 			broken = append(broken, fmt.Sprintf("round %d: the count was set to %d at %s, beyond %d..%d", r.plan.number, c.to, clock(c.at), r.plan.min, r.plan.max))

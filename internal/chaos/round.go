@@ -196,7 +196,7 @@ func (w *world) ledgerFacts() (*facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &facts{messages: map[string]*message{}, workers: map[string]*worker{}, visibility: visibility, ended: time.Now()}
+	f := &facts{messages: map[string]*message{}, workers: map[string]*worker{}, pool: w.plan.pool, visibility: visibility, ended: time.Now()}
 	_, tasks := w.cloud.ECS().Snapshot()
 	for _, t := range tasks {
 		f.workers[t.Hostname] = newWorker(t)

@@ -138,7 +138,8 @@ func (r *release) nothingHeld() bool {
 
 // suspected says whether a message that was fetched before the victim was drained may still be in its hands. A message that is due
 // would have begun in a worker with nothing active, unless its task's rate is limited; nil limits are not known. Where nobody else
-// is at work, it must be in the hands of somebody who has nothing active all the same.
+// is at work, it must be in the hands of somebody who has nothing active all the same; or of nobody, if its visibility timeout is
+// over: its worker has died, and gevent workers give such a message back only when they connect.
 func (v *victim) suspected(o observation, limited map[string]bool) bool {
 	if !o.view.look.FetchedKnown {
 		return true
@@ -150,7 +151,7 @@ func (v *victim) suspected(o observation, limited map[string]bool) bool {
 		case f.Due.Add(timerLate).After(o.view.look.At) || f.Task == "":
 			return true
 		}
-		return limited == nil || limited[f.Task] || !v.othersWork(o)
+		return limited == nil || limited[f.Task] || !f.Expired && !v.othersWork(o)
 	})
 }
 

@@ -481,17 +481,32 @@ func TestOneOfATasksWorkersAnswersInPart(t *testing.T) {
 }
 
 // TestASilentWorkerMayHoldWhatIsDue: the message that waits in somebody's hands need not be in those of an idle one.
+// Nor in anybody's, once its visibility timeout is over: the worker that had it has died.
 func TestASilentWorkerMayHoldWhatIsDue(t *testing.T) {
 	t.Parallel()
-	for silent, status := range map[bool]string{true: "scaled in", false: "draining"} {
-		w := crew(t, []hand{{silent: silent}, {}, {}})
-		w.broker.limited = map[string]bool{} // No rate is limited.
+	for _, tt := range []struct {
+		name            string
+		silent, expired bool
+		limited         string
+		status          string
+	}{
+		{"nobody else is at work", false, false, "", "draining"},
+		{"somebody is silent", true, false, "", "scaled in"},
+		{"its visibility timeout is over", false, true, "", "scaled in"},
+		{"its visibility timeout is over, and its task's rate is limited", false, true, "mail", "draining"},
+	} {
+		w := crew(t, []hand{{silent: tt.silent}, {}, {}})
+		w.broker.limited = map[string]bool{tt.limited: true}
 		w.broker.onLook = func() {
-			w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail"}}
-			w.setHeld("celery", 1)
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail", Expired: tt.expired}}
+			if tt.expired {
+				w.setBacklog("celery", 1)
+			} else {
+				w.setHeld("celery", 1)
+			}
 		}
-		if change, err := w.letGo(t); err != nil || change.Status != status {
-			t.Errorf("silent %v: %+v, %v; want %s", silent, change, err, status)
+		if change, err := w.letGo(t); err != nil || change.Status != tt.status {
+			t.Errorf("%s: %+v, %v; want %s", tt.name, change, err, tt.status)
 		}
 	}
 }
