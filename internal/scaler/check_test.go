@@ -330,6 +330,24 @@ func TestOneBrokenBrokerSpoilsNoOther(t *testing.T) {
 	}
 }
 
+// TestWhoComesFirst: who waits for workers, then who could not be seen, then who merely costs money. Only the last settle.
+func TestWhoComesFirst(t *testing.T) {
+	a := SweepCheck{Targets: []TargetCheck{
+		{Target: "idle", ShouldScaleIn: true, SettleSeconds: 60},
+		{Target: "broken", Failed: true},
+		{Target: "broken, too", Failed: true},
+		{Target: "in need", ShouldScaleOut: true},
+	}}
+	a.bound()
+	var got []string
+	for _, c := range a.Targets {
+		got = append(got, fmt.Sprint(c.Target, " ", c.SettleSeconds))
+	}
+	if diff := cmp.Diff([]string{"in need 0", "broken 0", "broken, too 0", "idle 60"}, got); diff != "" {
+		t.Errorf("order and settle time (-want +got):\n%s", diff)
+	}
+}
+
 // TestCandidatesSettleASecondApart: forty scale-ins at once would ask more of ECS than its quota answers.
 func TestCandidatesSettleASecondApart(t *testing.T) {
 	var a SweepCheck

@@ -51,9 +51,6 @@ func (o *observation) matchWorkers(f Fleet) {
 	o.view.named = o.view.named || len(o.match) > 0
 	for _, n := range o.view.drained() {
 		id := o.match[n.Name]
-		if id != "" {
-			o.view.placed[n.Name] = true
-		}
 		// A worker that still answers in a task that is being stopped is on its way out, whatever it is told.
 		if id != "" && !stopping[id] || id == "" && slices.Contains(o.mine, n.Name) {
 			o.view.claim(o.target.Name, n)
@@ -188,7 +185,7 @@ func (v *brokerView) claimRest() {
 	var rest []policy.Node
 	answers := 0
 	for _, n := range v.drained() {
-		if !v.placed[n.Name] && !slices.ContainsFunc(v.own[target], func(o policy.Node) bool { return o.Name == n.Name }) {
+		if !slices.ContainsFunc(v.own[target], func(o policy.Node) bool { return o.Name == n.Name }) {
 			rest = append(rest, n)
 			answers += n.Answers
 		}

@@ -151,14 +151,14 @@ func (v *victim) suspected(o observation, limited map[string]bool) bool {
 		case f.Due.Add(timerLate).After(o.view.look.At) || f.Task == "":
 			return true
 		}
-		return limited == nil || limited[f.Task] || !f.Expired && !v.othersWork(o)
+		return limited == nil || limited[f.Task] || !f.Expired && !o.atWork()
 	})
 }
 
-// othersWork says whether another worker that may have fetched from the target's queues executes something, or is silent.
-func (v *victim) othersWork(o observation) bool {
+// atWork says whether a worker that may have fetched from the target's queues executes something, or is silent.
+func (o observation) atWork() bool {
 	return o.view.silent > 0 || slices.ContainsFunc(slices.Concat(o.view.heard(o.target), o.view.drained()), func(n policy.Node) bool {
-		return n.Active != policy.Known(0) && !slices.ContainsFunc(v.nodes, func(m policy.Node) bool { return m.Name == n.Name })
+		return n.Active != policy.Known(0)
 	})
 }
 

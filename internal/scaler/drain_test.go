@@ -587,6 +587,70 @@ func TestWorkComesWhileTheyDrain(t *testing.T) {
 	}
 }
 
+// TestAMessageThatComesWhileTheyDrainIsSomebodys: all three were idle, and one is to stay. Which of them has fetched it nothing says.
+func TestAMessageThatComesWhileTheyDrainIsSomebodys(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}, {}}, keep(1))
+	w.broker.onLook = func() {
+		if w.broker.looks == 2 {
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail", Due: start.Add(time.Minute)}}
+			w.setHeld("celery", 1)
+		}
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 3 {
+		t.Errorf("%+v, %v, count %d; want them to stay", change, err, w.desired("worker"))
+	}
+}
+
+// TestAMessageThatComesBackIsSuspectedStill: it was fetched when they were drained, went back, and is fetched again. It has kept its tag.
+func TestAMessageThatComesBackIsSuspectedStill(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{active: 1}, {}, {}})
+	w.broker.onLook = func() {
+		w.broker.look.Fetched = nil
+		w.setHeld("celery", 0)
+		if w.broker.looks != 3 {
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail", Due: start.Add(time.Minute)}}
+			w.setHeld("celery", 1)
+		}
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "draining" {
+		t.Errorf("%+v, %v; want them to stay", change, err)
+	}
+}
+
+// TestASuspectIsWatchedForLong: a pool whose process is being replaced has nothing active until the new one has booted.
+func TestASuspectIsWatchedForLong(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{active: 1}, {}, {}})
+	w.broker.limited = map[string]bool{} // No rate is limited.
+	w.broker.onLook = func() {
+		w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail"}}
+		w.setHeld("celery", 1)
+	}
+	const looks = 1 + int(suspectTime/drainPause) + 1 + 1 // To decide; while they drain, from none to all of the time; the last.
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || w.broker.looks != looks {
+		t.Errorf("%+v, %v after %d looks; want %d", change, err, w.broker.looks, looks)
+	}
+}
+
+// TestATwinIsNotTheOneThatWasDrained: at the second of three looks at a drained worker two answer by its name. It is looked at anew.
+func TestATwinIsNotTheOneThatWasDrained(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}}, func(o *Options) { o.Targets[0].Limits.Max = 0 }) // Or it would be needed again at once.
+	w.setBacklog("celery", 50)
+	w.broker.onLook = func() {
+		w.broker.change("celery@worker0", func(n *policy.Node) { n.Answers = 1 })
+		if w.broker.looks == 3 {
+			w.broker.change("celery@worker0", func(n *policy.Node) { n.Answers = 2 })
+		}
+	}
+	const looks = 1 + 2 + emptyLooks + 1 // To decide; the two that are in vain; from the first; the last.
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || w.broker.looks != looks {
+		t.Errorf("%+v, %v after %d looks; want %d", change, err, w.broker.looks, looks)
+	}
+}
+
 // TestTheBrokerIsLostWhileTheyDrain has each look fail.
 func TestTheBrokerIsLostWhileTheyDrain(t *testing.T) {
 	t.Parallel()

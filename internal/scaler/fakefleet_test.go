@@ -49,10 +49,13 @@ func (f *fakeFleet) Describe(_ context.Context, refs []policy.ServiceRef) map[po
 	return out
 }
 
-func (f *fakeFleet) Tasks(_ context.Context, ref policy.ServiceRef) ([]policy.Task, error) {
+func (f *fakeFleet) Tasks(ctx context.Context, ref policy.ServiceRef) ([]policy.Task, error) {
 	defer f.enter("tasks")()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return slices.Clone(f.tasks[ref.Service]), f.tasksErr
 }
 

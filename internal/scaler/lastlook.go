@@ -51,7 +51,8 @@ func (r *release) stillIdle(o observation, leaving []*victim, n int) *policy.Dec
 }
 
 // newcomer says whether a worker of the target was seen that is no victim: ECS has started one more task meanwhile, as it does where it
-// evens out zones. Where each victim is known by its task, a worker whose name tells none is not in a task of this service.
+// evens out zones. Where each victim is known by its task, a worker whose name tells none is not in a task of this service; else
+// each that fetches from its queues may be.
 func (r *release) newcomer(o observation) bool {
 	var known []policy.Node
 	for _, t := range o.tasks {
@@ -60,11 +61,7 @@ func (r *release) newcomer(o observation) bool {
 		}
 	}
 	if slices.ContainsFunc(r.victims, func(v *victim) bool { return v.task == "" }) {
-		for _, n := range o.view.heard(r.target) {
-			if o.match[n.Name] == "" {
-				known = append(known, n)
-			}
-		}
+		known = append(known, o.view.heard(r.target)...)
 	}
 	victims := r.names()
 	return slices.ContainsFunc(known, func(n policy.Node) bool { return !slices.Contains(victims, n.Name) })

@@ -100,10 +100,9 @@ func (r *release) letGo(ctx context.Context, leaving []*victim, change *Change) 
 	if wanted := r.stillIdle(o, leaving, n); wanted != nil {
 		r.unprotect(ctx, protected)
 		change.Reasons = wanted.Reasons
-		// If work came they are needed; if all were to go and may not, they are all that there is; and whoever pauses it
-		// wants them to work.
-		if wanted.Action == policy.ScaleOut || r.all() && (r.idle || r.stuck) ||
-			because(*wanted, policy.ReasonPaused, policy.ReasonPausedIn, policy.ReasonDryRun) {
+		// If work came they are needed, and who pauses it wants them to work; if all were to go and may not, they are all that
+		// there is.
+		if wanted.Action == policy.ScaleOut || r.all() && (r.idle || r.stuck) {
 			if err := r.resume(ctx, r.alive(o)); err != nil {
 				return err
 			}

@@ -93,7 +93,7 @@ func TestSignals(t *testing.T) {
 		},
 		{"a drained stranger is idle", stranger(zero), false, zero, zero, policy.Known(1), 1, false},
 		{
-			"a drained stranger is busy: it may be a's", stranger(policy.Known(2)), false, zero, zero,
+			"a drained stranger is busy: it may be a's", stranger(policy.Known(1)), false, zero, zero,
 			policy.AtLeast(1, "worker celery@x has no queue and is busy, perhaps for this target"), 1, false,
 		},
 		{
@@ -214,7 +214,7 @@ func TestQueuesThatDoNotFit(t *testing.T) {
 	if got := see().unfetched(); got != nil {
 		t.Errorf("nobody is there who could fetch, and %v are not fetched", got)
 	}
-	w.run("worker", 2, "video", "audio", "celery")
+	w.run("worker", 1, "video", "audio", "celery")
 	o := see()
 	if diff := cmp.Diff([]string{"mail"}, o.unfetched()); diff != "" {
 		t.Errorf("not fetched (-want +got):\n%s", diff)

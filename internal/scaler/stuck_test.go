@@ -166,6 +166,20 @@ func TestTheStuckAreMendedOrReplaced(t *testing.T) {
 			"resumed", "", 1,
 		},
 		{
+			"the only one is about to be replaced, and a task comes up beside it, which ECS might choose", 1,
+			look(lastLook-1, func(w *world) {
+				w.fleet.tasks["worker-svc"] = append(w.fleet.tasks["worker-svc"], policy.Task{ID: "new", State: policy.TaskPending})
+			}),
+			[]string{"consume worker0", "cancel worker0", "consume worker0"},
+			"resumed", "", 1,
+		},
+		{
+			"the order cannot be given", 2,
+			func(w *world) { w.broker.controlErr = broken(policy.BrokerUnavailable, "gone") },
+			[]string{"consume worker0 worker1"},
+			"resumed", policy.BrokerUnavailable, 2,
+		},
+		{
 			"somebody pauses it", 2,
 			look(lastLook-1, func(w *world) {
 				w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{TagPaused: "true"} })
@@ -215,6 +229,8 @@ func TestTheStuckAreMendedOrReplaced(t *testing.T) {
 			t.Parallel()
 			w := crew(t, make([]hand, tt.workers), oneByOne)
 			w.setBacklog("celery", 3)
+			var log bytes.Buffer
+			w.Log = slog.New(slog.NewJSONHandler(&log, nil))
 			if tt.prepare != nil {
 				tt.prepare(w)
 			}
@@ -225,6 +241,10 @@ func TestTheStuckAreMendedOrReplaced(t *testing.T) {
 			got := w.made("consume", "cancel", "protect", "set", "release")
 			if diff := cmp.Diff(tt.calls, got); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			told := lines(t, &log, "workers have nothing to do although messages wait")
+			if asked := strings.HasPrefix(tt.calls[0], "consume"); asked != (len(told) == 1) || asked && len(told[0]["nodes"].([]any)) != tt.workers {
+				t.Errorf("the log says %v", told)
 			}
 		})
 	}

@@ -41,6 +41,7 @@ func TestNoneOfThoseThatCannotBeToldApart(t *testing.T) {
 		count  int
 	}{
 		{"both are empty", []hand{{}, {}}, nil, "scaled in", policy.ReasonSurplus, 0},
+		{"the only one is at work", []hand{{active: 1}}, nil, "draining", policy.ReasonSurplus, 1},
 		{"one is at work", []hand{{active: 1}, {}}, nil, "draining", policy.ReasonSurplus, 2},
 		{"the other is", []hand{{}, {active: 1}}, nil, "draining", policy.ReasonSurplus, 2},
 		{"one more has come, and is silent", []hand{{}, {}}, func(w *world) {
@@ -81,6 +82,149 @@ func TestNoneOfThoseThatAreTold(t *testing.T) {
 	w.setBacklog("celery", 50)
 	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || w.desired("worker") != 1 || !cmp.Equal(w.fleet.stopped, []string{"worker0"}) {
 		t.Errorf("%+v, %v, stopped %v", change, err, w.fleet.stopped)
+	}
+}
+
+// TestNoneOfThoseThatMayHoldAMessage has the same of workers whose names tell nothing, one of which has fetched a message that is due
+// soon.
+func TestNoneOfThoseThatMayHoldAMessage(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}}, oneByOne, func(o *Options) { o.Targets[0].Limits.Max = 0 })
+	for i := range w.fleet.tasks["worker-svc"] {
+		w.fleet.tasks["worker-svc"][i].ID = "task" + string(rune('0'+i))
+	}
+	w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail", Due: start.Add(time.Minute)}}
+	w.setHeld("celery", 1)
+	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 2 {
+		t.Errorf("%+v, %v, count %d", change, err, w.desired("worker"))
+	}
+}
+
+// TestNoneWaitsForProtectedTasks: the application protects one of two that are empty, and it stays until that is over.
+func TestNoneWaitsForProtectedTasks(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{shield: time.Hour}, {}, {active: 1}}, oneByOne, func(o *Options) { o.Targets[0].Limits.Max = 0 })
+	w.setBacklog("celery", 50)
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || change.DesiredCount != 2 || !cmp.Equal(w.fleet.stopped, []string{"worker1"}) {
+		t.Errorf("%+v, %v, stopped %v", change, err, w.fleet.stopped)
+	}
+}
+
+// TestAllFetchAgainIfSomeHaveTo: where all are to go at once, one that is needed keeps the others, since ECS would choose among all.
+func TestAllFetchAgainIfSomeHaveTo(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}}, oneByOne)
+	w.broker.onLook = func() {
+		if w.broker.looks == 2 {
+			w.setBacklog("celery", 1)
+		}
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "resumed" || w.desired("worker") != 2 || w.broker.looks != 4 {
+		t.Errorf("%+v, %v, count %d after %d looks", change, err, w.desired("worker"), w.broker.looks)
+	}
+	if diff := cmp.Diff([]string{"consume worker1", "consume worker0"}, w.made("consume")); diff != "" {
+		t.Errorf("who fetches again (-want +got):\n%s", diff)
+	}
+}
+
+// TestWhoPausesWantsThemToWork: by a tag that comes before the last look, when some are about to go.
+func TestWhoPausesWantsThemToWork(t *testing.T) {
+	t.Parallel()
+	for _, tag := range []string{TagPaused, TagPausedIn, TagDryRun} {
+		w := crew(t, []hand{{active: 1}, {}, {}}, oneByOne)
+		w.nth(2, "describe", func() {
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Tags = map[string]string{tag: "true"} })
+		})
+		if change, err := w.letGo(t); err != nil || change.Status != "resumed" || w.desired("worker") != 3 {
+			t.Errorf("%s: %+v, %v, count %d", tag, change, err, w.desired("worker"))
+		}
+		if diff := cmp.Diff([]string{"consume worker1 worker2"}, w.made("consume")); diff != "" {
+			t.Errorf("%s: who fetches again (-want +got):\n%s", tag, diff)
+		}
+	}
+}
+
+// TestWhoCannotBeToldToFetchAgain: work comes for one of two that drain, and the order fails. Nobody is let go.
+func TestWhoCannotBeToldToFetchAgain(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}, {}}, oneByOne, keep(1))
+	w.broker.onLook = func() {
+		if w.broker.looks == 2 {
+			w.setHeld("celery", 20)
+			w.broker.controlErr = broken(policy.BrokerUnavailable, "gone")
+		}
+	}
+	if change, err := w.letGo(t); kindOf(err) != policy.BrokerUnavailable || w.desired("worker") != 3 || w.broker.looks != 2 {
+		t.Errorf("%+v, %v, count %d after %d looks", change, err, w.desired("worker"), w.broker.looks)
+	}
+}
+
+// TestTheAnswerOfSetDesiredIsLost: the count may have been lowered all the same. ECS is given a moment before its tasks are looked at.
+func TestTheAnswerOfSetDesiredIsLost(t *testing.T) {
+	t.Parallel()
+	lost := broken(policy.FleetUnavailable, "no answer")
+	for _, cut := range []bool{false, true} {
+		w := crew(t, []hand{{active: 1}, {}}, oneByOne)
+		w.fleet.setErr, w.fleet.answerLost = lost, true
+		var asked time.Time
+		w.nth(1, "set desired", func() {
+			asked = w.now
+			if cut {
+				w.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
+			}
+		})
+		looked := w.now
+		w.after = func(_ int, call string) {
+			if call == "tasks" && !asked.IsZero() && looked.Equal(start) {
+				looked = w.now
+			}
+		}
+		change, err := w.letGo(t)
+		switch {
+		case cut && (!errors.Is(err, lost) || !looked.Equal(start)):
+			t.Errorf("%+v, %v; want the first error, and no further look", change, err)
+		case !cut && (err != nil || change.Status != "scaled in" || looked.Sub(asked) != stopPause):
+			t.Errorf("%+v, %v, looked after %v; want %v", change, err, looked.Sub(asked), stopPause)
+		}
+	}
+}
+
+// TestTheCountIsNotPutBackTwice: somebody has put it back already.
+func TestTheCountIsNotPutBackTwice(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}})
+	r := &release{Scaler: w.Scaler, target: w.Targets[0]}
+	if err := r.putBack(t.Context(), 2); err != nil || w.fleet.count("set desired") != 0 {
+		t.Errorf("%v, calls %v", err, w.calls)
+	}
+	if err := r.putBack(t.Context(), 3); err != nil || w.desired("worker") != 3 {
+		t.Errorf("%v, count %d", err, w.desired("worker"))
+	}
+}
+
+// TestAllAreWaitedFor: where names tell no task, the lock is kept until ECS has begun to stop every one.
+func TestAllAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}}, oneByOne)
+	for i := range w.fleet.tasks["worker-svc"] {
+		w.fleet.tasks["worker-svc"][i].ID = "task" + string(rune('0'+i))
+	}
+	w.fleet.idles = true
+	set := false
+	w.nth(1, "set desired 0", func() { set = true })
+	left := 3 // So many looks until ECS has acted.
+	w.before = func(before func(int, string)) func(int, string) {
+		return func(n int, call string) {
+			before(n, call)
+			if set && call == "tasks" {
+				if left--; left == 0 {
+					w.fleet.tasks["worker-svc"] = nil
+				}
+			}
+		}
+	}(w.before)
+	if change, err := w.letGo(t); err != nil || change.Status != "scaled in" || left > 0 {
+		t.Errorf("%+v, %v, %d looks too few", change, err, left)
 	}
 }
 

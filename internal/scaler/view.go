@@ -13,7 +13,7 @@ import (
 func newView(targets []Target) *brokerView {
 	return &brokerView{
 		missing: map[string]int{}, own: map[string][]policy.Node{},
-		placed: map[string]bool{}, stopping: map[string]int{}, targets: targets,
+		stopping: map[string]int{}, targets: targets,
 	}
 }
 
@@ -29,9 +29,7 @@ type brokerView struct {
 	silent  int // Listeners that did not answer.
 	// own are, for each target, the drained workers that are known to be its. It is not in heard.
 	own map[string][]policy.Node
-	// placed are the drained workers whose names tell a task; stopping is how many tasks of a target are being stopped, where
-	// its tasks have been looked at.
-	placed   map[string]bool
+	// stopping is how many tasks of a target are being stopped, where its tasks have been looked at.
 	stopping map[string]int
 	// listed are the queues of all targets of the broker. workers are, for each target, those that answered and consume from one of its
 	// queues, and serves is how many targets a worker serves. Workers and their queues are many, if somebody makes them up: they are
