@@ -117,7 +117,7 @@ func (o observation) counted() policy.Count {
 // milliseconds. Or although some worker was not heard from, long after its start, and the others are too few without it.
 func (o observation) stuck(sig policy.Signals, limits policy.Limits) bool {
 	if o.serviceErr != nil || o.view.err != nil || o.view.silent > 0 || o.target.Source != SourceInspect ||
-		!sig.Backlog.Known || sig.Backlog.N == 0 || o.view.look.Loose != policy.Known(0) || !o.view.look.FetchedKnown ||
+		!sig.Backlog.Known || o.view.look.Loose != policy.Known(0) || !o.view.look.FetchedKnown ||
 		o.service.Desired == 0 || o.service.Running < o.service.Desired || o.service.Pending > 0 {
 		return false
 	}
@@ -189,8 +189,7 @@ const bootPatience = 5 * time.Minute
 // lost says whether every task that was not heard from has been running for so long that its worker must have connected.
 func (o observation) lost() bool {
 	return o.tasksKnown && !slices.ContainsFunc(o.tasks, func(t policy.Task) bool {
-		heard := len(o.match) > 0 && len(o.workersIn(t.ID)) > 0
-		return t.State != policy.TaskStopping && !heard && t.Age(o.at) < bootPatience
+		return t.State != policy.TaskStopping && len(o.workersIn(t.ID)) == 0 && t.Age(o.at) < bootPatience
 	})
 }
 
