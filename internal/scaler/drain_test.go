@@ -22,6 +22,7 @@ type hand struct {
 	drained bool
 	shield  time.Duration // For how long its task is protected, by the application.
 	silent  bool          // It listens and does not answer.
+	stops   bool          // Its task is being stopped.
 }
 
 // crew is a world with these workers, worker0 and so on, of target "worker".
@@ -42,6 +43,10 @@ func crew(t *testing.T, hands []hand, change ...func(*Options)) *world {
 		task.Zone = h.zone
 		if h.shield > 0 {
 			task.ProtectedUntil = start.Add(h.shield)
+		}
+		if h.stops {
+			task.State = policy.TaskStopping
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired, s.Running = s.Desired-1, s.Running-1 })
 		}
 	}
 	w.broker.look.Nodes = slices.DeleteFunc(w.broker.look.Nodes, func(n policy.Node) bool {
@@ -174,6 +179,20 @@ func TestDrainedWorkersThatStayFetchAgain(t *testing.T) {
 			3, 0, true, 0,
 			[]string{"consume worker5", "cancel worker0"},
 			"worker0 worker3 worker4",
+		},
+		{
+			"one that is being stopped is not to fetch again",
+			[]hand{{drained: true, stops: true}, here, here, kept},
+			2, 0, false, 0,
+			[]string{"consume worker3", "cancel worker1"},
+			"worker1",
+		},
+		{
+			"one that does not answer passes for one that fetches",
+			[]hand{here, here, here, kept, kept, {silent: true}},
+			4, 1, false, 0,
+			[]string{"consume worker3", "cancel worker0"},
+			"worker0",
 		},
 		{"enough fetch without those that a step leaves", []hand{here, here, here, gone, gone, gone}, 3, 1, false, 0, nil, "worker3"},
 		{

@@ -49,6 +49,15 @@ func TestSignals(t *testing.T) {
 		w.change(0, func(t *Target) { t.Queues = []string{"qa", "qc"} })
 		w.setBacklog("qc", 3)
 	}
+	// The older of a's workers was not heard from, in contrast to the younger; whether b misses somebody is not known.
+	oneSilent := func(w *world) {
+		w.gone("celery@a1")
+		w.broker.look.Listeners.N++
+		w.fleet.errs["b-svc"] = broken(policy.FleetUnavailable, "503")
+		w.fleet.change("a-svc", "a0", func(t *policy.Task) { t.StartedAt = start.Add(-2 * time.Minute) })
+		w.fleet.change("a-svc", "a1", func(t *policy.Task) { t.StartedAt = start.Add(-bootPatience) })
+		w.fleet.tasks["a-svc"] = append(w.fleet.tasks["a-svc"], policy.Task{ID: "old", State: policy.TaskStopping, StartedAt: start})
+	}
 	for _, tt := range []struct {
 		name                  string
 		prepare               func(w *world)
@@ -91,6 +100,12 @@ func TestSignals(t *testing.T) {
 				w.broker.change("celery@a1", func(n *policy.Node) { n.Queues, n.Active = nil, policy.Known(2) })
 			}, false, zero, zero, policy.Known(3), 1, false,
 		},
+		{
+			"a worker that fetches two of its queues is one", func(w *world) {
+				w.change(0, func(t *Target) { t.Queues = []string{"qa", "qb"} })
+				w.broker.change("celery@a0", func(n *policy.Node) { n.Queues, n.Active = []string{"qa", "qb"}, policy.Known(1) })
+			}, false, zero, zero, policy.Known(1), 0, false,
+		},
 		{"a drained stranger is idle", stranger(zero), false, zero, zero, policy.Known(1), 1, false},
 		{
 			"a drained stranger is busy: it may be a's", stranger(policy.Known(1)), false, zero, zero,
@@ -125,6 +140,17 @@ func TestSignals(t *testing.T) {
 				}
 			}, false, zero, zero,
 			policy.AtLeast(0, "2 workers of the broker listen and do not answer, perhaps this target's"), 2, false,
+		},
+		{
+			"one is silent, perhaps b's, and a worker of a's must have come up", oneSilent, false, zero, zero,
+			policy.AtLeast(1, "1 workers of the broker listen and do not answer, perhaps this target's"), 1, false,
+		},
+		{
+			"the same, but no name tells which of a's has come up", func(w *world) {
+				oneSilent(w)
+				w.broker.change("celery@a0", func(n *policy.Node) { n.Name = "celery@x" })
+			}, false, zero, zero,
+			policy.AtLeast(0, "1 workers of the broker listen and do not answer, perhaps this target's"), 1, false,
 		},
 		{
 			"an event does not ask whether b misses somebody", func(w *world) { w.gone("celery@a1"); w.broker.look.Listeners.N++ }, true, zero, zero,

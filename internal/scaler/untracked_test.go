@@ -24,9 +24,15 @@ func TestWhatNoLookShowsIsUnknown(t *testing.T) {
 	}{
 		{"no such task", func(*world) {}, ""},
 		{"one worker has one", func(w *world) { w.broker.untracked = batch }, batches},
-		{"it has three", func(w *world) {
-			w.broker.untracked = map[string][]string{"celery@worker0": {"shop.batch", "shop.mail", "shop.more"}}
-		}, strings.Replace(batches, "shop.batch", "shop.batch and 2 more", 1)},
+		{"it has two", func(w *world) {
+			w.broker.untracked = map[string][]string{"celery@worker0": {"shop.batch", "shop.mail"}}
+		}, strings.Replace(batches, "shop.batch", "shop.batch and 1 more", 1)},
+		{"it is the only worker", func(w *world) {
+			w.gone("celery@worker1")
+			w.fleet.changeService("worker-svc", func(s *policy.Service) { s.Desired, s.Running = 1, 1 })
+			w.fleet.tasks["worker-svc"] = w.fleet.tasks["worker-svc"][:1]
+			w.broker.untracked = batch
+		}, batches},
 		{"another target's worker has one", func(w *world) {
 			w.broker.untracked = map[string][]string{"celery@video0": {"video.batch"}}
 		}, ""},
@@ -99,11 +105,23 @@ func TestWhoIsAskedWhatNoLookShows(t *testing.T) {
 	}
 	empty := crew(t, []hand{{}, {}})
 	empty.broker.look.Nodes, empty.broker.look.Listeners = nil, policy.Known(0)
-	empty.one(t)
+	empty.fleet.changeService("worker-svc", func(s *policy.Service) { s.Running = 0 })
+	if c := empty.one(t); !c.ShouldScaleIn {
+		t.Errorf("no task has come up, and none is wanted any more: %+v", c.Decision)
+	}
 	for name, w := range map[string]*world{"busy": busy, "counted": counted, "nobody answers": empty} {
 		if asked := w.made("untracked"); len(asked) > 0 {
 			t.Errorf("%s: asked %v", name, asked)
 		}
+	}
+
+	both := twoOnOneBroker(t)
+	both.run("a", 2, "qa")
+	both.run("b", 1, "qb")
+	both.broker.setQueues("celery@a0", []string{"qa", "qb"})
+	both.CheckAll(t.Context(), Shard{})
+	if diff := cmp.Diff([]string{"untracked a0 a1 b0"}, both.made("untracked")); diff != "" {
+		t.Errorf("one that serves two targets is asked once (-want +got):\n%s", diff)
 	}
 
 	late := crew(t, []hand{{}, {}}, oneByOne)

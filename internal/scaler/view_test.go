@@ -109,6 +109,20 @@ func TestWhoIsNotAskedIsNotMissed(t *testing.T) {
 	}
 }
 
+// TestWhoIsNotDescribedMayBeSilent: without its count, a target may have a task that ECS does not list yet. A silent worker may be that
+// task's, though the other target of the broker misses just one.
+func TestWhoIsNotDescribedMayBeSilent(t *testing.T) {
+	t.Parallel()
+	w := twoOnOneBroker(t)
+	w.run("b", 1, "qb")
+	w.broker.look.Nodes = nil
+	w.fleet.errs["a-svc"] = broken(policy.FleetUnavailable, "503")
+	sig, _ := w.observeClosely(t.Context(), w.Targets[0], &policy.Sighting{}).signals(w.now, 0)
+	if want := policy.AtLeast(0, "1 workers of the broker listen and do not answer, perhaps this target's"); sig.Active != want {
+		t.Errorf("%+v, want %+v", sig.Active, want)
+	}
+}
+
 // TestWhoIsNeverMissed: neither the workers that are not asked are missed, nor any while the broker is out of reach; not even at a
 // close look, which sees that more tasks run than the service counts, or where a worker serves another target as well.
 func TestWhoIsNeverMissed(t *testing.T) {
