@@ -415,6 +415,8 @@ func TestAnErrorIsBoundedInBytesOfJSON(t *testing.T) {
 		raw, err := json.Marshal(one.Error)
 		if n := len(raw); err != nil || n > 200 || n <= 200-len(`\u0000\u0000`) || !strings.HasSuffix(*one.Error, "...") {
 			t.Errorf("%q: the error has %d bytes of JSON (%v), of 200 that it may have: %s", text, n, err, raw)
+		} else if text == "plain" && n != 200 {
+			t.Errorf("the error has %d bytes of JSON, and could have 200: %s", n, raw)
 		}
 		if text != "\xff" && !utf8.ValidString(*one.Error) {
 			t.Errorf("%q: a character is cut in two: %q", text, *one.Error)
@@ -424,6 +426,9 @@ func TestAnErrorIsBoundedInBytesOfJSON(t *testing.T) {
 		if got := clipJSON(text, 200); got != text {
 			t.Errorf("clipJSON(%q) = %q, though it fits", text, got)
 		}
+	}
+	if got := clipJSON(strings.Repeat("\x00", 2), 8); got != "..." {
+		t.Errorf("where no character fits it is %q", got)
 	}
 }
 
@@ -439,10 +444,38 @@ func TestTheAnswerIsBoundedInBytes(t *testing.T) {
 		for range maxActs {
 			a.Targets = append(a.Targets, TargetCheck{Target: name, Failed: true})
 		}
+		one, _ := json.Marshal(a.Targets[0])
 		a.bound()
 		raw, err := json.Marshal(a)
-		if err != nil || len(raw) > maxAnswer || len(raw) < maxAnswer-7000 || len(a.Targets)+a.Deferred != maxActs {
-			t.Errorf("%d targets and %d deferred, %d bytes (%v), of %d", len(a.Targets), a.Deferred, len(raw), err, maxAnswer)
+		// One more would not fit, had each number the most digits.
+		least := maxAnswer - len(one) - len(",") - 2*len("2147483647")
+		if err != nil || len(raw) > maxAnswer || len(raw) < least || len(a.Targets)+a.Deferred != maxActs {
+			t.Errorf("%d targets and %d deferred, %d bytes (%v), of %d to %d", len(a.Targets), a.Deferred, len(raw), err, least, maxAnswer)
+		}
+	}
+}
+
+// TestWhatFitsExactlyIsNotLeft to the next sweep.
+func TestWhatFitsExactlyIsNotLeft(t *testing.T) {
+	t.Parallel()
+	empty, _ := json.Marshal(TargetCheck{Failed: true})
+	sized := func(bytes int) TargetCheck {
+		return TargetCheck{Target: strings.Repeat("n", bytes-len(empty)), Failed: true}
+	}
+	const around, each, n = len(`{"checked":,"held":,"failed":,"deferred":,"targets":[]}`) + 4*len("2147483647"), 1249, 199
+	last := maxAnswer - around - n*(each+len(",")) - len(",")
+	for more, deferred := range map[int]int{0: 0, 1: 1} {
+		var a SweepCheck
+		for range n {
+			a.Targets = append(a.Targets, sized(each))
+		}
+		a.Targets = append(a.Targets, sized(last+more))
+		if a.bound(); a.Deferred != deferred {
+			t.Errorf("%d bytes over the bound: %d deferred, want %d", more, a.Deferred, deferred)
+		}
+		a = SweepCheck{Targets: []TargetCheck{{ShouldScaleIn: true, SettleSeconds: int((maxSweep - maxThrottled).Seconds()) + more}}}
+		if a.bound(); a.Deferred != deferred {
+			t.Errorf("%d s over the machine's time: %d deferred, want %d", more, a.Deferred, deferred)
 		}
 	}
 }
