@@ -1,5 +1,5 @@
 # Everything that is done with this project, one target each: `make help` lists them. What a target needs it sets up
-# itself under build/, infra/node_modules and stepfunctions/node_modules; apt packages are installed where make runs as root.
+# itself under build/, infra/node_modules and lab/engines/node_modules; apt packages are installed where make runs as root.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,7 +23,7 @@ TOOLS := build/tools/staticcheck build/tools/errcheck
 IMPORTS := go list -f '{{$$p := .ImportPath}}{{range .Imports}}{{$$p}} {{.}}{{"\n"}}{{end}}' ./... | awk -f $(abspath .ci/imports.awk)
 LINT := $(abspath build/tools/staticcheck) ./... && $(abspath build/tools/errcheck) ./...
 
-SOURCES := go.mod go.sum $(shell find cmd internal lambdas stepfunctions trigger -name node_modules -prune -o \
+SOURCES := go.mod go.sum $(shell find cmd internal lab lambdas stepfunctions trigger -name node_modules -prune -o \
 	\( -name '*.go' -o -name '*.asl.json' -o -name '*.lua' \) ! -name '*_test.go' -print)
 
 INFRA_SOURCES := stepfunctions/scalein.asl.json $(shell find infra \( -name node_modules -o -name cdk.out \) -prune -o \
@@ -33,11 +33,11 @@ INFRA_SOURCES := stepfunctions/scalein.asl.json $(shell find infra \( -name node
 
 .PHONY: demo
 demo: build build/venv-demo build/infra/shop ## A FastAPI + Celery application, its workers going 0 -> N -> 0 before your eyes. REDIS_URL= for a real Redis.
-	go run ./examples/demo -template build/infra/shop/Sluice.template.json
+	go run ./lab/demo -template build/infra/shop/Sluice.template.json
 
 .PHONY: demo-lost
 demo-lost: build build/venv-demo build/infra/shop ## The same with every event lost: the sweep makes it good.
-	go run ./examples/demo -lost -template build/infra/shop/Sluice.template.json
+	go run ./lab/demo -lost -template build/infra/shop/Sluice.template.json
 
 .PHONY: build
 build: $(FUNCTIONS:%=build/local/%/bootstrap) build/sluice ## The command line, and the Lambda functions for this machine (build/).
@@ -79,11 +79,11 @@ test: build test-deps ## All tests, with the newest Celery, a real Redis and the
 	$(MAKE) test-infra
 
 .PHONY: test-infra
-test-infra: lambdas infra/node_modules stepfunctions/node_modules build/venv-infra build/infra/shop build/infra/spread ## The deployment, down to the template; and faults planted in it that have to be found.
+test-infra: lambdas infra/node_modules lab/engines/node_modules build/venv-infra build/infra/shop build/infra/spread ## The deployment, down to the template; and faults planted in it that have to be found.
 	cd infra/verify && go run ./synth types
 	cd infra && $(INFRA_WORK) go test -count=1 ./...
 	cd infra/verify && go test -count=1 -timeout 30m ./...
-	go test -count=1 ./internal/local/cfn -synthesized $(abspath build/infra)
+	go test -count=1 ./lab/cloud/cfn -synthesized $(abspath build/infra)
 	cd infra/verify && go run ./planted
 
 .PHONY: test-race
@@ -110,28 +110,28 @@ test-doctor: test-deps ## Misconfigurations planted one at a time, with real wor
 
 .PHONY: test-model
 test-model: test-deps ## The simulator's model held against workers of Celery 5.2 and 5.6, too.
-	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -run 'TestModelIsLikeCelery/5' ./internal/sim/broker
+	SLUICE_COMPAT=1 go test -count=1 -timeout 40m -run 'TestModelIsLikeCelery/5' ./lab/sim/broker
 
 .PHONY: sim
 sim: ## SEEDS (default 20000) histories from seed FROM (default 1) in virtual time, of the production code among faults: what broke, and what was covered.
 	@[ -z "$${SEED:-}" ] || { echo "SEED means nothing here: give the first seed as FROM=$$SEED"; exit 1; }
-	go run ./internal/sim/cmd -seeds $${SEEDS:-20000} -from $${FROM:-1}
+	go run ./lab/sim/cmd -seeds $${SEEDS:-20000} -from $${FROM:-1}
 
 .PHONY: sim-mutants
 sim-mutants: ## Plant faults in the production code, one at a time: the simulator has to find each.
-	go run ./internal/sim/mutants
+	go run ./lab/sim/mutants
 
 .PHONY: mutate
 mutate: test-deps ## What the tests do not notice: every small change of PKG (default the four packages of the core), one at a time. Takes an hour.
-	go run ./internal/planted/mutate $(MUTATEFLAGS) $(PKG)
+	go run ./lab/mutants/mutate $(MUTATEFLAGS) $(PKG)
 
 .PHONY: chaos
 chaos: build test-deps ## ROUNDS (default 20) of real Celery under faults from SEED (default 1), then beside the usual ways to scale to zero.
-	go run ./internal/chaos -rounds $${ROUNDS:-20} -seed $${SEED:-1}
+	go run ./lab/chaos -rounds $${ROUNDS:-20} -seed $${SEED:-1}
 
 .PHONY: bench
 bench: build lambdas build/venv redis-server ## Speed and size: figures, ratios and bounds. BENCHFLAGS="-only cold" for a part.
-	go run ./internal/bench $(BENCHFLAGS)
+	go run ./lab/bench $(BENCHFLAGS)
 
 .PHONY: check
 check: infra/node_modules $(TOOLS) ## Format, vet, static analysis, import direction, generated files current, go.mod tidy.
@@ -165,7 +165,7 @@ fuzz: ## Each fuzz test for FUZZTIME (default 20s).
 ##@ Set-up, called by the others
 
 .PHONY: test-deps
-test-deps: build/venv build/venv-celery-5.2 build/venv-celery-5.6 stepfunctions/node_modules redis-server promtool
+test-deps: build/venv build/venv-celery-5.2 build/venv-celery-5.6 lab/engines/node_modules redis-server promtool
 
 # A folder that somebody has cut off while it was being filled looks like one that is complete. So what says that it is there is a
 # file in it, which is written last: by npm, npm's own.
@@ -173,8 +173,8 @@ test-deps: build/venv build/venv-celery-5.2 build/venv-celery-5.6 stepfunctions/
 VENVS := build/venv build/venv-demo build/venv-infra $(COMPAT:%=build/venv-celery-%)
 $(VENVS): %: %/.complete
 
-build/venv/.complete: internal/testenv/requirements.txt examples/shop/requirements.txt
-	$(call venv,-r internal/testenv/requirements.txt -r examples/shop/requirements.txt)
+build/venv/.complete: lab/testenv/requirements.txt examples/shop/requirements.txt
+	$(call venv,-r lab/testenv/requirements.txt -r examples/shop/requirements.txt)
 
 build/venv-demo/.complete: examples/shop/requirements.txt
 	$(call venv,-r examples/shop/requirements.txt)
@@ -185,7 +185,7 @@ build/venv-infra/.complete: infra/verify/requirements.txt
 build/venv-celery-%/.complete: internal/celery/testdata/compat/requirements-%.txt
 	$(call venv,-r internal/celery/testdata/compat/requirements-$*.txt)
 
-MODULES := stepfunctions/node_modules infra/node_modules
+MODULES := lab/engines/node_modules infra/node_modules
 $(MODULES): %: %/.package-lock.json
 
 $(MODULES:%=%/.package-lock.json): %/node_modules/.package-lock.json: %/package-lock.json
@@ -202,7 +202,7 @@ build/tools/errcheck: Makefile
 
 # Templates that the local cloud runs: the shop's, which is the demo's, and one with everything that the shop has not.
 build/infra/shop: examples/shop/sluice.yaml
-build/infra/spread: internal/local/cfn/cfntest/testdata/spread.yaml
+build/infra/spread: lab/cloud/cfn/cfntest/testdata/spread.yaml
 build/infra/shop build/infra/spread: $(FUNCTIONS:%=build/lambda/%/bootstrap) infra/node_modules/.package-lock.json $(INFRA_SOURCES)
 	cd infra/verify && go run ./synth app -config $(abspath $(filter %.yaml,$^)) -out $(abspath $@)
 	@touch $@
@@ -226,7 +226,7 @@ promtool:
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.
-	rm -rf build stepfunctions/node_modules infra/node_modules
+	rm -rf build lab/engines/node_modules infra/node_modules
 
 # venv makes the virtual environment that $@ stands in, with the packages $(1).
 define venv

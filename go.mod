@@ -96,5 +96,5 @@ require (
 
 ignore (
 	./build
-	./stepfunctions/node_modules
+	./lab/engines/node_modules
 )

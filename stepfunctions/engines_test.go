@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sluice/internal/local/asl"
-	"sluice/internal/testenv"
+	"sluice/lab/cloud/asl"
+	"sluice/lab/testenv"
 )
 
 func TestScenariosInOurInterpreter(t *testing.T) {
@@ -30,11 +30,11 @@ func TestScenariosInOurInterpreter(t *testing.T) {
 
 func TestScenariosInAWSLocal(t *testing.T) {
 	node, _ := testenv.Node(t)
-	inEngine(t, node, "tools/run-aws-local.mjs")
+	inEngine(t, node, "../lab/engines/run-aws-local.mjs")
 }
 
 func TestScenariosInMoto(t *testing.T) {
-	inEngine(t, testenv.Python(t), "tools/run-moto.py")
+	inEngine(t, testenv.Python(t), "../lab/engines/run-moto.py")
 }
 
 // inEngine runs all scenarios in one process of a public engine.

@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"sluice/internal/local/asl"
+	"sluice/lab/cloud/asl"
 )
 
 // What a sweep may be at most: Check returns 250 targets in 256 KiB, names have 63 characters, and the error of a look has 200 bytes of

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/internal/local/asl"
+	"sluice/lab/cloud/asl"
 )
 
 // Each mutant is the machine with one fault that still parses. The table of scenarios is worth something only if one of

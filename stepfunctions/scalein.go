@@ -1,7 +1,7 @@
 // Package stepfunctions holds the one canonical state machine of a sweep, scalein.asl.json, and the checks that it is
 // held to.
 //
-// The file is what AWS runs, what the local cloud runs (internal/local/asl) and what the tests run in two independent
+// The file is what AWS runs, what the local cloud runs (lab/cloud/asl) and what the tests run in two independent
 // public engines; nothing is generated from it or patched into it but the ARNs of the three Lambda functions, which
 // stand in it as the placeholders that CDK's definitionSubstitutions fills in. Why the machine is as it is stands in
 // docs/design/0005-state-machine.md.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // findings are what the two public validators say of one definition.
@@ -41,7 +41,7 @@ func TestValidators(t *testing.T) {
 		definitions = append(definitions, strings.Replace(string(definition), tt.from, tt.to, 1))
 	}
 	var results []findings
-	runTool(t, node, "tools/validate.mjs", definitions, &results)
+	runTool(t, node, "../lab/engines/validate.mjs", definitions, &results)
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := results[i]

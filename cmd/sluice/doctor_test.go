@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/doctor"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 func TestDoctorReport(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"sluice/internal/config"
-	"sluice/internal/local"
 	"sluice/internal/scaler"
-	"sluice/internal/testenv"
+	"sluice/lab/cloud"
+	"sluice/lab/testenv"
 )
 
 // idle is a file whose workers are processes that do nothing, and say nothing: the queue alone tells.
@@ -39,7 +39,7 @@ func startCloud(t *testing.T, yaml string) (path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cloud, err := local.Start(t.Context(), local.Options{Config: c, ConfigPath: path, Lambdas: functions, NoSweep: true})
+	cloud, err := cloud.Start(t.Context(), cloud.Options{Config: c, ConfigPath: path, Lambdas: functions, NoSweep: true})
 	if err != nil {
 		t.Fatal(err)
 	}

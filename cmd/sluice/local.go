@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/internal/config"
-	"sluice/internal/local"
-	"sluice/internal/local/cfn"
+	"sluice/lab/cloud"
+	"sluice/lab/cloud/cfn"
 )
 
 // localFlags are the flags of `sluice local`.
@@ -57,7 +57,7 @@ func runLocal(cmd *cobra.Command, f localFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	cloud, err := local.Start(ctx, local.Options{
+	cloud, err := cloud.Start(ctx, cloud.Options{
 		Deployment: deployment, Config: c, ConfigPath: f.config, Lambdas: f.lambdas, Addr: f.addr, Region: os.Getenv("AWS_REGION"),
 		RedisURL: os.Getenv("REDIS_URL"), FunctionLog: log.lines("function "), TaskLog: log.task, Watch: log.happening,
 	})
@@ -76,7 +76,7 @@ func runLocal(cmd *cobra.Command, f localFlags) (err error) {
 }
 
 // fromTemplate is the deployment of the template, if there is one, and says what is run of it.
-func fromTemplate(f localFlags, c *config.Config, log *story) (*local.Deployment, error) {
+func fromTemplate(f localFlags, c *config.Config, log *story) (*cloud.Deployment, error) {
 	if f.template == "" {
 		return nil, nil
 	}

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"sluice/internal/local/cfn/cfntest"
+	"sluice/lab/cloud/cfn/cfntest"
 )
 
 // watched ends something when a text has been written.

@@ -21,10 +21,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"sluice/internal/config"
-	"sluice/internal/local"
-	localecs "sluice/internal/local/ecs"
 	"sluice/internal/policy"
-	"sluice/internal/testenv"
+	"sluice/lab/cloud"
+	localecs "sluice/lab/cloud/ecs"
+	"sluice/lab/testenv"
 )
 
 // update has the test write what the commands print into the operator's guide: `make docs`.
@@ -32,17 +32,17 @@ var update = flag.Bool("update", false, "write the outputs into docs/operate.md"
 
 // guide runs the commands of docs/operate.md against a local cloud with real workers, and keeps what they print.
 type guide struct {
-	*local.Cloud
+	*cloud.Cloud
 	t      *testing.T
 	python string
-	ended  chan local.ExecutionStep
+	ended  chan cloud.ExecutionStep
 	blocks map[string]string // What stands in the guide, by the name of the block.
 }
 
 // newGuide starts the shop in a folder of its own, which the commands run in. Sweeps run when the story asks for one.
 func newGuide(t *testing.T) *guide {
 	t.Helper()
-	g := &guide{t: t, python: testenv.Python(t), ended: make(chan local.ExecutionStep, 100), blocks: map[string]string{}}
+	g := &guide{t: t, python: testenv.Python(t), ended: make(chan cloud.ExecutionStep, 100), blocks: map[string]string{}}
 	redis := testenv.RedisServer(t)
 	lambdas := t.TempDir()
 	if err := testenv.BuildFunctions(lambdas); err != nil {
@@ -54,7 +54,7 @@ func newGuide(t *testing.T) *guide {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Cloud, err = local.Start(t.Context(), local.Options{
+	g.Cloud, err = cloud.Start(t.Context(), cloud.Options{
 		Config: c, ConfigPath: defaultConfig, Lambdas: lambdas, RedisURL: "redis://" + redis + "/0", NoSweep: true,
 		FunctionLog: logTo{t}, TaskLog: func(localecs.Spec) io.Writer { return logTo{t} }, Watch: g.note,
 	})
@@ -115,7 +115,7 @@ func (l logTo) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (g *guide) note(h local.Happening) {
+func (g *guide) note(h cloud.Happening) {
 	if h.Execution != nil && h.Execution.Ended != nil {
 		g.ended <- *h.Execution
 	}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // However `sluice local` ends, no process of it is left: not the functions' instances, not the tasks' supervisors, not the

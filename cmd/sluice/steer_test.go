@@ -13,7 +13,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
-	"sluice/internal/local/ecs"
+	"sluice/lab/cloud/ecs"
 )
 
 // fleetFile has two targets, of which the second has a window that is always open.

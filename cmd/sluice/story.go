@@ -9,8 +9,8 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
-	"sluice/internal/local"
-	"sluice/internal/local/ecs"
+	"sluice/lab/cloud"
+	"sluice/lab/cloud/ecs"
 )
 
 // story writes what happens in the local cloud, line by line.
@@ -31,7 +31,7 @@ func (s *story) say(format string, args ...any) {
 
 // happening tells what a person wants to see: events, errors of functions, messages, the counts and tasks of ECS, failed sweeps.
 // What functions and tasks print is written besides, as it comes.
-func (s *story) happening(h local.Happening) {
+func (s *story) happening(h cloud.Happening) {
 	switch {
 	case h.Delivery != nil:
 		d := h.Delivery

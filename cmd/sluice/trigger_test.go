@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sluice/internal/local/events"
+	"sluice/lab/cloud/events"
 )
 
 func TestTriggerSendsTheEvent(t *testing.T) {

@@ -20,11 +20,11 @@ import (
 	"sluice/internal/config"
 	"sluice/internal/deployed/decisions"
 	"sluice/internal/doctor"
-	"sluice/internal/local"
-	"sluice/internal/local/ecs"
-	"sluice/internal/local/lambda"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
+	"sluice/lab/cloud"
+	"sluice/lab/cloud/ecs"
+	"sluice/lab/cloud/lambda"
 )
 
 // evil are texts that play with a terminal, or with who reads there: a new title, a cleared screen, a line drawn over,
@@ -228,9 +228,9 @@ func TestStoryPlaysNotWithTheTerminal(t *testing.T) {
 	for _, text := range evil {
 		var out bytes.Buffer
 		s := &story{w: &out}
-		for _, h := range []local.Happening{
-			{Published: &local.Published{Topic: "x:" + text, Subject: text, Message: text}},
-			{Denied: &local.Denied{Function: text, Action: text, Resource: text}},
+		for _, h := range []cloud.Happening{
+			{Published: &cloud.Published{Topic: "x:" + text, Subject: text, Message: text}},
+			{Denied: &cloud.Denied{Function: text, Action: text, Resource: text}},
 			{DeadLetter: &lambda.DeadLetter{Function: text, Reason: text, ErrorType: text, ErrorMessage: text, Payload: []byte(text)}},
 		} {
 			s.happening(h)

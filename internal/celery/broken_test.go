@@ -19,7 +19,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"sluice/internal/policy"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // respServer answers Redis's protocol with what the test says for each command; "" is silence.

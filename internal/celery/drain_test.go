@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/policy"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // Draining with the newest Celery. TestCompat holds the older ones to the same.

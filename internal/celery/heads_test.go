@@ -11,7 +11,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"sluice/internal/policy"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // TestHeads tells a story of one queue: for how long, in seconds, its oldest head has been seen; -1 if there is none.

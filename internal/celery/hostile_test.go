@@ -16,7 +16,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"sluice/internal/policy"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // ordinary answers as a Redis does that has one message in each list, one that is fetched, and one worker, which says nothing.

@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/policy"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 func TestLock(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice/internal/policy"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 var (

@@ -11,7 +11,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // cutter passes connections on to a server, until they are cut.

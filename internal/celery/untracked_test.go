@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/policy"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 func TestUntracked(t *testing.T) {

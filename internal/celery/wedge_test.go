@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"sluice/internal/policy"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // Why a look asks what it asks: a task whose arguments the application's serializer cannot carry executes, and others wait

@@ -17,7 +17,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // lab is a Redis with the application of testdata/app.py around it: real workers, a real producer, and the gates that hold

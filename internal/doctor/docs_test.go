@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 var update = flag.Bool("update", false, "write docs/doctor.md anew where it is generated")

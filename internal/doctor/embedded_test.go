@@ -10,9 +10,9 @@ import (
 
 	"sluice/internal/config"
 	"sluice/internal/doctor"
-	"sluice/internal/local"
-	"sluice/internal/local/lambda"
-	"sluice/internal/testenv"
+	"sluice/lab/cloud"
+	"sluice/lab/cloud/lambda"
+	"sluice/lab/testenv"
 )
 
 // TestEmbeddedRedis has the doctor find nothing in `sluice local` as it comes, with the Redis that is embedded in it and the broker's URL in a
@@ -36,7 +36,7 @@ local:
 	if w.config, err = config.Load(w.path); err != nil {
 		t.Fatal(err)
 	}
-	if w.Cloud, err = local.Start(t.Context(), local.Options{
+	if w.Cloud, err = cloud.Start(t.Context(), cloud.Options{
 		Config: w.config, ConfigPath: w.path, Lambdas: functions, NoSweep: true, Retry: lambda.Async{NoRetry: true},
 	}); err != nil {
 		t.Fatal(err)

@@ -19,10 +19,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/redis/go-redis/v9"
 
-	"sluice/internal/local"
-	"sluice/internal/local/ecs"
-	"sluice/internal/local/iam"
-	"sluice/internal/testenv"
+	"sluice/lab/cloud"
+	"sluice/lab/cloud/ecs"
+	"sluice/lab/cloud/iam"
+	"sluice/lab/testenv"
 )
 
 // planted are the faults.
@@ -32,7 +32,7 @@ func planted(t *testing.T, server string) []fault {
 }
 
 // deployment plants a change in what is deployed.
-func deployment(change func(*local.Deployment)) func(*testing.T, *ward) func() {
+func deployment(change func(*cloud.Deployment)) func(*testing.T, *ward) func() {
 	return func(t *testing.T, w *ward) func() { return w.change(t, change) }
 }
 
@@ -59,17 +59,17 @@ func deploymentFaults() []fault {
 			w.ECS().Fail("ListTasks", -1, ecs.Fault{Code: "AccessDeniedException"})
 			return func() { w.ECS().Fail("ListTasks", 0, ecs.Fault{}) }
 		}, also: "function-blind"},
-		{what: "ScaleIn's concurrency set to 0", want: "function-stopped", plant: deployment(func(d *local.Deployment) { d.Functions[2].Stopped = true })},
-		{what: "ecs:UpdateService denied to ScaleIn", want: "function-rights", plant: denied(local.ScaleIn, "ecs:UpdateService")},
-		{what: "the rule disabled", want: "rule-disabled", plant: deployment(func(d *local.Deployment) { d.Rule.Disabled = true })},
-		{what: "the rule matches another source", want: "rule-pattern", plant: deployment(func(d *local.Deployment) {
+		{what: "ScaleIn's concurrency set to 0", want: "function-stopped", plant: deployment(func(d *cloud.Deployment) { d.Functions[2].Stopped = true })},
+		{what: "ecs:UpdateService denied to ScaleIn", want: "function-rights", plant: denied(cloud.ScaleIn, "ecs:UpdateService")},
+		{what: "the rule disabled", want: "rule-disabled", plant: deployment(func(d *cloud.Deployment) { d.Rule.Disabled = true })},
+		{what: "the rule matches another source", want: "rule-pattern", plant: deployment(func(d *cloud.Deployment) {
 			d.Rule.Pattern = `{"source":["my.app"],"detail-type":["celery.task.queue_full"]}`
 		})},
-		{what: "the rule calls Check", want: "rule-target", plant: deployment(func(d *local.Deployment) { d.Rule.Target = local.Check })},
-		{what: "the rule deleted", want: "rule-missing", blind: true, plant: deployment(func(d *local.Deployment) { d.Rule.Name = "another" })},
-		{what: "the schedule disabled", want: "schedule-disabled", plant: deployment(func(d *local.Deployment) { d.Schedules[0].Disabled = true })},
-		{what: "the schedule set to each hour", want: "schedule-rate", plant: deployment(func(d *local.Deployment) { d.Schedules[0].Timing.Every = time.Hour })},
-		{what: "the schedule deleted", want: "schedule-missing", blind: true, plant: deployment(func(d *local.Deployment) { d.Schedules[0].Name = "another" })},
+		{what: "the rule calls Check", want: "rule-target", plant: deployment(func(d *cloud.Deployment) { d.Rule.Target = cloud.Check })},
+		{what: "the rule deleted", want: "rule-missing", blind: true, plant: deployment(func(d *cloud.Deployment) { d.Rule.Name = "another" })},
+		{what: "the schedule disabled", want: "schedule-disabled", plant: deployment(func(d *cloud.Deployment) { d.Schedules[0].Disabled = true })},
+		{what: "the schedule set to each hour", want: "schedule-rate", plant: deployment(func(d *cloud.Deployment) { d.Schedules[0].Timing.Every = time.Hour })},
+		{what: "the schedule deleted", want: "schedule-missing", blind: true, plant: deployment(func(d *cloud.Deployment) { d.Schedules[0].Name = "another" })},
 		{what: "events dropped on their way", want: "event-round-trip", exam: exam{events: true, wait: 2 * time.Second}, plant: func(_ *testing.T, w *ward) func() {
 			w.Events().Drop(1)
 			return func() {}
@@ -98,15 +98,15 @@ func bedOf(want, what string) string { return fault{want: want, what: what, bed:
 
 // denied takes one action away from a function's role.
 func denied(function, action string) func(*testing.T, *ward) func() {
-	return deployment(func(d *local.Deployment) {
+	return deployment(func(d *cloud.Deployment) {
 		all := iam.Policy{{Actions: []string{"*"}, Resources: []string{"*"}}}
-		d.Access = &local.Access{Roles: map[string]iam.Policy{}}
+		d.Access = &cloud.Access{Roles: map[string]iam.Policy{}}
 		for _, f := range d.Functions {
 			d.Access.Roles[d.ARN("lambda", "function:"+f.Name)] = all
 		}
 		d.Access.Roles[d.ARN("states", "stateMachine:"+d.Machine.Name)] = all
 		for _, s := range d.Schedules {
-			d.Access.Roles[d.ARN("scheduler", "schedule/"+local.ScheduleGroup+"/"+s.Name)] = all
+			d.Access.Roles[d.ARN("scheduler", "schedule/"+cloud.ScheduleGroup+"/"+s.Name)] = all
 		}
 		role := d.ARN("lambda", "function:"+function)
 		d.Access.Roles[role] = slices.Concat(all, iam.Policy{{Deny: true, Actions: []string{action}, Resources: []string{"*"}}})
@@ -219,7 +219,7 @@ func failedStarts(t *testing.T, w *ward) {
 func idle(t *testing.T, w *ward) {
 	name := bedOf("min-idle", "min: 1, and no work")
 	out, err := lambda.NewFromConfig(w.settings("local")).Invoke(t.Context(), &lambda.InvokeInput{
-		FunctionName: aws.String(local.Check), Payload: []byte(`{"target": "` + name + `"}`),
+		FunctionName: aws.String(cloud.Check), Payload: []byte(`{"target": "` + name + `"}`),
 	})
 	if err != nil || out.FunctionError != nil {
 		t.Fatalf("%v %+v", err, out)

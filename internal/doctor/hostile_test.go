@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"sluice/internal/config"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // A server that answers with what it likes ends no run of doctor, which has other things to look at.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"sluice/internal/doctor"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // fault is a misconfiguration that is planted, and the check that has to find it.

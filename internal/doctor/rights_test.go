@@ -9,11 +9,11 @@ import (
 	"testing"
 
 	"sluice/internal/config"
-	"sluice/internal/local"
-	"sluice/internal/local/cfn"
-	"sluice/internal/local/cfn/cfntest"
-	"sluice/internal/local/iam"
-	"sluice/internal/testenv"
+	"sluice/lab/cloud"
+	"sluice/lab/cloud/cfn"
+	"sluice/lab/cloud/cfn/cfntest"
+	"sluice/lab/cloud/iam"
+	"sluice/lab/testenv"
 )
 
 // TestNeedsAreWhatIsDeployed holds the rights that are asked for to those that a deployment gives: all are allowed by the roles of the
@@ -32,9 +32,9 @@ func TestNeedsAreWhatIsDeployed(t *testing.T) {
 		}
 		d := deployed.Deployment
 		p := place{"aws", d.Region, d.Account}
-		titles := map[string]string{scaleOut: local.ScaleOut, checker: local.Check, scaleIn: local.ScaleIn}
+		titles := map[string]string{scaleOut: cloud.ScaleOut, checker: cloud.Check, scaleIn: cloud.ScaleIn}
 		if c.Deploy.Notify != nil {
-			titles[notifier] = local.Notify
+			titles[notifier] = cloud.Notify
 		}
 		for title, name := range titles {
 			policy := d.Access.Roles[d.ARN("lambda", "function:"+name)]

@@ -16,7 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // certificate makes a certificate for 127.0.0.1 that nobody has signed but itself, and returns the paths of it and its key.

@@ -28,16 +28,16 @@ import (
 
 	"sluice/internal/config"
 	"sluice/internal/doctor"
-	"sluice/internal/local"
-	"sluice/internal/local/ecs"
-	"sluice/internal/local/lambda"
-	"sluice/internal/testenv"
+	"sluice/lab/cloud"
+	"sluice/lab/cloud/ecs"
+	"sluice/lab/cloud/lambda"
+	"sluice/lab/testenv"
 )
 
 // ward is one local cloud with a target for each fault that is planted in a target: its Redis, its service and its workers are real,
 // and so are the functions. Faults in what all share are planted while it runs, one at a time, and taken away again.
 type ward struct {
-	*local.Cloud
+	*cloud.Cloud
 	t      *testing.T
 	config *config.Config
 	path   string // Of sluice.yaml.
@@ -107,7 +107,7 @@ func newWard(t *testing.T, server string, beds map[string]bed) *ward {
 	if w.config, err = config.Load(w.path); err != nil {
 		t.Fatalf("%v\n%s", err, w.yaml(beds))
 	}
-	w.Cloud, err = local.Start(t.Context(), local.Options{
+	w.Cloud, err = cloud.Start(t.Context(), cloud.Options{
 		Config: w.config, ConfigPath: w.path, Lambdas: functions, NoSweep: true, Retry: lambda.Async{NoRetry: true},
 		TaskLog: func(s ecs.Spec) io.Writer { return taskLog{t, s.Service} }, FunctionLog: io.Discard,
 	})
@@ -244,7 +244,7 @@ func (w *ward) examine(t *testing.T, x exam) *doctor.Facts {
 }
 
 // change changes what is deployed, and returns what undoes it.
-func (w *ward) change(t *testing.T, change func(*local.Deployment)) func() {
+func (w *ward) change(t *testing.T, change func(*cloud.Deployment)) func() {
 	t.Helper()
 	undo, err := w.Change(change)
 	if err != nil {
@@ -297,7 +297,7 @@ func (w *ward) send(t *testing.T, c *redis.Client, n int) {
 func (w *ward) awaitDeadLetter(t *testing.T) (undo func()) {
 	t.Helper()
 	client := sqs.NewFromConfig(w.settings("local"))
-	url := aws.String("https://sqs.us-east-1.amazonaws.com/000000000000/" + local.DeadLettersOf(local.ScaleOut))
+	url := aws.String("https://sqs.us-east-1.amazonaws.com/000000000000/" + cloud.DeadLettersOf(cloud.ScaleOut))
 	if err := testenv.WaitFor(t.Context(), func() error {
 		out, err := client.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{
 			QueueUrl: url, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameApproximateNumberOfMessages},
@@ -330,7 +330,7 @@ func (w *ward) sweep(t *testing.T, target string) {
 	slices.Sort(names)
 	client := sfn.NewFromConfig(w.settings("local"))
 	started, err := client.StartExecution(t.Context(), &sfn.StartExecutionInput{
-		StateMachineArn: aws.String("arn:aws:states:us-east-1:000000000000:stateMachine:" + local.StateMachine),
+		StateMachineArn: aws.String("arn:aws:states:us-east-1:000000000000:stateMachine:" + cloud.StateMachine),
 		Input:           aws.String(fmt.Sprintf(`{"shard": %d, "shards": %d}`, slices.Index(names, target), len(names))),
 	})
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
 	"sluice/internal/telemetry"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // monitoring is the folder with the rules and dashboards.

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/fleet"
-	"sluice/internal/local/ecs"
 	"sluice/internal/policy"
+	"sluice/lab/cloud/ecs"
 )
 
 var _ fleet.API = (*ecs.DirectClient)(nil)

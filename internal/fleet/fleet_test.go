@@ -22,9 +22,9 @@ import (
 
 	"sluice/internal/fleet"
 	"sluice/internal/function"
-	"sluice/internal/local/ecs"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
+	"sluice/lab/cloud/ecs"
 )
 
 var _ scaler.Fleet = (*fleet.Fleet)(nil)

@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/fleet"
-	"sluice/internal/local/ecs"
 	"sluice/internal/policy"
+	"sluice/lab/cloud/ecs"
 )
 
 var a = policy.ServiceRef{Cluster: "default", Service: "a"}

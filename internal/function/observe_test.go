@@ -20,7 +20,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"sluice/internal/scaler"
-	"sluice/internal/telemetry/collector"
+	"sluice/lab/cloud/collector"
 	"sluice/trigger"
 )
 

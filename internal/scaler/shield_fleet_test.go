@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/fleet"
-	"sluice/internal/local/ecs"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
+	"sluice/lab/cloud/ecs"
 )
 
 // oneBroker has workers, of which a test says what they do. It is asked for nothing else than what a shield needs.

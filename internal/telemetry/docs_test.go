@@ -17,7 +17,7 @@ import (
 	"sluice/internal/policy"
 	"sluice/internal/price"
 	"sluice/internal/scaler"
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 var update = flag.Bool("update", false, "write docs/decision.schema.json, and the computed tables of docs/observability.md, anew")

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // TestLinesAreEmbeddedMetrics holds every line to the schema that AWS publishes, by an independent validator, and to the rules that a

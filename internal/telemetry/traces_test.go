@@ -22,7 +22,7 @@ import (
 
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
-	"sluice/internal/telemetry/collector"
+	"sluice/lab/cloud/collector"
 )
 
 const (

@@ -26,9 +26,9 @@ import (
 	"sluice/internal/config"
 	"sluice/internal/fleet"
 	"sluice/internal/function"
-	"sluice/internal/local/ecs"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
+	"sluice/lab/cloud/ecs"
 )
 
 // cloud is an AWS with one service, whose workers do what the test says, in virtual time. It notes what it is asked for.

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
-	"sluice/internal/local/ecs"
 	"sluice/internal/notify"
+	"sluice/lab/cloud/ecs"
 )
 
 // notified has Notify do all that it does: tell of a scale-in that is in the log, with what that saves.

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/internal/planted"
+	"sluice/lab/mutants"
 	"sluice/stepfunctions"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/infra/verify/template"
-	"sluice/internal/planted"
+	"sluice/lab/mutants"
 )
 
 // Every fault can be planted, in a variant that there is, and is to be found by a check that there is. `go run ./planted` then

@@ -42,7 +42,7 @@ func newLab(ctx context.Context, dir string) (*lab, error) {
 	}
 	for path, remedy := range map[string]string{
 		l.cfnLint:         "run `make build/venv-infra`, or set CFN_LINT to its path",
-		l.machines.node(): "run `make stepfunctions/node_modules`",
+		l.machines.node(): "run `make lab/engines/node_modules`",
 		l.shippedDir():    "run `make lambdas`",
 		filepath.Join(root, "infra", "node_modules", "aws-cdk-lib"): "run `npm ci --prefix infra`",
 	} {
@@ -263,7 +263,7 @@ type machines struct {
 
 // node is the program that stepfunctions pins for its checks.
 func (m *machines) node() string {
-	return filepath.Join(m.root, "stepfunctions", "node_modules", "node", "bin", "node")
+	return filepath.Join(m.root, "lab", "engines", "node_modules", "node", "bin", "node")
 }
 
 func (m *machines) validate(ctx context.Context, definition string) ([]string, error) {
@@ -276,7 +276,7 @@ func (m *machines) validate(ctx context.Context, definition string) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, m.node(), filepath.Join("tools", "validate.mjs"))
+	cmd := exec.CommandContext(ctx, m.node(), filepath.Join("..", "lab", "engines", "validate.mjs"))
 	cmd.Dir = filepath.Join(m.root, "stepfunctions")
 	cmd.Stdin = bytes.NewReader(in)
 	var stdout, stderr bytes.Buffer

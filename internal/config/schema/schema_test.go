@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 func TestSchemaIsCurrent(t *testing.T) {

@@ -1,0 +1,69 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"sluice/lab/cloud/ecs"
+)
+
+// startServices makes the model and its services. They start at the minimum of their target, as a deployment would leave
+// them.
+func (c *Cloud) startServices() error {
+	o := c.opts.ECS
+	d := c.deployed()
+	o.Region, o.Account = d.Region, d.Account
+	o.Runner = &ecs.Processes{Log: c.opts.TaskLog}
+	local := c.opts.Config.Local
+	c.ecs = ecs.New(o)
+	c.ecs.Subscribe(c.feed.task)
+	for _, s := range local.Services {
+		desired := 0
+		for _, t := range c.opts.Config.Targets {
+			if lastPart(t.Cluster) == lastPart(s.Cluster) && lastPart(t.Service) == lastPart(s.Service) {
+				desired = t.Min
+			}
+		}
+		env, public := c.Env(), []string{}
+		for _, k := range slices.Sorted(maps.Keys(s.Env)) {
+			public = append(public, k+"="+s.Env[k])
+		}
+		dir := s.Dir
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(c.opts.Config.Dir, dir)
+		}
+		if err := c.ecs.CreateService(ecs.ServiceConfig{
+			Cluster: lastPart(s.Cluster), Name: lastPart(s.Service), Desired: desired, Command: s.Command,
+			Env: append(env, public...), Public: public, Dir: dir,
+			StopTimeout: s.StopTimeout.Std(), Pending: s.StartDelay.Std(),
+		}); err != nil {
+			return fmt.Errorf("start service %s: %w", s.Service, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.ecs.Run(ctx)
+	}()
+	c.onClose(func() {
+		cancel()
+		<-done
+		c.ecs.Close()
+	})
+	return nil
+}
+
+// lastPart is the name in an ARN, or the name itself.
+func lastPart(ref string) string {
+	a, err := arn.Parse(ref)
+	if err != nil {
+		return ref
+	}
+	return filepath.Base(a.Resource)
+}
