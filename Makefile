@@ -23,7 +23,7 @@ TOOLS := build/tools/staticcheck build/tools/errcheck
 IMPORTS := go list -f '{{$$p := .ImportPath}}{{range .Imports}}{{$$p}} {{.}}{{"\n"}}{{end}}' ./... | awk -f $(abspath .ci/imports.awk)
 LINT := $(abspath build/tools/staticcheck) ./... && $(abspath build/tools/errcheck) ./...
 
-SOURCES := go.mod go.sum $(shell find cmd internal lab lambdas stepfunctions trigger -name node_modules -prune -o \
+SOURCES := go.mod go.sum $(shell find cmd internal lambdas stepfunctions trigger -name node_modules -prune -o \
 	\( -name '*.go' -o -name '*.asl.json' -o -name '*.lua' \) ! -name '*_test.go' -print)
 
 INFRA_SOURCES := stepfunctions/scalein.asl.json $(shell find infra \( -name node_modules -o -name cdk.out \) -prune -o \
@@ -40,7 +40,7 @@ demo-lost: build build/venv-demo build/infra/shop ## The same with every event l
 	go run ./lab/demo -lost -template build/infra/shop/Sluice.template.json
 
 .PHONY: build
-build: $(FUNCTIONS:%=build/local/%/bootstrap) build/sluice ## The command line, and the Lambda functions for this machine (build/).
+build: $(FUNCTIONS:%=build/local/%/bootstrap) build/sluice build/sluice-local ## The command line, and the functions and the cloud for this machine (build/).
 
 .PHONY: lambdas
 lambdas: $(FUNCTIONS:%=build/lambda/%/bootstrap) ## The Lambda functions as they ship: linux/arm64.
@@ -244,6 +244,9 @@ build/lambda/%/bootstrap: $(SOURCES)
 
 build/sluice: $(SOURCES)
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./cmd/sluice
+
+build/sluice-local: $(SOURCES) $(shell find lab -name node_modules -prune -o -name '*.go' ! -name '*_test.go' -print)
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./lab/sluice-local
 
 .PHONY: help
 help: ## This list.

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/internal/config"
+	"sluice/internal/terminal"
 )
 
 // defaultConfig is the file that commands read if none is named.
@@ -150,7 +151,7 @@ var wire = regexp.MustCompile(`https response error StatusCode: \d+, RequestID: 
 func plainly(err error) string {
 	lines := strings.Split(wire.ReplaceAllString(err.Error(), ""), "\n")
 	for i, line := range lines {
-		lines[i] = clean(cut(line, mostShown))
+		lines[i] = terminal.Clean(terminal.Cut(line, terminal.MostShown))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -159,11 +160,8 @@ func plainly(err error) string {
 func remedy(err error) string {
 	var e smithy.APIError
 	if !errors.As(err, &e) {
-		switch missing := errors.Is(err, fs.ErrNotExist); {
-		case missing && strings.HasPrefix(err.Error(), "read config:"):
+		if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(err.Error(), "read config:") {
 			return "Go to where it is, name another with --config, or write one: README.md has an example."
-		case missing && strings.HasPrefix(err.Error(), "read template "):
-			return "`make synth` makes it, as build/infra/cdk.out/NAME.template.json."
 		}
 		return ""
 	}

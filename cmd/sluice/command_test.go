@@ -57,7 +57,7 @@ func TestCommandLines(t *testing.T) {
 		out    []string // What standard output contains.
 		err    []string // What standard error contains.
 	}{
-		{"help", "--help", 0, []string{"validate", "config", "local", "trigger", "schema", "version", "Exit status"}, nil},
+		{"help", "--help", 0, []string{"validate", "config", "trigger", "schema", "version", "Exit status"}, nil},
 		{"nothing", "", 0, []string{"Usage:"}, nil},
 		{"version", "version", 0, []string{"sluice ", "go1."}, nil},
 		{"schema", "schema", 0, []string{`"targets"`, `"$schema"`}, nil},
@@ -82,12 +82,8 @@ func TestCommandLines(t *testing.T) {
 		{"config of a missing file", "config", 1, nil, []string{"read config", "sluice.yaml", "name another with --config"}},
 		{"missing file", "validate nowhere.yaml", 1, nil, []string{"read config", "nowhere.yaml"}},
 		{"missing default file", "validate", 1, nil, []string{"sluice.yaml"}},
-		{"local without a config", "local", 1, nil, []string{"sluice.yaml"}},
-		{"local with a wrong config", "local --config " + bad, 1, nil, []string{"targets[1].max"}},
-		{"local at no address", "local --addr foo --config " + good, 2, nil, []string{"--addr \"foo\": write HOST:PORT"}},
 		{"exporter at no address", "exporter --listen foo --config " + good, 2, nil, []string{"--listen \"foo\": write HOST:PORT"}},
 		{"completion of a shell that there is not", "completion tcsh", 2, nil, []string{`unknown command "tcsh"`}},
-		{"local without functions", "local --config " + good + " --lambdas " + t.TempDir(), 1, nil, []string{"run `make build`"}},
 		{"trigger with a config that is missing", "trigger --config nowhere.yaml", 1, nil, []string{"nowhere.yaml"}},
 		{"trigger of an unknown target", "trigger audio --config " + good, 1, nil, []string{`target "audio" is not in`, "video"}},
 		{"trigger of an unknown queue", "trigger --queue play --config " + good, 1, nil, []string{`queue "play"`, "encode"}},
@@ -135,23 +131,5 @@ func TestSchemaIsJSON(t *testing.T) {
 	_, out, _ := execute(t, "schema")
 	if !json.Valid([]byte(out)) {
 		t.Error("it is not JSON")
-	}
-}
-
-func TestLinesOfTheStory(t *testing.T) {
-	var out bytes.Buffer
-	s := &story{w: &out}
-	w := s.lines("task: ")
-	for _, part := range []string{"one\ntw", "o\r\n", "\n", strings.Repeat("x", maxLine), "end"} {
-		if n, err := w.Write([]byte(part)); n != len(part) || err != nil {
-			t.Fatalf("wrote %d, %v", n, err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	want := "task: one\ntask: two\ntask: \ntask: " + strings.Repeat("x", maxLine) + "\ntask: end\n"
-	if out.String() != want {
-		t.Errorf("got %.200q", out.String())
 	}
 }

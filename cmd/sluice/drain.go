@@ -19,6 +19,7 @@ import (
 	"sluice/internal/config"
 	"sluice/internal/deployed"
 	"sluice/internal/scaler"
+	"sluice/internal/terminal"
 )
 
 // drainFlags are the flags of `sluice drain`.
@@ -88,7 +89,7 @@ func (f drainFlags) drain(cmd *cobra.Command, args []string) error {
 		return d.report(cmd, err)
 	}
 	say := func(format string, args ...any) { // Progress is for people, and no part of the output.
-		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), clean(cut(fmt.Sprintf(format, args...), mostShown)))
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), terminal.Clean(terminal.Cut(fmt.Sprintf(format, args...), terminal.MostShown)))
 	}
 	states, execution, err := startSweep(cmd, c)
 	d.Sweep = execution

@@ -31,7 +31,7 @@ local:
 func startCloud(t *testing.T, yaml string) (path string) {
 	t.Helper()
 	functions := t.TempDir()
-	if err := testenv.BuildFunctions(functions); err != nil {
+	if err := cloud.BuildFunctions(testenv.Root(), functions); err != nil {
 		t.Fatal(err)
 	}
 	path = write(t, yaml)
@@ -65,13 +65,13 @@ func TestDrain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var said bytes.Buffer
-	progress := &watched{end: "asked for", do: cancel}
+	progress := &testenv.Output{Until: "asked for", Then: cancel}
 	if status := run(ctx, []string{"drain", "video", "--wait", "--config", path}, &said, progress); status != 1 {
 		t.Errorf("exit status %d", status)
 	}
-	if !strings.Contains(progress.text.String(), "The drain goes on without this program: `sluice status video` shows how far it is.\nsluice: interrupted") ||
+	if !strings.Contains(progress.String(), "The drain goes on without this program: `sluice status video` shows how far it is.\nsluice: interrupted") ||
 		!strings.Contains(said.String(), "2 to 5  0 to 0") || !strings.Contains(said.String(), "Left: ") {
-		t.Errorf("said\n%s%s", said.String(), progress.text.String())
+		t.Errorf("said\n%s%s", said.String(), progress.String())
 	}
 
 	status, out, errs := execute(t, "drain", "video", "--wait", "--timeout", "2m", "--config", path)

@@ -1,5 +1,5 @@
-// Command sluice is for people: it shows what Sluice sees and why it decides as it does, stops and steers it, finds what is set
-// up wrongly, and runs the cloud on a laptop.
+// Command sluice is for people: it shows what Sluice sees and why it decides as it does, stops and steers it, and finds what
+// is set up wrongly.
 //
 // Its exit status is 0 if all is well, 1 if it found a problem or could not do what was asked, and 2 if it was not asked
 // properly.

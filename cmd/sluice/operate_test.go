@@ -45,7 +45,7 @@ func newGuide(t *testing.T) *guide {
 	g := &guide{t: t, python: testenv.Python(t), ended: make(chan cloud.ExecutionStep, 100), blocks: map[string]string{}}
 	redis := testenv.RedisServer(t)
 	lambdas := t.TempDir()
-	if err := testenv.BuildFunctions(lambdas); err != nil {
+	if err := cloud.BuildFunctions(testenv.Root(), lambdas); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(shop(t))

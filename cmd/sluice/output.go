@@ -10,6 +10,8 @@ import (
 
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
+
+	"sluice/internal/terminal"
 )
 
 // outputFormat is the value of the flag --output.
@@ -70,7 +72,7 @@ func print(cmd *cobra.Command, value any, text func(w *textWriter)) error {
 	case formatYAML:
 		return printYAML(out, value)
 	}
-	out = behind(out)
+	out = terminal.Behind(out)
 	w := newTextWriter(out)
 	text(w)
 	_, err := io.WriteString(out, w.b.String())
@@ -87,7 +89,7 @@ func printJSON(out io.Writer, value any, indent string) error {
 	if err := e.Encode(value); err != nil {
 		return fmt.Errorf("print JSON: %w", err)
 	}
-	_, err := io.WriteString(out, escaped(b.String()))
+	_, err := io.WriteString(out, terminal.Escape(b.String()))
 	return err
 }
 
@@ -108,15 +110,15 @@ const (
 
 func newTextWriter(out io.Writer) *textWriter {
 	w := &textWriter{width: plainWidth}
-	if width, ok := terminal(out); ok {
+	if width, ok := terminalWidth(out); ok {
 		w.width = max(width, leastWidth)
 		w.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	return w
 }
 
-// terminal is the width of the terminal that is written to, if it is one.
-func terminal(out io.Writer) (width int, ok bool) {
+// terminalWidth is the width of the terminal that is written to, if it is one.
+func terminalWidth(out io.Writer) (width int, ok bool) {
 	f, ok := out.(interface{ Fd() uintptr })
 	if !ok || !term.IsTerminal(f.Fd()) {
 		return 0, false
@@ -149,7 +151,7 @@ func (w *textWriter) show(v any) string {
 func (w *textWriter) fit(v any) func(string) string {
 	s, _ := v.(styled)
 	return func(text string) string {
-		text = clean(cut(text, mostShown))
+		text = terminal.Clean(terminal.Cut(text, terminal.MostShown))
 		if !w.colour || s.sgr == "" || text == "" {
 			return text
 		}
@@ -161,9 +163,9 @@ func (w *textWriter) fit(v any) func(string) string {
 func (w *textWriter) text(format string, args []any) string {
 	made := make([]any, len(args))
 	for i, a := range args {
-		f := fitted{a, w.fit(a)}
+		f := terminal.Fitted{Value: a, Fit: w.fit(a)}
 		if s, ok := a.(styled); ok {
-			f.value = s.text
+			f.Value = s.text
 		}
 		made[i] = f
 	}

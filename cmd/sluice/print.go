@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"sluice/internal/config"
+	"sluice/internal/terminal"
 )
 
 // writeYAML writes the mapping's lines, each behind the indentation.
@@ -107,7 +108,7 @@ func yamlText(s string) string {
 	if plain.MatchString(s) && !yamlWords.MatchString(s) {
 		return s
 	}
-	return escaped(strconv.Quote(s)) // Go shows some letters that nobody sees.
+	return terminal.Escape(strconv.Quote(s)) // Go shows some letters that nobody sees.
 }
 
 // writeJSON writes the mapping as JSON. The line break holds the indentation.
@@ -153,7 +154,7 @@ func writeJSON(b *bytes.Buffer, v any, br string) {
 		var one bytes.Buffer
 		e := json.NewEncoder(&one)
 		e.SetEscapeHTML(false)
-		_ = e.Encode(v)                                                // A text, number or duration always encodes.
-		b.WriteString(escaped(strings.TrimSuffix(one.String(), "\n"))) // Of U+007F to U+009F a configuration file may hold none.
+		_ = e.Encode(v)                                                        // A text, number or duration always encodes.
+		b.WriteString(terminal.Escape(strings.TrimSuffix(one.String(), "\n"))) // Of U+007F to U+009F a configuration file may hold none.
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"sluice/internal/terminal"
 )
 
 // The exit statuses.
@@ -56,7 +58,7 @@ func command() *cobra.Command {
 	group(root, groupLook, statusCommand(), whyCommand(), planCommand(), doctorCommand())
 	group(root, groupLook, scheduleCommand(), costCommand(), exporterCommand())
 	group(root, groupSteer, triggerCommand(), pauseCommand(), resumeCommand(), setCommand(), drainCommand())
-	group(root, groupSetUp, validateCommand(), configCommand(), localCommand(), schemaCommand(), versionCommand())
+	group(root, groupSetUp, validateCommand(), configCommand(), schemaCommand(), versionCommand())
 	addOutput(root)
 	addConfig(root)
 	readable(root)
@@ -85,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func runRoot(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
-	stdout, stderr = wall{stdout}, wall{stderr}
+	stdout, stderr = terminal.Writer{Out: stdout}, terminal.Writer{Out: stderr}
 	began := false // Whether a command was reached: what goes wrong before is wrong usage.
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		err := errors.Join(cmd.ValidateRequiredFlags(), flagGroups(cmd), checkOutput(cmd))
@@ -104,7 +106,7 @@ func runRoot(ctx context.Context, root *cobra.Command, args []string, stdout, st
 	case errors.Is(err, errReported):
 		return exitProblem
 	case !began || errors.As(err, &usage):
-		_, _ = fmt.Fprintf(stderr, "sluice: %s\nRun '%s --help' for its usage.\n", clean(cut(err.Error(), mostShown)), cmd.CommandPath())
+		_, _ = fmt.Fprintf(stderr, "sluice: %s\nRun '%s --help' for its usage.\n", terminal.Clean(terminal.Cut(err.Error(), terminal.MostShown)), cmd.CommandPath())
 		return exitUsage
 	case ctx.Err() != nil: // Whatever the error is, this is why.
 		_, _ = fmt.Fprintln(stderr, "sluice: interrupted")

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/internal/config"
+	"sluice/internal/terminal"
 )
 
 // open opens a configuration file. The problems of one that is not valid are printed, one a line.
@@ -16,7 +17,7 @@ func open(path string, problems io.Writer) (*config.File, error) {
 	var all config.Problems
 	if errors.As(err, &all) {
 		for _, p := range all {
-			_, _ = fmt.Fprintln(problems, clean(cut(p.String(), mostShown)))
+			_, _ = fmt.Fprintln(problems, terminal.Clean(terminal.Cut(p.String(), terminal.MostShown)))
 		}
 		err = errReported
 	}

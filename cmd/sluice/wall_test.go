@@ -22,9 +22,7 @@ import (
 	"sluice/internal/doctor"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
-	"sluice/lab/cloud"
-	"sluice/lab/cloud/ecs"
-	"sluice/lab/cloud/lambda"
+	"sluice/internal/terminal"
 )
 
 // evil are texts that play with a terminal, or with who reads there: a new title, a cleared screen, a line drawn over,
@@ -223,47 +221,8 @@ func TestCommandsPlayNotWithTheTerminal(t *testing.T) {
 	}
 }
 
-// What others say in the local cloud is told without what they do to a terminal; a task's colours are left out.
-func TestStoryPlaysNotWithTheTerminal(t *testing.T) {
-	for _, text := range evil {
-		var out bytes.Buffer
-		s := &story{w: &out}
-		for _, h := range []cloud.Happening{
-			{Published: &cloud.Published{Topic: "x:" + text, Subject: text, Message: text}},
-			{Denied: &cloud.Denied{Function: text, Action: text, Resource: text}},
-			{DeadLetter: &lambda.DeadLetter{Function: text, Reason: text, ErrorType: text, ErrorMessage: text, Payload: []byte(text)}},
-		} {
-			s.happening(h)
-		}
-		for _, w := range []interface{ Write([]byte) (int, error) }{s.task(ecs.Spec{Service: text, TaskID: "0"}), s.lines("function " + text)} {
-			_, _ = fmt.Fprintln(w, text)
-		}
-		if r := raw(out.String()); r != "" {
-			t.Errorf("%q: %s in\n%q", text, r, out.String())
-		}
-	}
-	var out bytes.Buffer
-	_, _ = fmt.Fprintln((&story{w: &out}).lines("task: "), "\x1b[36mready\x1b[0m")
-	if out.String() != "task: ready\n" {
-		t.Errorf("colours: %q", out.String())
-	}
-}
-
 // What a command prints by itself, in whatever way, meets the wall; its own colours do not.
 func TestWall(t *testing.T) {
-	for _, tt := range []struct{ in, want string }{
-		{"plain\ttext 動画\n", "plain\ttext 動画\n"},
-		{"a\x1b[2Jb\u202ec\u0085\xff\r\n", "a�[2Jb�c � \n"},
-	} {
-		var out bytes.Buffer
-		if n, err := fmt.Fprint(wall{&out}, tt.in); err != nil || n != len(tt.in) || out.String() != tt.want {
-			t.Errorf("%q: %q, %d, %v; want %q", tt.in, out.String(), n, err, tt.want)
-		}
-	}
-	broken := errors.New("broken")
-	if _, err := (wall{failing{broken}}).Write([]byte("x")); !errors.Is(err, broken) {
-		t.Errorf("%v, want %v", err, broken)
-	}
 	t.Setenv("AWS_REGION", "")
 	root := command()
 	root.AddCommand(&cobra.Command{Use: "careless", RunE: func(cmd *cobra.Command, _ []string) error {
@@ -276,10 +235,6 @@ func TestWall(t *testing.T) {
 		t.Errorf("careless: exit status %d, %q and %q", status, out.String(), errs.String())
 	}
 }
-
-type failing struct{ err error }
-
-func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
 // Whatever a stranger's name is long: what is said of it stays short, with its beginning, and with what we say behind
 // it.
@@ -297,7 +252,7 @@ func TestLongNamesAreCut(t *testing.T) {
 		t.Errorf("%d lines:\n%s", len(lines), w.b.String())
 	}
 	code, _, errs := execute(t, "why", name, "--config", write(t, valid))
-	if code != exitProblem || len(errs) > 2*mostShown+200 || !strings.Contains(errs, "name one of video") {
+	if code != exitProblem || len(errs) > 2*terminal.MostShown+200 || !strings.Contains(errs, "name one of video") {
 		t.Errorf("exit status %d, %d bytes on standard error: %s", code, len(errs), errs)
 	}
 	var out bytes.Buffer

@@ -9,6 +9,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
+
+	"sluice/internal/terminal"
 )
 
 // view is what is shown at one time: the value, and how people read it.
@@ -25,7 +27,7 @@ const watchEvery = 2 * time.Second
 // succeed.
 func watch(cmd *cobra.Command, look func(context.Context) (view, error)) error {
 	out := cmd.OutOrStdout()
-	frames := &frames{out: behind(out)}
+	frames := &frames{out: terminal.Behind(out)}
 	ticks := time.NewTicker(watchEvery)
 	defer ticks.Stop()
 	for first := true; ; first = false {

@@ -21,7 +21,7 @@ type Config struct {
 	Metrics Metrics `yaml:"metrics"`
 	// Where traces go, by OpenTelemetry. Without it none are sent.
 	Traces *Traces `yaml:"traces"`
-	// What `sluice local` runs in place of AWS. Ignored when deployed.
+	// What `sluice-local` runs in place of AWS. Ignored when deployed.
 	Local Local `yaml:"local"`
 	// What `make deploy` makes on AWS. Ignored by the functions.
 	Deploy Deploy `yaml:"deploy"`
@@ -95,7 +95,7 @@ func (c *Config) TargetsOf(broker string) []Target {
 	return slices.DeleteFunc(slices.Clone(c.Targets), func(t Target) bool { return t.Broker != broker })
 }
 
-// LocalSweepEvery is the time between two sweeps under `sluice local`.
+// LocalSweepEvery is the time between two sweeps under `sluice-local`.
 func (c *Config) LocalSweepEvery() time.Duration {
 	if c.Local.SweepEvery > 0 {
 		return time.Duration(c.Local.SweepEvery)

@@ -1,6 +1,6 @@
 package config
 
-// Local is what `sluice local` runs in place of AWS.
+// Local is what `sluice-local` runs in place of AWS.
 type Local struct {
 	// `embedded` starts a Redis and sets REDIS_URL to it for everything; `none` starts none: the brokers' own URLs are used.
 	Redis string `yaml:"redis" default:"embedded" enum:"embedded,none"`
@@ -26,7 +26,7 @@ type LocalService struct {
 	Command []string `yaml:"command" required:"true" min:"1" max:"1000"`
 	// The directory that the command starts in, relative to sluice.yaml.
 	Dir string `yaml:"dir" default:"." pattern:"path"`
-	// Environment variables for the command, in addition to those of `sluice local`.
+	// Environment variables for the command, in addition to those of `sluice-local`.
 	Env map[string]string `yaml:"env" max:"1000" pattern:"environment variable"`
 	// How long a task stays PENDING.
 	StartDelay Duration `yaml:"start_delay" default:"1s" min:"0s" max:"10m"`

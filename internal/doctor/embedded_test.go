@@ -15,7 +15,7 @@ import (
 	"sluice/lab/testenv"
 )
 
-// TestEmbeddedRedis has the doctor find nothing in `sluice local` as it comes, with the Redis that is embedded in it and the broker's URL in a
+// TestEmbeddedRedis has the doctor find nothing in `sluice-local` as it comes, with the Redis that is embedded in it and the broker's URL in a
 // secret.
 func TestEmbeddedRedis(t *testing.T) {
 	if err := built(); err != nil {

@@ -47,7 +47,7 @@ type ward struct {
 // The folder with the functions, which are built once.
 var (
 	functions string
-	built     = sync.OnceValue(func() error { return testenv.BuildFunctions(functions) })
+	built     = sync.OnceValue(func() error { return cloud.BuildFunctions(testenv.Root(), functions) })
 )
 
 func TestMain(m *testing.M) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/lab/cloud"
 	"sluice/lab/testenv"
 )
 
@@ -23,7 +24,7 @@ func TestSmoke(t *testing.T) {
 		testenv.Missing(t, "redis-server", "install it, on Debian with `apt-get install redis-server`")
 	}
 	lambdas := t.TempDir()
-	if err := testenv.BuildFunctions(lambdas); err != nil {
+	if err := cloud.BuildFunctions(testenv.Root(), lambdas); err != nil {
 		t.Fatal(err)
 	}
 	s := &sender{r: newRand(1, 0)}

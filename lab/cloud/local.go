@@ -1,4 +1,4 @@
-// Package cloud is the cloud on a laptop: what stands in for AWS in the demo, in tests and in `sluice local`.
+// Package cloud is the cloud on a laptop: what stands in for AWS in the demo, in tests and in `sluice-local`.
 //
 // It puts together the parts that the folders below it are: ecs (services whose tasks are processes here), lambda (the
 // functions as the bootstraps that ship), events (the rule that calls ScaleOut), asl (the state machine file as it is

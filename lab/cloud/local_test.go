@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	if err := testenv.BuildFunctions(dir); err != nil {
+	if err := BuildFunctions(testenv.Root(), dir); err != nil {
 		panic(err)
 	}
 	lambdas = dir

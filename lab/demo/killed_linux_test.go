@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sluice/lab/cloud"
 	"sluice/lab/cloud/cfn/cfntest"
 	"sluice/lab/testenv"
 )
@@ -22,7 +23,7 @@ import (
 func TestAKilledWorkerIsSeen(t *testing.T) {
 	testenv.Python(t)
 	lambdas := t.TempDir()
-	if err := testenv.BuildFunctions(lambdas); err != nil {
+	if err := cloud.BuildFunctions(testenv.Root(), lambdas); err != nil {
 		t.Fatal(err)
 	}
 	load := wave{posts: []post{{reports: newGenerator(7).reports(2, 60, 60)}}}

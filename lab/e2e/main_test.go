@@ -19,6 +19,7 @@ import (
 	"os"
 	"testing"
 
+	"sluice/lab/cloud"
 	"sluice/lab/testenv"
 )
 
@@ -40,7 +41,7 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if err := testenv.BuildFunctions(dir); err != nil {
+	if err := cloud.BuildFunctions(testenv.Root(), dir); err != nil {
 		panic(err)
 	}
 	lambdas = dir

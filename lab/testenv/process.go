@@ -43,6 +43,10 @@ var starts = sync.OnceValue(func() chan<- func() {
 
 // Output keeps what a process prints, and can be read meanwhile.
 type Output struct {
+	// Then, if it is not nil, is called whenever something is written and Until stands in the output.
+	Until string
+	Then  func()
+
 	mu   sync.Mutex
 	text strings.Builder
 }
@@ -50,7 +54,11 @@ type Output struct {
 func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.text.Write(p)
+	n, err := o.text.Write(p)
+	if o.Then != nil && strings.Contains(o.text.String(), o.Until) {
+		o.Then()
+	}
+	return n, err
 }
 
 func (o *Output) String() string {

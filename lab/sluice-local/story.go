@@ -11,6 +11,8 @@ import (
 
 	"sluice/lab/cloud"
 	"sluice/lab/cloud/ecs"
+
+	"sluice/internal/terminal"
 )
 
 // story writes what happens in the local cloud, line by line.
@@ -24,7 +26,7 @@ func (s *story) say(format string, args ...any) {
 	defer s.mu.Unlock()
 	made := make([]any, len(args))
 	for i, a := range args {
-		made[i] = fitted{a, func(text string) string { return clean(cut(ansi.Strip(text), maxLine)) }} // Tasks may print in colours.
+		made[i] = terminal.Fitted{Value: a, Fit: func(text string) string { return terminal.Clean(terminal.Cut(ansi.Strip(text), maxLine)) }} // Tasks may print in colours.
 	}
 	_, _ = fmt.Fprintf(s.w, format+"\n", made...)
 }

@@ -1,4 +1,4 @@
-package testenv
+package cloud
 
 import (
 	"fmt"
@@ -7,17 +7,17 @@ import (
 	"path/filepath"
 )
 
-// BuildFunctions builds the Lambda functions as `make lambdas` does, but for this machine, each to dir/NAME/bootstrap. What a
-// test finds there is never stale; what `make build` has left under build/ may be.
-func BuildFunctions(dir string) error {
+// BuildFunctions builds the Lambda functions of the checkout at root as `make lambdas` does, but for this machine, each to
+// dir/NAME/bootstrap. What a test finds there is never stale; what `make build` has left under build/ may be.
+func BuildFunctions(root, dir string) error {
 	bin := filepath.Join(dir, "bin") + string(filepath.Separator)
-	names := []string{"scaleout", "check", "scalein", "notify"}
-	args := []string{"build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", bin}
+	names := []string{ScaleOut, Check, ScaleIn, Notify}
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", bin}
 	for _, name := range names {
 		args = append(args, "sluice/lambdas/"+name)
 	}
 	cmd := exec.Command("go", args...)
-	cmd.Dir = Root()
+	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the functions: %w\n%s", err, out)
@@ -30,5 +30,5 @@ func BuildFunctions(dir string) error {
 			return fmt.Errorf("move function %s: %w", name, err)
 		}
 	}
-	return nil
+	return os.Remove(bin)
 }

@@ -16,19 +16,20 @@ import (
 	"testing"
 	"time"
 
+	"sluice/lab/cloud"
 	"sluice/lab/testenv"
 )
 
-// However `sluice local` ends, no process of it is left: not the functions' instances, not the tasks' supervisors, not the
+// However sluice-local ends, no process of it is left: not the functions' instances, not the tasks' supervisors, not the
 // tasks, and none of their descendants, whether orphans, in sessions of their own, or deaf to signals.
 func TestLocalLeavesNoProcessBehind(t *testing.T) {
 	python := testenv.Python(t)
 	dir := t.TempDir()
-	sluice := filepath.Join(dir, "sluice")
+	sluice := filepath.Join(dir, "sluice-local")
 	if out, err := exec.Command("go", "build", "-o", sluice, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build sluice: %v\n%s", err, out)
+		t.Fatalf("build sluice-local: %v\n%s", err, out)
 	}
-	if err := testenv.BuildFunctions(filepath.Join(dir, "lambdas")); err != nil {
+	if err := cloud.BuildFunctions(testenv.Root(), filepath.Join(dir, "local")); err != nil {
 		t.Fatal(err)
 	}
 	family, err := filepath.Abs(filepath.Join("testdata", "family.py"))
@@ -49,7 +50,7 @@ local:
     - {cluster: media, service: workers, command: %s, start_delay: 0s, stop_timeout: 2s, env: {%s: "%s"}}
 `, argv, name, value))
 
-			cmd := exec.Command(sluice, "local", "--config", config, "--lambdas", filepath.Join(dir, "lambdas"))
+			cmd := exec.Command(sluice, "--config", config)
 			cmd.Env = append(os.Environ(), "REDIS_URL=", "AWS_REGION=")
 			var log bytes.Buffer
 			cmd.Stderr = &log
@@ -67,7 +68,7 @@ local:
 			}
 
 			// Two tasks of a supervisor, the main process and its 2 x (2 + 4) descendants that stay, and an instance of Check.
-			left := func() (tasks, functions []int) { return processes(t, mark, filepath.Join(dir, "lambdas")) }
+			left := func() (tasks, functions []int) { return processes(t, mark, filepath.Join(dir, "local")) }
 			const perTask = 1 + 1 + 12
 			if err := testenv.WaitFor(t.Context(), func() error {
 				tasks, functions := left()
