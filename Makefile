@@ -243,7 +243,7 @@ build/lambda/%/bootstrap: $(SOURCES)
 	GOOS=linux GOARCH=arm64 $(LAMBDA_BUILD) -o $@ ./lambdas/$*
 
 build/sluice: $(SOURCES)
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./cmd/sluice
+	CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w" -o $@ ./cmd/sluice
 
 build/sluice-local: $(SOURCES) $(shell find lab -name node_modules -prune -o -name '*.go' ! -name '*_test.go' -print)
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./lab/sluice-local

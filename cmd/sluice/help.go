@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"errors"
+	"io"
 	"regexp"
 	"strings"
 
@@ -35,17 +37,30 @@ var (
 // dashed writes names of flags as they are given.
 func dashed(names string) string { return "--" + strings.Join(strings.Fields(names), ", --") }
 
-// readable has help and usage wrapped, so that texts need not be written with their line breaks.
+// readable has help and usage wrapped, so that texts need not be written with their line breaks. It needs no template of Cobra's:
+// with one the linker would keep every method of every AWS client, and the program be twice as large.
 func readable(root *cobra.Command) {
-	cobra.AddTemplateFunc("prose", func(s string) string { return prose(s, helpWidth) })
-	cobra.AddTemplateFunc("flags", func(f *pflag.FlagSet) string { return strings.TrimRight(f.FlagUsagesWrapped(helpWidth), " \n") })
-	root.SetHelpTemplate("{{with (or .Long .Short)}}{{prose .}}\n\n{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}")
-	usage := root.UsageTemplate()
-	for _, which := range []string{"LocalFlags", "InheritedFlags"} {
-		usage = strings.ReplaceAll(usage, "{{."+which+".FlagUsages | trimTrailingWhitespaces}}", "{{flags ."+which+"}}")
-	}
-	root.SetUsageTemplate(usage)
-	root.SetVersionTemplate("sluice {{.Version}}\n")
+	usage := root.UsageFunc()
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		out := cmd.OutOrStderr()
+		var b strings.Builder
+		cmd.SetOut(&b)
+		err := usage(cmd)
+		cmd.SetOut(out)
+		text := b.String()
+		for _, f := range []*pflag.FlagSet{cmd.LocalFlags(), cmd.InheritedFlags()} {
+			text = strings.Replace(text, strings.TrimRight(f.FlagUsages(), " \n"), strings.TrimRight(f.FlagUsagesWrapped(helpWidth), " \n"), 1)
+		}
+		_, writeErr := io.WriteString(out, text)
+		return errors.Join(err, writeErr)
+	})
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		text := prose(cmp.Or(cmd.Long, cmd.Short), helpWidth) + "\n\n"
+		if cmd.Runnable() || cmd.HasSubCommands() {
+			text += cmd.UsageString()
+		}
+		_, _ = io.WriteString(cmd.OutOrStdout(), text)
+	})
 }
 
 // prose wraps paragraphs, which empty lines part. Lines that begin with a space stay as they are.
