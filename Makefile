@@ -4,7 +4,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
+.SILENT: # What takes longer than two seconds says what it does.
 
 FUNCTIONS := scaleout check scalein notify
 COMPAT := 5.2 5.3 5.4 5.5 5.6
@@ -26,21 +28,35 @@ LINT := $(abspath build/tools/staticcheck) ./... && $(abspath build/tools/errche
 SOURCES := go.mod go.sum $(shell find cmd internal lambdas stepfunctions trigger -name node_modules -prune -o \
 	\( -name '*.go' -o -name '*.asl.json' -o -name '*.lua' \) ! -name '*_test.go' -print)
 
+LAB_SOURCES := $(shell find lab -name node_modules -prune -o -name '*.go' ! -name '*_test.go' -print)
+
 INFRA_SOURCES := stepfunctions/scalein.asl.json $(shell find infra \( -name node_modules -o -name cdk.out \) -prune -o \
 	\( -name '*.go' -o -name '*.js' -o -name '*.json' -o -name go.mod \) ! -name '*_test.go' ! -path '*/testdata/*' -print)
 
 ##@ Use
 
+DEMO := functions build/sluice-demo build/venv-demo
+
 .PHONY: demo
-demo: build build/venv-demo build/infra/shop ## A FastAPI + Celery application, its workers going 0 -> N -> 0 before your eyes. REDIS_URL= for a real Redis.
-	go run ./lab/demo -template build/infra/shop/Sluice.template.json
+demo: ## A FastAPI + Celery application, its workers going 0 -> N -> 0 before your eyes. REDIS_URL= for a real Redis.
+	$(MAKE) -j2 $(DEMO)
+	build/sluice-demo
 
 .PHONY: demo-lost
-demo-lost: build build/venv-demo build/infra/shop ## The same with every event lost: the sweep makes it good.
-	go run ./lab/demo -lost -template build/infra/shop/Sluice.template.json
+demo-lost: ## The same with every event lost: the sweep makes it good.
+	$(MAKE) -j2 $(DEMO)
+	build/sluice-demo -lost
+
+.PHONY: demo-template
+demo-template: build/infra/shop ## The same as the synthesized template deploys it, every call held to its roles.
+	$(MAKE) -j2 $(DEMO)
+	build/sluice-demo -template build/infra/shop/Sluice.template.json
 
 .PHONY: build
-build: $(FUNCTIONS:%=build/local/%/bootstrap) build/sluice build/sluice-local ## The command line, and the functions and the cloud for this machine (build/).
+build: functions build/sluice build/sluice-local ## The command line, and the functions and the cloud for this machine (build/).
+
+.PHONY: functions
+functions: $(FUNCTIONS:%=build/local/%/bootstrap)
 
 .PHONY: lambdas
 lambdas: $(FUNCTIONS:%=build/lambda/%/bootstrap) ## The Lambda functions as they ship: linux/arm64.
@@ -49,7 +65,7 @@ lambdas: $(FUNCTIONS:%=build/lambda/%/bootstrap) ## The Lambda functions as they
 
 .PHONY: synth
 synth: lambdas infra/node_modules ## The CloudFormation template of CONFIG (default sluice.yaml, else the shop's), in build/infra/cdk.out.
-	@echo "synthesizing $(SYNTH_CONFIG)"
+	echo "synthesizing $(SYNTH_CONFIG)"
 	cd infra/verify && go run ./synth app -config $(abspath $(SYNTH_CONFIG))
 
 .PHONY: deploy
@@ -64,7 +80,7 @@ destroy: cdk-destroy ## Remove what was deployed. The ECS services stay as they 
 .PHONY: cdk-deploy cdk-diff cdk-destroy
 # GOWORK=off: a go.work in some folder above knows nothing of infra.
 cdk-deploy cdk-diff cdk-destroy: cdk-%: lambdas infra/node_modules
-	@test -f "$(CONFIG)" || { echo "$(CONFIG) is missing: write one (README.md), or say which: make $* CONFIG=FILE"; exit 1; }
+	test -f "$(CONFIG)" || { echo "$(CONFIG) is missing: write one (README.md), or say which: make $* CONFIG=FILE"; exit 1; }
 	cd infra && GOWORK=off SLUICE_CONFIG="$(abspath $(CONFIG))" \
 		npx cdk $* $(if $(filter-out diff,$*),--all) --output "$(abspath build/infra/deploy.out)" $(CDKFLAGS)
 
@@ -93,7 +109,7 @@ test-race: build test-deps ## The same with the race detector (slower).
 # The loops end with the shell that started them, however that ends.
 .PHONY: test-loaded
 test-loaded: build test-deps ## The tests without test-infra beside twice as many busy loops as there are cores: none needs a quiet machine.
-	@loops=(); trap 'kill "$${loops[@]}" 2>/dev/null || true' EXIT; trap 'exit 130' INT TERM; \
+	loops=(); trap 'kill "$${loops[@]}" 2>/dev/null || true' EXIT; trap 'exit 130' INT TERM; \
 	for ((i = 2 * $$(getconf _NPROCESSORS_ONLN); i > 0; i--)); do \
 		while kill -0 $$$$ 2>/dev/null; do :; done & loops+=($$!); done; \
 	go test -count=1 -timeout 60m $(TESTFLAGS) ./...
@@ -104,9 +120,9 @@ test-compat: test-deps $(COMPAT:%=build/venv-celery-%) ## Celery 5.2 to 5.6, eac
 
 .PHONY: test-doctor
 test-doctor: test-deps ## Misconfigurations planted one at a time, with real workers, Redis servers and functions: sluice doctor has to find each.
-	@mkdir -p build && rm -f build/doctor.txt
-	@DOCTOR_TABLE=$(abspath build/doctor.txt) go test -count=1 -run TestPlanted ./internal/doctor || { cat build/doctor.txt; exit 1; }
-	@cat build/doctor.txt
+	mkdir -p build && rm -f build/doctor.txt
+	DOCTOR_TABLE=$(abspath build/doctor.txt) go test -count=1 -run TestPlanted ./internal/doctor || { cat build/doctor.txt; exit 1; }
+	cat build/doctor.txt
 
 .PHONY: test-model
 test-model: test-deps ## The simulator's model held against workers of Celery 5.2 and 5.6, too.
@@ -114,7 +130,7 @@ test-model: test-deps ## The simulator's model held against workers of Celery 5.
 
 .PHONY: sim
 sim: ## SEEDS (default 20000) histories from seed FROM (default 1) in virtual time, of the production code among faults: what broke, and what was covered.
-	@[ -z "$${SEED:-}" ] || { echo "SEED means nothing here: give the first seed as FROM=$$SEED"; exit 1; }
+	[ -z "$${SEED:-}" ] || { echo "SEED means nothing here: give the first seed as FROM=$$SEED"; exit 1; }
 	go run ./lab/sim/cmd -seeds $${SEEDS:-20000} -from $${FROM:-1}
 
 .PHONY: sim-mutants
@@ -135,7 +151,7 @@ bench: build lambdas build/venv redis-server ## Speed and size: figures, ratios 
 
 .PHONY: check
 check: infra/node_modules $(TOOLS) ## Format, vet, static analysis, import direction, generated files current, go.mod tidy.
-	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted (run make fmt)"; exit 1; }
+	unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted (run make fmt)"; exit 1; }
 	go vet ./...
 	$(LINT)
 	$(IMPORTS)
@@ -159,7 +175,7 @@ docs: test-deps ## Run the commands of docs/operate.md against a local cloud wit
 
 .PHONY: fuzz
 fuzz: ## Each fuzz test for FUZZTIME (default 20s).
-	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz || true); do \
+	for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz || true); do \
 		echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-20s} $$p; done; done
 
 ##@ Set-up, called by the others
@@ -189,27 +205,28 @@ MODULES := lab/engines/node_modules infra/node_modules
 $(MODULES): %: %/.package-lock.json
 
 $(MODULES:%=%/.package-lock.json): %/node_modules/.package-lock.json: %/package-lock.json
-	cd $* && npm ci --no-audit --no-fund
-	@touch $@
+	echo "installing npm packages in $*/node_modules"
+	cd $* && npm ci --silent --no-audit --no-fund
+	touch $@
 
 build/tools/staticcheck: Makefile
 	GOBIN=$(abspath build/tools) go install honnef.co/go/tools/cmd/staticcheck@v0.8.2
-	@touch $@
+	touch $@
 
 build/tools/errcheck: Makefile
 	GOBIN=$(abspath build/tools) go install github.com/kisielk/errcheck@v1.30.0
-	@touch $@
+	touch $@
 
 # Templates that the local cloud runs: the shop's, which is the demo's, and one with everything that the shop has not.
 build/infra/shop: examples/shop/sluice.yaml
 build/infra/spread: lab/cloud/cfn/cfntest/testdata/spread.yaml
 build/infra/shop build/infra/spread: $(FUNCTIONS:%=build/lambda/%/bootstrap) infra/node_modules/.package-lock.json $(INFRA_SOURCES)
 	cd infra/verify && go run ./synth app -config $(abspath $(filter %.yaml,$^)) -out $(abspath $@)
-	@touch $@
+	touch $@
 
 .PHONY: redis-server
 redis-server:
-	@command -v redis-server >/dev/null || { \
+	command -v redis-server >/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends redis-server; \
 		else echo "redis-server is missing: install Redis 7, on Debian with: sudo apt-get install redis-server"; exit 1; fi; }
@@ -217,7 +234,7 @@ redis-server:
 # promtool comes in Debian's package prometheus, which would also start a Prometheus: of it the one program is taken.
 .PHONY: promtool
 promtool:
-	@command -v promtool >/dev/null || [ -x build/tools/promtool ] || { \
+	command -v promtool >/dev/null || [ -x build/tools/promtool ] || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			rm -rf build/tools/prometheus && mkdir -p build/tools/prometheus && cd build/tools/prometheus && apt-get update -q && \
 				{ apt-get download -q -o APT::Sandbox::User=root prometheus && dpkg-deb -x prometheus_*.deb . && mv usr/bin/promtool ..; } && \
@@ -230,24 +247,33 @@ clean: ## Remove everything that was built or installed here.
 
 # venv makes the virtual environment that $@ stands in, with the packages $(1).
 define venv
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.10 or newer with venv"; exit 1; }
+	command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.10 or newer with venv"; exit 1; }
+	echo "installing Python packages in $(@D)"
 	rm -rf $(@D) && $(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check $(1)
-	@touch $@
+	touch $@
 endef
 
 build/local/%/bootstrap: $(SOURCES)
+	echo "building function $* for this machine"
 	$(LAMBDA_BUILD) -o $@ ./lambdas/$*
 
 build/lambda/%/bootstrap: $(SOURCES)
+	echo "building function $* as it ships"
 	GOOS=linux GOARCH=arm64 $(LAMBDA_BUILD) -o $@ ./lambdas/$*
 
 build/sluice: $(SOURCES)
+	echo "building sluice"
 	CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w" -o $@ ./cmd/sluice
 
-build/sluice-local: $(SOURCES) $(shell find lab -name node_modules -prune -o -name '*.go' ! -name '*_test.go' -print)
+build/sluice-local: $(SOURCES) $(LAB_SOURCES)
+	echo "building sluice-local"
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./lab/sluice-local
+
+build/sluice-demo: $(SOURCES) $(LAB_SOURCES)
+	echo "building the demo"
+	CGO_ENABLED=0 go build -o $@ ./lab/demo
 
 .PHONY: help
 help: ## This list.
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
