@@ -35,7 +35,7 @@ INFRA_SOURCES := stepfunctions/scalein.asl.json $(shell find infra \( -name node
 
 ##@ Use
 
-DEMO := functions build/sluice-demo build/venv-demo
+DEMO := functions build/venv-demo build/sluice-demo
 
 .PHONY: demo
 demo: ## A FastAPI + Celery application, its workers going 0 -> N -> 0 before your eyes. REDIS_URL= for a real Redis.
@@ -254,13 +254,20 @@ define venv
 	touch $@
 endef
 
-build/local/%/bootstrap: $(SOURCES)
-	echo "building function $* for this machine"
-	$(LAMBDA_BUILD) -o $@ ./lambdas/$*
+# By one compiler: several at a time would each compile what all of them share.
+$(FUNCTIONS:%=build/local/%/bootstrap): build/local/.complete ;
+build/local/.complete: $(SOURCES)
+	echo "building the functions for this machine: a minute, the first time"
+	$(LAMBDA_BUILD) -o build/local/bin/ $(FUNCTIONS:%=./lambdas/%)
+	for f in $(FUNCTIONS); do mkdir -p build/local/$$f && mv build/local/bin/$$f build/local/$$f/bootstrap; done && rmdir $(@D)/bin
+	touch $@
 
-build/lambda/%/bootstrap: $(SOURCES)
-	echo "building function $* as it ships"
-	GOOS=linux GOARCH=arm64 $(LAMBDA_BUILD) -o $@ ./lambdas/$*
+$(FUNCTIONS:%=build/lambda/%/bootstrap): build/lambda/.complete ;
+build/lambda/.complete: $(SOURCES)
+	echo "building the functions as they ship: a minute, the first time"
+	GOOS=linux GOARCH=arm64 $(LAMBDA_BUILD) -o build/lambda/bin/ $(FUNCTIONS:%=./lambdas/%)
+	for f in $(FUNCTIONS); do mkdir -p build/lambda/$$f && mv build/lambda/bin/$$f build/lambda/$$f/bootstrap; done && rmdir $(@D)/bin
+	touch $@
 
 build/sluice: $(SOURCES)
 	echo "building sluice"
@@ -270,7 +277,7 @@ build/sluice-local: $(SOURCES) $(LAB_SOURCES)
 	echo "building sluice-local"
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./lab/sluice-local
 
-build/sluice-demo: $(SOURCES) $(LAB_SOURCES)
+build/sluice-demo: $(SOURCES) $(LAB_SOURCES) | functions
 	echo "building the demo"
 	CGO_ENABLED=0 go build -o $@ ./lab/demo
 
