@@ -21,7 +21,7 @@ func TestTheSpecNamesWhatExists(t *testing.T) {
 		spec = append(spec, part...)
 	}
 	var tests []byte
-	for _, pattern := range []string{"*_test.go", "../celery/*_test.go", "../policy/*_test.go", "../sim/broker/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "../celery/*_test.go", "../policy/*_test.go", "../../lab/sim/broker/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no tests in %s (%v)", pattern, err)
@@ -45,7 +45,7 @@ func TestTheSpecNamesWhatExists(t *testing.T) {
 		if policy.Reason(name[1]).Sentence() != "" {
 			continue
 		}
-		if _, err := os.Stat("../sim/mutants/planted/" + string(name[1]) + ".diff"); err != nil {
+		if _, err := os.Stat("../../lab/sim/mutants/planted/" + string(name[1]) + ".diff"); err != nil {
 			t.Errorf("there is no planted fault %s", name[1])
 		}
 	}
