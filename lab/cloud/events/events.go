@@ -2,12 +2,11 @@
 // delivers each match to the rule's target, again and again while that fails and the target's retry policy allows.
 //
 // It does what EventBridge does where producers and functions can tell: results per entry, the documented limits, the
-// envelope of an event, patterns with all their operators, and delivery at least once and in no order. As in EventBridge
-// an event for a bus that does not exist is accepted and vanishes. There are switches to lose or double the next events,
-// since that is what a consumer of events has to live with.
+// envelope of an event, and delivery at least once and in no order. Of patterns it knows what Sluice's rule uses, and refuses
+// the rest. As in EventBridge an event for a bus that does not exist is accepted and vanishes. There are switches to lose or
+// double the next events, since that is what a consumer of events has to live with.
 //
-// See https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html and
-// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html.
+// See https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html.
 package events
 
 import (

@@ -195,10 +195,10 @@ func TestEntriesThatAreRefused(t *testing.T) {
 
 func TestRuleOnAMissingBus(t *testing.T) {
 	s := New(Options{Buses: []string{"mine"}})
-	if err := s.SetRule(Rule{Name: "r", Bus: "mine", Pattern: pattern(t, `{"a":["b"]}`)}); err != nil {
+	if err := s.SetRule(Rule{Name: "r", Bus: "mine", Pattern: pattern(t, `{"source":["b"]}`)}); err != nil {
 		t.Error(err)
 	}
-	if err := s.SetRule(Rule{Name: "r", Bus: "yours", Pattern: pattern(t, `{"a":["b"]}`)}); err == nil {
+	if err := s.SetRule(Rule{Name: "r", Bus: "yours", Pattern: pattern(t, `{"source":["b"]}`)}); err == nil {
 		t.Error("a rule was added to a bus that does not exist")
 	}
 }
