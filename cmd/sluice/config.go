@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"io"
 
 	"github.com/spf13/cobra"
 )
@@ -27,15 +27,12 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var b bytes.Buffer
-			if c := effective(f); format(cmd) == formatJSON {
-				c.writeJSON(&b, "\n")
-				b.WriteByte('\n')
-			} else {
-				b.WriteString("# What is in effect, by `sluice config`. Values without a comment are the file's own.\n")
-				c.writeYAML(&b, "")
+			c := effective(f)
+			if format(cmd) == formatJSON {
+				return printJSON(cmd.OutOrStdout(), c, "  ")
 			}
-			_, err = cmd.OutOrStdout().Write(b.Bytes())
+			_, err = io.WriteString(cmd.OutOrStdout(),
+				"# What is in effect, by `sluice config`. Values without a comment are the file's own.\n"+c.yaml())
 			return err
 		},
 	}

@@ -113,7 +113,7 @@ deploy:
 	}
 	for _, want := range []string{
 		"{\n  \"version\": 1,\n  \"brokers\": [\n    {\n      \"name\": \"redis\"",
-		`"messages_per_worker": 48,`, `"task_seconds": 2.5,`, `"queues": ["on", "a b"],`, `"separator": "\u0006\u0016",`,
+		`"messages_per_worker": 48,`, `"task_seconds": 2.5,`, "\"queues\": [\n        \"on\",\n        \"a b\"\n      ],", `"separator": "\u0006\u0016",`,
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("JSON lacks %q:\n%s", want, out)
@@ -186,17 +186,20 @@ func meansTheSame(t tester, dir string, text []byte) {
 	}
 	f := open(text)
 	want := withoutSecrets(f.Config)
-	var yaml, json bytes.Buffer
-	effective(f).writeYAML(&yaml, "")
-	effective(f).writeJSON(&json, "\n")
-	for _, printed := range [][]byte{yaml.Bytes(), json.Bytes()} {
+	asJSON := func(f *config.File) string {
+		var b bytes.Buffer
+		if err := printJSON(&b, effective(f), "  "); err != nil {
+			t.Fatalf("%v", err)
+		}
+		return b.String()
+	}
+	json := asJSON(f)
+	for _, printed := range [][]byte{[]byte(effective(f).yaml()), []byte(json)} {
 		got := open(printed)
 		if diff := cmp.Diff(want, got.Config, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 			t.Fatalf("loaded from what was printed (-want +got):\n%s\nprinted:\n%s", diff, printed)
 		}
-		var again bytes.Buffer
-		effective(got).writeJSON(&again, "\n")
-		if diff := cmp.Diff(json.String(), again.String()); diff != "" {
+		if diff := cmp.Diff(json, asJSON(got)); diff != "" {
 			t.Fatalf("printed again (-first +second):\n%s", diff)
 		}
 	}

@@ -19,9 +19,7 @@ func printYAML(out io.Writer, value any) error {
 	if err != nil {
 		return fmt.Errorf("print YAML: %w", err)
 	}
-	var b bytes.Buffer
-	v.(mapping).writeYAML(&b, "")
-	_, err = out.Write(b.Bytes())
+	_, err = io.WriteString(out, v.(mapping).yaml())
 	return err
 }
 
