@@ -4,14 +4,15 @@
 #
 # and lab, which proves all of it, imports what it likes: nothing that ships imports lab. The adapters (celery, fleet) know the policy's
 # types and nothing else of us but their own parts; the local cloud knows nothing of the production code; policy imports the standard
-# library only. Exits with 1 if there is one.
+# library only. So does awsname, which all but policy may import. Exits with 1 if there is one.
 function bad(why) { printf "%s imports %s: %s\n", $1, $2, why; failed = 1 }
 
-{ ours = $2 ~ /^sluice\// }
+{ ours = $2 ~ /^sluice\// && $2 != "sluice/internal/awsname" }
 
 $2 ~ /^sluice\/lab\// && $1 !~ /^sluice\/lab\// { bad("what ships must not know what proves it") }
 $1 == "sluice/internal/policy" && $2 ~ /\./ { bad("policy imports the standard library only") }
-$1 == "sluice/internal/policy" && ours { bad("policy knows nothing of us") }
+$1 == "sluice/internal/awsname" && $2 ~ /[.\/]/ { bad("awsname imports the standard library only") }
+$1 == "sluice/internal/policy" && $2 ~ /^sluice\// { bad("policy knows nothing of us") }
 $1 == "sluice/internal/scaler" && ours && $2 != "sluice/internal/policy" { bad("scaler knows the policy only") }
 $1 == "sluice/internal/scaler" && $2 ~ /aws|redis/ { bad("scaler knows neither AWS nor Redis") }
 $1 ~ /^sluice\/internal\/(celery|fleet)$/ && ours && $2 != "sluice/internal/policy" && index($2, $1 "/") != 1 { bad("an adapter knows the policy only") }

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/spf13/cobra"
 
+	"sluice/internal/awsname"
 	"sluice/internal/config"
 	"sluice/internal/deployed"
 	"sluice/internal/deployed/decisions"
@@ -153,7 +154,7 @@ func taskHour(ctx context.Context, client *ecs.Client, t config.Target, region s
 	case found[0].LaunchType == types.LaunchTypeEc2 || found[0].LaunchType == types.LaunchTypeExternal:
 		return 0, errNotFargate
 	case err1 != nil || err2 != nil:
-		return 0, fmt.Errorf("its task definition %s gives no cpu and memory of a task", lastPart(definition))
+		return 0, fmt.Errorf("its task definition %s gives no cpu and memory of a task", awsname.Last(definition))
 	}
 	arm := d.RuntimePlatform != nil && d.RuntimePlatform.CpuArchitecture == types.CPUArchitectureArm64
 	return price.TaskHour(region, cpu, memory, arm), nil

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/spf13/cobra"
 
+	"sluice/internal/awsname"
 	"sluice/internal/config"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
@@ -179,7 +180,7 @@ func services(ctx context.Context, client *ecs.Client, targets []config.Target) 
 			}
 			for _, i := range some {
 				at := slices.IndexFunc(out.Services, func(s types.Service) bool {
-					return aws.ToString(s.Status) == "ACTIVE" && (aws.ToString(s.ServiceArn) == targets[i].Service || aws.ToString(s.ServiceName) == lastPart(targets[i].Service))
+					return aws.ToString(s.Status) == "ACTIVE" && (aws.ToString(s.ServiceArn) == targets[i].Service || aws.ToString(s.ServiceName) == awsname.Last(targets[i].Service))
 				})
 				if at < 0 {
 					problems = append(problems, fmt.Errorf("target %s: there is no service %s in cluster %s: correct sluice.yaml, or look in another account or Region",
@@ -192,9 +193,6 @@ func services(ctx context.Context, client *ecs.Client, targets []config.Target) 
 	}
 	return found, errors.Join(problems...)
 }
-
-// lastPart is the name at the end of an ARN, or the name itself.
-func lastPart(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 // tagsOf are the tags of a service that are Sluice's.
 func tagsOf(s types.Service) map[string]string {

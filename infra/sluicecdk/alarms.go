@@ -12,6 +12,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"sluice/internal/awsname"
 	"sluice/internal/config"
 )
 
@@ -269,7 +270,7 @@ func (r *resources) workerAlarms(scope constructs.Construct) {
 				Namespace:  jsii.String("AWS/ECS"),
 				MetricName: jsii.String(f.metric),
 				DimensionsMap: &map[string]*string{
-					"ClusterName": jsii.String(lastPart(t.Cluster)), "ServiceName": jsii.String(lastPart(t.Service)),
+					"ClusterName": jsii.String(awsname.Last(t.Cluster)), "ServiceName": jsii.String(awsname.Last(t.Service)),
 				},
 				Statistic: awscloudwatch.Stats_AVERAGE(),
 				Period:    period(time.Minute),
@@ -284,7 +285,7 @@ func (r *resources) workerAlarms(scope constructs.Construct) {
 func hottest(metric string, targets []config.Target) string {
 	var clusters []string
 	for _, t := range targets {
-		clusters = append(clusters, "ClusterName = '"+lastPart(t.Cluster)+"'")
+		clusters = append(clusters, "ClusterName = '"+awsname.Last(t.Cluster)+"'")
 	}
 	slices.Sort(clusters)
 	query := func(where string) string {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
 	"github.com/aws/jsii-runtime-go"
 
+	"sluice/internal/awsname"
 	"sluice/internal/price"
 )
 
@@ -108,7 +109,7 @@ func (r *resources) latency() awscloudwatch.IWidget {
 			Namespace: jsii.String("AWS/Events"),
 			// So it is spelled in the list of metrics by rule; IngestionToInvocationStartLatency is the one of the whole account.
 			MetricName:    jsii.String("IngestiontoInvocationStartLatency"),
-			DimensionsMap: &map[string]*string{"EventBusName": jsii.String(lastPart(r.config.Events.Bus)), "RuleName": r.ruleName()},
+			DimensionsMap: &map[string]*string{"EventBusName": jsii.String(awsname.Last(r.config.Events.Bus)), "RuleName": r.ruleName()},
 			Statistic:     awscloudwatch.Stats_Percentile(jsii.Number(99)),
 			Period:        period(5 * time.Minute),
 			Label:         jsii.String("EventBridge"),

@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
+
+	"sluice/internal/awsname"
 )
 
 // makeOutputs has the stack tell what was made: to people after a deployment, and to the command line, which finds its way from
@@ -48,7 +50,7 @@ func (r *resources) makeOutputs(stack awscdk.Stack) {
 
 // ruleName is the rule's name alone: CloudFormation's reference to a rule of another bus than the default one is BUS|RULE.
 func (r *resources) ruleName() *string {
-	if lastPart(r.config.Events.Bus) == "default" {
+	if awsname.Last(r.config.Events.Bus) == "default" {
 		return r.rule.RuleName()
 	}
 	return awscdk.Fn_Select(jsii.Number(1), awscdk.Fn_Split(jsii.String("|"), r.rule.RuleName(), nil))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sluice/internal/awsname"
 	"sluice/internal/config"
 )
 
@@ -36,9 +37,6 @@ func placeOf(nameOrARN string, home place) place {
 	return home
 }
 
-// lastPart is the name at the end of an ARN, or the bare name.
-func lastPart(nameOrARN string) string { return nameOrARN[strings.LastIndexByte(nameOrARN, '/')+1:] }
-
 // width is how much a statement on services covers. A role has room for 10,240 characters of policies, which is some 90 ARNs.
 type width int
 
@@ -55,10 +53,10 @@ type fleetARNs struct{ services, tasks, clusters []string }
 // are always named by their cluster.
 func arnsOf(targets []config.Target, home place, w width) (a fleetARNs) {
 	for _, t := range targets {
-		cluster := lastPart(t.Cluster)
+		cluster := awsname.Last(t.Cluster)
 		// Either may be an ARN, and the validation of sluice.yaml has them agree.
 		p := placeOf(t.Service, placeOf(t.Cluster, home))
-		service, within := p.arn("ecs", "service/"+cluster+"/"+lastPart(t.Service)), cluster+"/*"
+		service, within := p.arn("ecs", "service/"+cluster+"/"+awsname.Last(t.Service)), cluster+"/*"
 		if strings.HasPrefix(t.Service, "arn:") {
 			service = t.Service // As it is: those from before 2018 have no cluster in them.
 		}

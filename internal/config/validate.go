@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sluice/internal/awsname"
 )
 
 // validate checks the values against each other. Each value by itself has been checked already; where that found a problem,
@@ -177,7 +179,7 @@ func (d *decoder) validateService(t *Target, p *path, i int, services map[[2]str
 	if t.Cluster == "" || t.Service == "" {
 		return
 	}
-	cluster, service := lastPart(t.Cluster), lastPart(t.Service)
+	cluster, service := awsname.Last(t.Cluster), awsname.Last(t.Service)
 	if parts := strings.Split(t.Service, "/"); len(parts) == 3 && parts[1] != cluster {
 		d.problemAt(p.field("service"), "correct one of them", "is an ARN in cluster %s, but cluster is %s", parts[1], cluster)
 	}
@@ -189,9 +191,6 @@ func (d *decoder) validateService(t *Target, p *path, i int, services map[[2]str
 	}
 	services[key] = i
 }
-
-// lastPart is the name at the end of an ARN, or the name itself.
-func lastPart(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 func (d *decoder) validateQueues(t *Target, p *path, i int, queues map[[2]string]int) {
 	for j, q := range t.Queues {
@@ -266,7 +265,7 @@ func (d *decoder) validateLocal(l *Local) {
 		if s.Cluster == "" || s.Service == "" {
 			continue
 		}
-		key := [2]string{lastPart(s.Cluster), lastPart(s.Service)}
+		key := [2]string{awsname.Last(s.Cluster), awsname.Last(s.Service)}
 		if first, ok := seen[key]; ok {
 			d.problemAt(at("local", "services").entry(i).field("service"), "keep one of them",
 				"local.services[%d] is service %s of cluster %s as well", first, key[1], key[0])

@@ -16,6 +16,8 @@ import (
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/goccy/go-yaml"
 	"golang.org/x/sync/errgroup"
+
+	"sluice/internal/awsname"
 )
 
 // How much is looked at at a time, and in one call, so that ECS's quotas last for Sluice as well.
@@ -92,7 +94,9 @@ func (g *gatherer) describe(ctx context.Context, cluster string, targets []*Targ
 
 // described takes one service, which is given by name or ARN, out of an answer.
 func described(out *ecs.DescribeServicesOutput, ref string) Service {
-	is := func(arn *string) bool { return aws.ToString(arn) == ref || name(aws.ToString(arn)) == name(ref) }
+	is := func(arn *string) bool {
+		return aws.ToString(arn) == ref || awsname.Last(aws.ToString(arn)) == awsname.Last(ref)
+	}
 	for _, s := range out.Services {
 		if is(s.ServiceArn) {
 			return service(s)
@@ -153,7 +157,9 @@ func (g *gatherer) definition(ctx context.Context, arn string) Fact[Definition] 
 // scalers asks Application Auto Scaling whether it scales the services as well.
 func (g *gatherer) scalers(ctx context.Context, targets []*Target) {
 	in := &applicationautoscaling.DescribeScalableTargetsInput{ServiceNamespace: scalertypes.ServiceNamespaceEcs}
-	resource := func(t *Target) string { return "service/" + name(t.Cluster) + "/" + name(t.Target.Service) }
+	resource := func(t *Target) string {
+		return "service/" + awsname.Last(t.Cluster) + "/" + awsname.Last(t.Target.Service)
+	}
 	for _, t := range targets {
 		in.ResourceIds = append(in.ResourceIds, resource(t))
 		t.Scalers = Known([]string{})
@@ -169,7 +175,7 @@ func (g *gatherer) scalers(ctx context.Context, targets []*Target) {
 			for _, s := range page.ScalableTargets {
 				if aws.ToString(s.ResourceId) == resource(t) && s.ScalableDimension == scalertypes.ScalableDimensionECSServiceDesiredCount {
 					t.Scalers.Value = append(t.Scalers.Value, fmt.Sprintf("Application Auto Scaling keeps service %s between %d and %d as well",
-						name(t.Target.Service), aws.ToInt32(s.MinCapacity), aws.ToInt32(s.MaxCapacity)))
+						awsname.Last(t.Target.Service), aws.ToInt32(s.MinCapacity), aws.ToInt32(s.MaxCapacity)))
 				}
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"sluice/internal/awsname"
 	"sluice/internal/config"
 	"sluice/internal/deployed"
 )
@@ -34,19 +35,16 @@ func (p place) arn(service, resource string) string {
 	return arn.ARN{Partition: p.partition, Service: service, Region: p.region, AccountID: p.account, Resource: resource}.String()
 }
 
-// name is the last part of an ARN, or the name itself.
-func name(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
-
 // service is the ARN of a target's service, and task that of one of its tasks, whichever: rights are for all of a cluster.
 func (p place) service(t config.Target) string {
 	if strings.HasPrefix(t.Service, "arn:") {
 		return t.Service
 	}
-	return p.arn("ecs", "service/"+name(t.Cluster)+"/"+t.Service)
+	return p.arn("ecs", "service/"+awsname.Last(t.Cluster)+"/"+t.Service)
 }
 
 func (p place) task(t config.Target) string {
-	return p.arn("ecs", "task/"+name(t.Cluster)+"/0123456789abcdef0123456789abcdef")
+	return p.arn("ecs", "task/"+awsname.Last(t.Cluster)+"/0123456789abcdef0123456789abcdef")
 }
 
 // needs are the rights that the function of that name has to have.
@@ -70,7 +68,7 @@ func needs(c *config.Config, function string, p place) []need {
 		out = append(out, need{action: "ecs:UpdateService", resources: services},
 			need{action: "ecs:UpdateTaskProtection", resources: each(asked, p.task)})
 	}
-	for _, cluster := range each(look, func(t config.Target) string { return p.arn("ecs", "cluster/"+name(t.Cluster)) }) {
+	for _, cluster := range each(look, func(t config.Target) string { return p.arn("ecs", "cluster/"+awsname.Last(t.Cluster)) }) {
 		out = append(out, need{action: "ecs:ListTasks", resources: []string{"*"}, context: map[string]string{"ecs:cluster": cluster}})
 	}
 	tasks := each(look, p.task)
@@ -148,7 +146,7 @@ func (g *gatherer) functionLacks(ctx context.Context, function string, of deploy
 		all = append(all, need{action: "sns:Publish", resources: []string{g.stack.NotifyTopic}})
 	}
 	if url := g.stack.DeadLetters[function]; url != "" {
-		all = append(all, need{action: "sqs:SendMessage", resources: []string{p.arn("sqs", name(url))}})
+		all = append(all, need{action: "sqs:SendMessage", resources: []string{p.arn("sqs", awsname.Last(url))}})
 	}
 	return g.lacks(ctx, state.Value.Role, all)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sluice/internal/awsname"
 	"sluice/internal/config"
 )
 
@@ -81,8 +82,8 @@ func query(i int, metric string, t config.Target) types.MetricDataQuery {
 			Metric: &types.Metric{
 				Namespace: aws.String("AWS/ECS"), MetricName: &metric,
 				Dimensions: []types.Dimension{
-					{Name: aws.String("ClusterName"), Value: aws.String(lastPart(t.Cluster))},
-					{Name: aws.String("ServiceName"), Value: aws.String(lastPart(t.Service))},
+					{Name: aws.String("ClusterName"), Value: aws.String(awsname.Last(t.Cluster))},
+					{Name: aws.String("ServiceName"), Value: aws.String(awsname.Last(t.Service))},
 				},
 			},
 			Period: aws.Int32(60), Stat: aws.String("Average"),
@@ -120,6 +121,3 @@ func figuresOf(ctx context.Context, api metricsAPI, queries []types.MetricDataQu
 	}
 	return sums, nil
 }
-
-// lastPart is the name in an ARN, or the name itself.
-func lastPart(nameOrARN string) string { return nameOrARN[strings.LastIndexByte(nameOrARN, '/')+1:] }

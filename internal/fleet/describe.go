@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"sluice/internal/awsname"
 	"sluice/internal/policy"
 )
 
@@ -58,7 +59,7 @@ func byCluster(refs []policy.ServiceRef) [][]*asked {
 	group := map[string]int{}
 	known := map[[2]string]*asked{}
 	for _, ref := range refs {
-		cluster := lastPart(ref.Cluster)
+		cluster := awsname.Last(ref.Cluster)
 		key := [2]string{cluster, ref.Service}
 		// A service's ARN ends in cluster/service; in accounts of before 2018 in the service alone.
 		if i := strings.LastIndexByte(ref.Service, '/'); i >= 0 && strings.HasSuffix(ref.Service[:i], "/"+cluster) {
@@ -82,8 +83,6 @@ func byCluster(refs []policy.ServiceRef) [][]*asked {
 	}
 	return groups
 }
-
-func lastPart(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 // describe fills in the results of at most ten services of one cluster. A role that may see nothing must not cost eleven
 // calls for each batch: once a whole batch has been refused one by one, others are not asked so any more.
@@ -131,7 +130,7 @@ func perhapsOfOne(err error) bool {
 func find(ref policy.ServiceRef, out *ecs.DescribeServicesOutput) policy.Described {
 	doing := "describe " + name(ref)
 	for _, s := range out.Services {
-		if aws.ToString(s.ServiceName) != lastPart(ref.Service) {
+		if aws.ToString(s.ServiceName) != awsname.Last(ref.Service) {
 			continue
 		}
 		if status := aws.ToString(s.Status); status != "ACTIVE" {
@@ -142,7 +141,7 @@ func find(ref policy.ServiceRef, out *ecs.DescribeServicesOutput) policy.Describ
 	}
 	reason := "MISSING"
 	for _, failure := range out.Failures {
-		if lastPart(aws.ToString(failure.Arn)) == lastPart(ref.Service) {
+		if awsname.Last(aws.ToString(failure.Arn)) == awsname.Last(ref.Service) {
 			reason = strings.TrimSpace(aws.ToString(failure.Reason) + " " + aws.ToString(failure.Detail))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"sluice/internal/awsname"
 	"sluice/internal/policy"
 )
 
@@ -106,12 +107,12 @@ func sortOut(batch []string, out *ecs.UpdateTaskProtectionOutput) protectionAnsw
 	a := protectionAnswer{set: map[string]types.ProtectedTask{}}
 	told := map[string]bool{}
 	for _, p := range out.ProtectedTasks {
-		id := lastPart(aws.ToString(p.TaskArn))
+		id := awsname.Last(aws.ToString(p.TaskArn))
 		a.set[id], told[id] = p, true
 	}
 	var errs []error
 	for _, failure := range out.Failures {
-		id := lastPart(aws.ToString(failure.Arn))
+		id := awsname.Last(aws.ToString(failure.Arn))
 		told[id] = true
 		switch reason := aws.ToString(failure.Reason); reason {
 		case missing, notValid:

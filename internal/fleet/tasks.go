@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"sluice/internal/awsname"
 	"sluice/internal/policy"
 )
 
@@ -74,7 +75,7 @@ func (f *Fleet) describeTasks(ctx context.Context, ref policy.ServiceRef, ids []
 	for _, failure := range out.Failures {
 		// A task that is no longer known has stopped over an hour ago.
 		if reason := aws.ToString(failure.Reason); reason != missing {
-			return nil, fmt.Errorf("ECS says %s of task %s", reason, lastPart(aws.ToString(failure.Arn)))
+			return nil, fmt.Errorf("ECS says %s of task %s", reason, awsname.Last(aws.ToString(failure.Arn)))
 		}
 	}
 	var tasks []policy.Task
@@ -110,11 +111,11 @@ func (f *Fleet) addProtection(ctx context.Context, ref policy.ServiceRef, tasks 
 		for _, failure := range out.Failures {
 			// A task that has stopped since it was listed is not protected, nor is one that cannot be.
 			if reason := aws.ToString(failure.Reason); reason != missing && reason != notValid {
-				return fmt.Errorf("ECS says %s of task %s", reason, lastPart(aws.ToString(failure.Arn)))
+				return fmt.Errorf("ECS says %s of task %s", reason, awsname.Last(aws.ToString(failure.Arn)))
 			}
 		}
 		for _, p := range out.ProtectedTasks {
-			if t := byID[lastPart(aws.ToString(p.TaskArn))]; t != nil && p.ProtectionEnabled {
+			if t := byID[awsname.Last(aws.ToString(p.TaskArn))]; t != nil && p.ProtectionEnabled {
 				t.ProtectedUntil = aws.ToTime(p.ExpirationDate)
 			}
 		}
@@ -125,7 +126,7 @@ func (f *Fleet) addProtection(ctx context.Context, ref policy.ServiceRef, tasks 
 // task translates a task; false if its processes have ended, or never began and never will.
 func task(t types.Task) (policy.Task, bool) {
 	out := policy.Task{
-		ARN: aws.ToString(t.TaskArn), ID: lastPart(aws.ToString(t.TaskArn)), CreatedAt: aws.ToTime(t.CreatedAt), StartedAt: aws.ToTime(t.StartedAt),
+		ARN: aws.ToString(t.TaskArn), ID: awsname.Last(aws.ToString(t.TaskArn)), CreatedAt: aws.ToTime(t.CreatedAt), StartedAt: aws.ToTime(t.StartedAt),
 		Zone: aws.ToString(t.AvailabilityZone),
 	}
 	for _, tag := range t.Tags {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"sluice/internal/awsname"
 	"sluice/lab/cloud/wire"
 )
 
@@ -63,7 +64,7 @@ type callInput struct {
 	deployment Deployment
 }
 
-func (in callInput) cluster() string { return cmp.Or(lastPart(in.Cluster), "default") }
+func (in callInput) cluster() string { return cmp.Or(awsname.Last(in.Cluster), "default") }
 
 // arns are the ARNs of things in the cluster that are given by name or by ARN.
 func (in callInput) arns(kind string, refs ...string) []string {

@@ -6,15 +6,15 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
+	"sluice/internal/awsname"
 	"sluice/lab/cloud/wire"
 )
 
 // queueNamed finds a queue by its URL. The caller holds the lock.
 func (c *Cloud) queueNamed(url string) (string, error) {
-	name := url[strings.LastIndex(url, "/")+1:]
+	name := awsname.Last(url)
 	if _, ok := c.queues[name]; !ok {
 		return "", wire.Errorf("QueueDoesNotExist", "The specified queue does not exist.")
 	}

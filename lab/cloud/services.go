@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
-
+	"sluice/internal/awsname"
 	"sluice/lab/cloud/ecs"
 )
 
@@ -25,7 +24,7 @@ func (c *Cloud) startServices() error {
 	for _, s := range local.Services {
 		desired := 0
 		for _, t := range c.opts.Config.Targets {
-			if lastPart(t.Cluster) == lastPart(s.Cluster) && lastPart(t.Service) == lastPart(s.Service) {
+			if awsname.Last(t.Cluster) == awsname.Last(s.Cluster) && awsname.Last(t.Service) == awsname.Last(s.Service) {
 				desired = t.Min
 			}
 		}
@@ -38,7 +37,7 @@ func (c *Cloud) startServices() error {
 			dir = filepath.Join(c.opts.Config.Dir, dir)
 		}
 		if err := c.ecs.CreateService(ecs.ServiceConfig{
-			Cluster: lastPart(s.Cluster), Name: lastPart(s.Service), Desired: desired, Command: s.Command,
+			Cluster: awsname.Last(s.Cluster), Name: awsname.Last(s.Service), Desired: desired, Command: s.Command,
 			Env: append(env, public...), Public: public, Dir: dir,
 			StopTimeout: s.StopTimeout.Std(), Pending: s.StartDelay.Std(),
 		}); err != nil {
@@ -57,13 +56,4 @@ func (c *Cloud) startServices() error {
 		c.ecs.Close()
 	})
 	return nil
-}
-
-// lastPart is the name in an ARN, or the name itself.
-func lastPart(ref string) string {
-	a, err := arn.Parse(ref)
-	if err != nil {
-		return ref
-	}
-	return filepath.Base(a.Resource)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"sluice/internal/policy"
@@ -183,7 +184,7 @@ func (w *world) over(inv *invocation) {
 // call invokes a function for the state machine, which waits for the answer. A call that it no longer waits for goes on, as it
 // does in AWS.
 func (w *world) callFunction(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
-	inv, refused := w.invoke(w.functions[lastPart(resource)], input)
+	inv, refused := w.invoke(w.functions[resource[strings.LastIndexByte(resource, ':')+1:]], input)
 	if refused != nil {
 		w.judge.refused(input)
 		return nil, refused

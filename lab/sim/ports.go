@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"sluice/internal/awsname"
 	"sluice/internal/policy"
 	"sluice/internal/scaler"
 )
@@ -193,7 +194,7 @@ func (p fleetPort) Release(ctx context.Context, ref policy.ServiceRef, ids []str
 func (p fleetPort) SetTags(ctx context.Context, arn string, tags map[string]string) error {
 	inv := p.w.loop.current.owner
 	return p.call(ctx, "tag", -1, true, func() error {
-		if i := p.w.index(lastPart(arn)); i >= 0 {
+		if i := p.w.index(awsname.Last(arn)); i >= 0 {
 			p.w.judge.acts(p.w.targets[i], inv, "sets a tag")
 		}
 		return p.w.fleet.SetTags(context.Background(), arn, tags)

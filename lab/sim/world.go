@@ -277,12 +277,3 @@ func (w *world) drained(nodes []policy.Node, on bool) {
 	}
 	w.note(noteDrain, -1, "%d workers are to be %s:%s", len(nodes), word, names)
 }
-
-func lastPart(arn string) string {
-	for i := len(arn) - 1; i >= 0; i-- {
-		if arn[i] == ':' || arn[i] == '/' {
-			return arn[i+1:]
-		}
-	}
-	return arn
-}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"sluice/internal/awsname"
 	"sluice/lab/cloud/iam"
 )
 
@@ -135,7 +136,7 @@ func (r *reader) queuePolicy(res resource) error {
 		return res.errorf("%w", err)
 	}
 	for _, url := range p.Queues {
-		r.allow(r.deployment.ARN("sqs", url[strings.LastIndex(url, "/")+1:]), policy...)
+		r.allow(r.deployment.ARN("sqs", awsname.Last(url)), policy...)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"sluice/internal/awsname"
 )
 
 // describeTaskDefinition describes what the tasks of a service are made of: by default one container that runs the service's command
@@ -30,7 +32,7 @@ func (m *Model) describeTaskDefinition(in *ecs.DescribeTaskDefinitionInput) (*ec
 
 // familyAndRevision are the parts of a definition's ARN.
 func familyAndRevision(arn string) (string, int32) {
-	family, revision, _ := strings.Cut(arn[strings.LastIndexByte(arn, '/')+1:], ":")
+	family, revision, _ := strings.Cut(awsname.Last(arn), ":")
 	n, _ := strconv.ParseInt(revision, 10, 32) // 0 if it has none.
 	return family, int32(n)
 }

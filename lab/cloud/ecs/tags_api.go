@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"sluice/internal/awsname"
 )
 
 func sdkTags(tags map[string]string) []types.Tag {
@@ -28,7 +30,7 @@ func (m *Model) tagged(arn *string) (*map[string]string, error) {
 			return &s.Tags, nil
 		}
 	}
-	if t := m.byID[(*arn)[strings.LastIndexByte(*arn, '/')+1:]]; t != nil && t.arn == *arn {
+	if t := m.byID[awsname.Last(*arn)]; t != nil && t.arn == *arn {
 		return &t.tags, nil
 	}
 	return nil, refuse("ResourceNotFoundException", "The specified resource could not be found.")

@@ -3,12 +3,13 @@ package ecs
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"sluice/internal/awsname"
 )
 
 // page cuts a list as ECS's lists are cut: 100 at most, and a token that says where to go on.
@@ -62,7 +63,7 @@ func (m *Model) listTasks(in *ecs.ListTasksInput) (*ecs.ListTasksOutput, error) 
 
 // task finds a task of a cluster by its id or ARN; nil if there is none.
 func (m *Model) task(cluster, ref string) *task {
-	t := m.byID[ref[strings.LastIndexByte(ref, '/')+1:]]
+	t := m.byID[awsname.Last(ref)]
 	if t == nil || t.service.Cluster != cluster {
 		return nil
 	}
@@ -70,7 +71,7 @@ func (m *Model) task(cluster, ref string) *task {
 }
 
 func (m *Model) missingTask(cluster, ref string) types.Failure {
-	id := ref[strings.LastIndexByte(ref, '/')+1:]
+	id := awsname.Last(ref)
 	return types.Failure{Arn: aws.String(m.arn("task", cluster+"/"+id)), Reason: aws.String("MISSING")}
 }
 
