@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +25,8 @@ func costCommand() *cobra.Command {
 		Use:   "cost",
 		Short: "Show what Sluice costs a month, and what it saved",
 		Long: "Shows what Sluice itself costs a month with this configuration, line by line, by AWS's list prices of the Region of " +
-			"deploy.region, and what it would cost with 1, 10, 100 and 1,000 targets like these. No account is asked for it; what is " +
-			"assumed of events and of how often targets go up and down can be given.\n\n" +
+			"deploy.region. No account is asked for it; what is assumed of events and of how often targets go up and down can be " +
+			"given.\n\n" +
 			"With --since the log of decisions is read as well, for the worker hours that ran in that time, against running the most " +
 			"that ran around the clock: that is what a fixed count would take to serve the same.",
 		Example: "  sluice cost\n  sluice cost --events 10000 --runs 500\n  sluice cost --since 7d",
@@ -50,22 +49,8 @@ func costCommand() *cobra.Command {
 // costs is what `sluice cost` shows.
 type costs struct {
 	Bill  price.Bill `json:"month"`
-	Table []costOf   `json:"by_targets"`
 	Saved *savings   `json:"saved,omitempty"`
 }
-
-// costOf is what Sluice costs with so many targets, all like those of the configuration.
-type costOf struct {
-	Targets      int     `json:"targets"`
-	Controller   float64 `json:"controller_usd"`
-	Watching     float64 `json:"watching_usd"`
-	WorkerAlarms float64 `json:"worker_alarms_usd"`
-	Network      float64 `json:"network_usd"`
-	Total        float64 `json:"total_usd"`
-}
-
-// sizes are the numbers of targets that the table is of.
-var sizes = []int{1, 10, 100, 1000}
 
 func (f costFlags) show(cmd *cobra.Command, c *config.Config, now time.Time) error {
 	use := price.DefaultUse(c)
@@ -78,16 +63,12 @@ func (f costFlags) show(cmd *cobra.Command, c *config.Config, now time.Time) err
 		}
 	}
 	k := costs{Bill: price.Monthly(c, use)}
-	for _, n := range sizes {
-		k.Table = append(k.Table, costWith(c, n, use))
-	}
 	var unread error
 	if f.since > 0 {
 		k.Saved, unread = readSavings(cmd, c, now.Add(-time.Duration(f.since)), now)
 	}
 	err := print(cmd, k, func(w *textWriter) {
 		k.month(w)
-		k.table(w)
 		if k.Saved != nil {
 			k.Saved.print(w, k.Bill)
 		}
@@ -99,47 +80,19 @@ func (f costFlags) show(cmd *cobra.Command, c *config.Config, now time.Time) err
 	return errors.Join(err, unread)
 }
 
-func costWith(c *config.Config, targets int, u price.Use) costOf {
-	share := float64(targets) / float64(len(c.Targets))
-	b := price.MonthlyOf(c, targets, price.Use{Events: u.Events * share, Runs: u.Runs * share})
-	k := costOf{Targets: targets, Controller: b.Controller, Total: b.Total}
-	for _, l := range b.Lines {
-		switch {
-		case l.Group == price.Network:
-			k.Network += l.USD
-		case l.Name == price.WorkerAlarmsLine:
-			k.WorkerAlarms = l.USD
-		case l.Group == price.Watching:
-			k.Watching += l.USD
-		}
-	}
-	return k
-}
-
 // month writes the bill.
 func (k costs) month(w *textWriter) {
 	b := k.Bill
 	w.wrapped(0, "A month of Sluice with %s in %s, in US dollars, by public price tables as of %s; AWS's pages have the last word.", count(b.Targets, "target"), b.Region, b.AsOf)
 	w.line("")
 	t := w.table(column{title: "WHAT"}, column{title: "HOW MUCH", names: true}, column{title: "$", right: true})
-	for i, l := range b.Lines {
-		if i > 0 && b.Lines[i-1].Group == price.Controller && l.Group != price.Controller {
+	for _, l := range b.Lines {
+		t.row(l.Name, l.How, dollars(l.USD))
+		if l.Name == price.LastOfController {
 			t.row(bold("controller"), "", bold(dollars(b.Controller)))
 		}
-		t.row(l.Name, l.How, dollars(l.USD))
 	}
 	t.row(bold("together"), "", bold(dollars(b.Total)))
-	t.end()
-	w.line("")
-}
-
-// table writes the costs by the number of targets.
-func (k costs) table(w *textWriter) {
-	number := func(title string) column { return column{title: title, right: true} }
-	t := w.table(number("TARGETS"), number("CONTROLLER $"), number("LOGS, ALARMS $"), number("WORKERS' ALARMS $"), number("NETWORK $"), number("TOGETHER $"))
-	for _, c := range k.Table {
-		t.row(commas(c.Targets), dollars(c.Controller), dollars(c.Watching), dollars(c.WorkerAlarms), dollars(c.Network), dollars(c.Total))
-	}
 	t.end()
 	w.line("")
 }
@@ -173,26 +126,12 @@ func (s savings) print(w *textWriter, b price.Bill) {
 // small writes the small print.
 func (k costs) small(w *textWriter) {
 	b := k.Bill
-	w.wrapped(0, "Assumed (--events and --runs say otherwise): %s.", strings.Join(b.Assumptions, "; "))
-	w.wrapped(0, "Not counted: %s.", strings.Join(b.NotCounted, "; "))
-	w.wrapped(0, "The prices are from public tables, not from AWS's price API: AWS's own pages, named below, have the last word.")
-	w.line("")
-	t := w.table(column{title: "PRICE OF"}, column{title: "$ EACH", right: true}, column{title: "AT aws.amazon.com", names: true})
-	var told []price.Item
-	for _, l := range b.Lines {
-		if slices.Contains(told, l.Price.Item) {
-			continue
-		}
-		told = append(told, l.Price.Item)
-		mark := ""
-		if l.Price.Region != b.Region {
-			mark = "*"
-		}
-		t.row(string(l.Price.Item)+mark, unitPrice(l.Price.USD), strings.TrimPrefix(l.Price.Source, "https://aws.amazon.com"))
-	}
-	t.end()
+	w.wrapped(0, "Assumed (--events and --runs say otherwise): %s.", b.Assumptions)
+	w.wrapped(0, "Not counted: %s.", b.NotCounted)
+	w.wrapped(0, "The prices are from public tables, not from AWS's price API. AWS's own pages have the last word (-o json names each line's): %s",
+		strings.Join(b.Sources(), " "))
 	if b.Borrowed() {
-		w.wrapped(0, "* The list does not have it for %s: this is the price in %s.", b.Region, price.Reference)
+		w.wrapped(0, "The list does not have all prices of %s: the others are those of %s.", b.Region, price.Reference)
 	}
 }
 
@@ -229,15 +168,6 @@ func commas(n int) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// unitPrice is a price in full: most are parts of a cent.
-func unitPrice(usd float64) string {
-	s := strings.TrimRight(fmt.Sprintf("%.10f", usd), "0")
-	if i := strings.IndexByte(s, '.'); len(s)-i < 3 {
-		s += strings.Repeat("0", 3-(len(s)-i))
 	}
 	return s
 }

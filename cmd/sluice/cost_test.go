@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,9 +32,8 @@ func TestCost(t *testing.T) {
 	for _, want := range []string{
 		"A month of Sluice with 2 targets in eu-central-1, in US dollars, by public price\ntables as of " + price.AsOf + "; AWS's pages",
 		"\nsweeps             8,640 sweeps of 3 state transitions         0.65\n",
-		"\n  1,000 ", "Assumed (--events and --runs say otherwise): 600 events and 120 runs",
-		"Lambda on arm64, GB-second        0.0000133334  /lambda/pricing/\n", "CloudWatch Logs, GB taken in              0.63  /cloudwatch/pricing/\n",
-		"EventBridge Scheduler, call*          0.000001", "* The list does not have it for eu-central-1: this is the price in us-east-1.\n",
+		"Assumed (--events and --runs say otherwise): 600 events and 120 runs", "https://aws.amazon.com/lambda/pricing/",
+		"The list does not have all prices of eu-central-1: the others are those of\nus-east-1.\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it lacks %q:\n%s", want, out)
@@ -59,20 +57,6 @@ func TestCost(t *testing.T) {
 	if diff := cmp.Diff(price.Monthly(c, price.Use{Events: 600, Runs: 120}), k.Bill); diff != "" {
 		t.Errorf("the bill (-model +said):\n%s", diff)
 	}
-	// The table's row of as many targets as there are would be the bill: 1 and 10 lie around it, and each grows.
-	if len(k.Table) != 4 || !slices.IsSortedFunc(k.Table, func(a, b costOf) int { return int(math.Copysign(1, a.Total-b.Total)) }) ||
-		k.Table[0].Total >= k.Bill.Total || k.Table[1].Total <= k.Bill.Total {
-		t.Errorf("the table %+v, the bill %.2f", k.Table, k.Bill.Total)
-	}
-	for _, row := range k.Table {
-		if sum := row.Controller + row.Watching + row.WorkerAlarms + row.Network; math.Abs(sum-row.Total) > 1e-9 {
-			t.Errorf("%+v comes to %f", row, sum)
-		}
-	}
-	if got := costWith(c, 2, k.Bill.Use); math.Abs(got.Total-k.Bill.Total) > 1e-9 {
-		t.Errorf("two targets cost %f, the bill says %f", got.Total, k.Bill.Total)
-	}
-
 	idle := k.Bill.Controller
 	decode("cost", "--events", "0", "--runs", "0")
 	if k.Bill.Use != (price.Use{}) || k.Bill.Controller >= idle {
@@ -136,11 +120,6 @@ func TestAmounts(t *testing.T) {
 	} {
 		if got := dollars(usd); got != want {
 			t.Errorf("dollars(%v) = %s, want %s", usd, got, want)
-		}
-	}
-	for usd, want := range map[float64]string{0.0000133334: "0.0000133334", 3: "3.00", 0.4: "0.40", 0.000025: "0.000025", 0.05 / 1e4: "0.000005"} {
-		if got := unitPrice(usd); got != want {
-			t.Errorf("unitPrice(%v) = %s, want %s", usd, got, want)
 		}
 	}
 }

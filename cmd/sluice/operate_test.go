@@ -345,7 +345,7 @@ func TestOperate(t *testing.T) {
 	g.run("schedule", "schedule", 0, "nightly batch", "min")
 	g.run("exit", "status nobody", 1, `target "nobody" is not in sluice.yaml`)
 	g.run("exit", "why", 2, "name one target: shop-workers")
-	g.run("cost", "cost --since 1h", 0, "1,000", "together")
+	g.run("cost", "cost --since 1h", 0, "controller", "together")
 
 	g.writeOrCompare(filepath.Join(testenv.Root(), "docs", "operate.md"))
 }

@@ -1,24 +1,17 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"strconv"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/spf13/cobra"
 
-	"sluice/internal/awsname"
 	"sluice/internal/config"
 	"sluice/internal/deployed"
 	"sluice/internal/deployed/decisions"
-	"sluice/internal/price"
+	"sluice/internal/price/fargate"
 )
 
 // savings is what was saved in a time that is over, against running as many workers around the clock as ran at its peak: what a fixed count
@@ -114,7 +107,7 @@ func readSavings(cmd *cobra.Command, c *config.Config, since, until time.Time) (
 			continue
 		}
 		one := w.saving(t.Name)
-		hour, err := taskHour(ctx, client, t, sdk.Region)
+		hour, err := fargate.Hour(ctx, client, t.Cluster, t.Service, sdk.Region)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -133,29 +126,3 @@ func readSavings(cmd *cobra.Command, c *config.Config, since, until time.Time) (
 
 // sweepEvery is the time between two sweeps, deployed or local.
 func sweepEvery(c *config.Config) time.Duration { return max(c.Sweep.Every.Std(), c.LocalSweepEvery()) }
-
-var errNotFargate = errors.New("its tasks do not run on Fargate, so the instances are what costs")
-
-// taskHour is what a task of a target costs for an hour, by its task definition.
-func taskHour(ctx context.Context, client *ecs.Client, t config.Target, region string) (float64, error) {
-	found, err := services(ctx, client, []config.Target{t})
-	if err != nil {
-		return 0, err
-	}
-	definition := aws.ToString(found[0].TaskDefinition)
-	out, err := client.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &definition})
-	if err != nil {
-		return 0, fmt.Errorf("describe task definition %s: %w", definition, err)
-	}
-	d := out.TaskDefinition
-	cpu, err1 := strconv.Atoi(aws.ToString(d.Cpu))
-	memory, err2 := strconv.Atoi(aws.ToString(d.Memory))
-	switch {
-	case found[0].LaunchType == types.LaunchTypeEc2 || found[0].LaunchType == types.LaunchTypeExternal:
-		return 0, errNotFargate
-	case err1 != nil || err2 != nil:
-		return 0, fmt.Errorf("its task definition %s gives no cpu and memory of a task", awsname.Last(definition))
-	}
-	arm := d.RuntimePlatform != nil && d.RuntimePlatform.CpuArchitecture == types.CPUArchitectureArm64
-	return price.TaskHour(region, cpu, memory, arm), nil
-}

@@ -25,22 +25,16 @@ import (
 	"sluice/internal/config"
 	"sluice/internal/deployed/decisions"
 	"sluice/internal/policy"
+	"sluice/internal/price/fargate"
 )
 
 // lag is how far a period ends before the time at which it is asked about: a line is in the log some seconds after it was written.
 const lag = time.Minute
 
-// snsAPI and ecsAPI are the calls to AWS that a digest takes beside those of the log.
-type (
-	snsAPI interface {
-		Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
-	}
-	ecsAPI interface {
-		DescribeServices(context.Context, *ecs.DescribeServicesInput, ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error)
-		DescribeTaskDefinition(context.Context, *ecs.DescribeTaskDefinitionInput, ...func(*ecs.Options),
-		) (*ecs.DescribeTaskDefinitionOutput, error)
-	}
-)
+// snsAPI is the call that sends a digest.
+type snsAPI interface {
+	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
+}
 
 // Options are what a Notifier is made of.
 type Options struct {
@@ -63,7 +57,7 @@ type Notifier struct {
 	topic  string
 	from   decisions.Log
 	sns    snsAPI
-	ecs    ecsAPI
+	ecs    fargate.API
 }
 
 // New returns a notifier. It errs if it is not told where to read or to publish.

@@ -2,9 +2,11 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"sluice/internal/deployed/decisions"
+	"sluice/internal/price/fargate"
 )
 
 // savedToday is what each target saves today by its changes, in dollars: against as many workers as it has had at most today,
@@ -29,11 +31,19 @@ func (n *Notifier) savedToday(ctx context.Context, names []string, until time.Ti
 		n.log.WarnContext(ctx, "savings not known", "error", err)
 		return nil
 	}
-	prices := n.prices(ctx, names)
 	saved := map[string]float64{}
 	for name, d := range days {
-		if hourly, ok := prices[name]; ok {
-			saved[name] = hourly * d.savedHours(until.Sub(midnight))
+		t, ok := n.config.Target(name)
+		if !ok {
+			continue
+		}
+		hour, err := fargate.Hour(ctx, n.ecs, t.Cluster, t.Service, n.region)
+		var unpriced fargate.Unpriced
+		switch {
+		case err == nil:
+			saved[name] = hour * d.savedHours(until.Sub(midnight))
+		case !errors.As(err, &unpriced):
+			n.log.WarnContext(ctx, "price not known", "target", name, "error", err.Error())
 		}
 	}
 	return saved

@@ -1,3 +1,11 @@
+// Package price knows what AWS asks, and what Sluice itself comes to by it.
+//
+// The list (list.go) is data: what one unit of each thing costs, by Region, with the page that says so. It has no free tiers and no
+// discounts, which are an account's as a whole. The model (model.go) makes a month of a sluice.yaml out of it, line by line, each line a
+// quantity times a price, so that it can be checked by hand.
+//
+// The dashboard's figures, `sluice cost`, the messages of deploy.notify and the table of docs/deploy.md come from here, and from nowhere
+// else. Nothing here asks AWS.
 package price
 
 import "fmt"
@@ -17,17 +25,9 @@ const (
 	ScheduledCall     Item = "EventBridge Scheduler, call"
 	CustomEvent       Item = "EventBridge, custom event"
 	LogsIn            Item = "CloudWatch Logs, GB taken in"
-	LogsKept          Item = "CloudWatch Logs, GB kept a month"
-	LogsScanned       Item = "CloudWatch Logs Insights, GB scanned"
 	Metric            Item = "CloudWatch, metric a month"
 	Alarm             Item = "CloudWatch, alarm a month"
 	Dashboard         Item = "CloudWatch, dashboard a month"
-	Trace             Item = "X-Ray, trace recorded"
-	Notification      Item = "SNS, request"
-	Mail              Item = "SNS, mail"
-	QueueRequest      Item = "SQS, request"
-	Secret            Item = "Secrets Manager, secret a month"
-	SecretRequest     Item = "Secrets Manager, request"
 	EndpointHour      Item = "VPC endpoint, hour in a zone"
 	FargateCPUHour    Item = "Fargate on x86, vCPU-hour"
 	FargateGBHour     Item = "Fargate on x86, GB-hour"
@@ -73,15 +73,11 @@ const (
 	statesPage      = "https://aws.amazon.com/step-functions/pricing/"
 	eventbridgePage = "https://aws.amazon.com/eventbridge/pricing/"
 	cloudwatchPage  = "https://aws.amazon.com/cloudwatch/pricing/"
-	xrayPage        = "https://aws.amazon.com/xray/pricing/"
-	snsPage         = "https://aws.amazon.com/sns/pricing/"
-	sqsPage         = "https://aws.amazon.com/sqs/pricing/"
-	secretsPage     = "https://aws.amazon.com/secrets-manager/pricing/"
 	endpointPage    = "https://aws.amazon.com/privatelink/pricing/"
 	fargatePage     = "https://aws.amazon.com/fargate/pricing/"
 )
 
-// list holds the first tier of each price. What Sluice uses stays within it but for metrics: see metricTiers.
+// list holds the first tier of each price. What Sluice uses stays within it, but for more than 10,000 metrics, which get cheaper.
 var list = map[Item]entry{
 	LambdaGBSecond: {0.0000133334, lambdaPage, same(0.0000133334, "us-east-2", "us-west-2", "eu-west-1", "eu-west-2", "eu-central-1", "ap-northeast-1")},
 	LambdaRequest:  {0.20 / 1e6, lambdaPage, same(0.20/1e6, "us-east-2", "us-west-2", "eu-west-1", "eu-west-2", "eu-central-1", "ap-northeast-1")},
@@ -91,19 +87,11 @@ var list = map[Item]entry{
 	LogsIn: {0.50, cloudwatchPage, map[string]float64{
 		"us-east-2": 0.50, "us-west-2": 0.50, "eu-west-1": 0.57, "eu-central-1": 0.63, "ap-northeast-1": 0.76,
 	}},
-	LogsKept:    {0.03, cloudwatchPage, map[string]float64{"us-east-2": 0.03, "us-west-2": 0.03, "eu-west-1": 0.03, "eu-central-1": 0.0324, "ap-northeast-1": 0.033}},
-	LogsScanned: {0.005, cloudwatchPage, map[string]float64{"us-east-2": 0.005, "us-west-2": 0.005, "eu-west-1": 0.0057, "eu-central-1": 0.0063, "ap-northeast-1": 0.0076}},
-	Metric:      {0.30, cloudwatchPage, same(0.30, "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1")},
-	Alarm:       {0.10, cloudwatchPage, same(0.10, "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1")},
-	Dashboard:   {3.00, cloudwatchPage, same(3.00, "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1")},
-	Trace:       {5.00 / 1e6, xrayPage, nil},
+	Metric:    {0.30, cloudwatchPage, same(0.30, "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1")},
+	Alarm:     {0.10, cloudwatchPage, same(0.10, "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1")},
+	Dashboard: {3.00, cloudwatchPage, same(3.00, "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1")},
 
-	Notification:  {0.50 / 1e6, snsPage, nil},
-	Mail:          {2.00 / 1e5, snsPage, nil},
-	QueueRequest:  {0.40 / 1e6, sqsPage, nil},
-	Secret:        {0.40, secretsPage, nil},
-	SecretRequest: {0.05 / 1e4, secretsPage, nil},
-	EndpointHour:  {0.01, endpointPage, map[string]float64{"us-east-2": 0.01, "us-west-2": 0.01, "eu-west-1": 0.011, "eu-central-1": 0.012}},
+	EndpointHour: {0.01, endpointPage, map[string]float64{"us-east-2": 0.01, "us-west-2": 0.01, "eu-west-1": 0.011, "eu-central-1": 0.012}},
 
 	FargateCPUHour: {0.04048, fargatePage, map[string]float64{
 		"us-east-2": 0.04048, "us-west-2": 0.04048, "eu-west-1": 0.04048, "eu-central-1": 0.04656, "ap-northeast-1": 0.05056,
@@ -125,23 +113,6 @@ func same(usd float64, regions ...string) map[string]float64 {
 		m[r] = usd
 	}
 	return m
-}
-
-// metricTiers are the prices of custom metrics by how many there are: https://aws.amazon.com/cloudwatch/pricing/.
-var metricTiers = []struct{ upTo, share float64 }{
-	{10_000, 1}, {250_000, 0.10 / 0.30}, {1_000_000, 0.05 / 0.30}, {1e18, 0.02 / 0.30},
-}
-
-// Metrics is the price of so many custom metrics for a month.
-func Metrics(n float64, region string) float64 {
-	usd, from := 0.0, 0.0
-	for _, tier := range metricTiers {
-		if n > from {
-			usd += (min(n, tier.upTo) - from) * tier.share * Of(Metric, region).USD
-		}
-		from = tier.upTo
-	}
-	return usd
 }
 
 // TaskHour is what one Fargate task costs for an hour, without storage beyond the 20 GB that are included. cpu is in units of 1/1024 vCPU, as

@@ -59,33 +59,35 @@ func table(t *testing.T) string {
 		}
 		b.WriteByte('\n')
 	}
-	bill := func(more string, n int, u price.Use) price.Bill { return price.MonthlyOf(parse(t, more), n, u) }
+	bill := func(more string, n int, u price.Use) price.Bill { return price.Monthly(parseOf(t, n, more), u) }
 	idle := bill("", 1, price.Use{})
 	for i, l := range idle.Lines {
-		last := l.Group == price.Controller && idle.Lines[i+1].Group != price.Controller
 		if l.Quantity > 0 {
-			how := l.How
-			if l.Name == "looks" || l.Name == "logs" || l.Name == "metrics" || l.Name == price.WorkerAlarmsLine {
-				how = map[string]string{
-					"looks": "Check with 512 MB, from 0.3 s a sweep to about 6 s with 1,000 targets", "logs": "about 10 KB a sweep and 0.6 KB a target in it",
-					"metrics": "two, whatever the targets", price.WorkerAlarmsLine: "`deploy.alarms.workers`: CPU and memory of each target; over 100 targets, of each service of their clusters",
-				}[l.Name]
+			how := map[string]string{
+				"looks": "Check with 512 MB, from 0.3 s a sweep to about 6 s with 1,000 targets", "logs": "about 10 KB a sweep and 0.6 KB a target in it",
+				"metrics": "two, whatever the targets", "alarms of workers": "`deploy.alarms.workers`: CPU and memory of each target; over 100 targets, of each service of their clusters",
+			}[l.Name]
+			if how == "" {
+				how = l.How
 			}
 			row(l.Name+": "+how, func(n int) float64 { return bill("", n, price.Use{}).Lines[i].USD })
 		}
-		if last {
+		if l.Name == price.LastOfController {
 			row("**the controller, idle**", func(n int) float64 { return bill("", n, price.Use{}).Controller })
 		}
 	}
 	row("**together, idle**", func(n int) float64 { return bill("", n, price.Use{}).Total })
-	more := func(what, yaml string, u price.Use) {
-		row(what, func(n int) float64 { return bill(yaml, n, u).Total - bill("", n, price.Use{}).Total })
+	for _, m := range []struct {
+		what, yaml string
+		use        price.Use
+	}{
+		{"1,000 runs from zero and back", "", price.Use{Runs: 1000}},
+		{"10,000 events", "", price.Use{Events: 10_000}},
+		{"`metrics: {level: totals}`", "metrics: {level: totals}\n", price.Use{}},
+		{"`metrics: {level: targets}`", "metrics: {level: targets}\n", price.Use{}},
+	} {
+		row("and for "+m.what, func(n int) float64 { return bill(m.yaml, n, m.use).Total - bill("", n, price.Use{}).Total })
 	}
-	more("and for 1,000 runs from zero and back", "", price.Use{Runs: 1000})
-	more("and for 10,000 events", "", price.Use{Events: 10_000})
-	more("and with `metrics: {level: totals}`", "metrics: {level: totals}\n", price.Use{})
-	more("and with `metrics: {level: targets}`", "metrics: {level: targets}\n", price.Use{})
-	more("and with `deploy.notify`, each 15m", "deploy: {notify: {}}\n", price.Use{})
 	b.WriteByte('\n')
 	return b.String()
 }
