@@ -56,7 +56,7 @@ func newGuide(t *testing.T) *guide {
 	}
 	g.Cloud, err = cloud.Start(t.Context(), cloud.Options{
 		Config: c, ConfigPath: defaultConfig, Lambdas: lambdas, RedisURL: "redis://" + redis + "/0", NoSweep: true,
-		FunctionLog: logTo{t}, TaskLog: func(localecs.Spec) io.Writer { return logTo{t} }, Watch: g.note,
+		FunctionLog: t.Output(), TaskLog: func(localecs.Spec) io.Writer { return t.Output() }, Watch: g.note,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -106,13 +106,6 @@ func shop(t *testing.T) string {
 		}
 	}
 	return dir
-}
-
-type logTo struct{ t *testing.T }
-
-func (l logTo) Write(p []byte) (int, error) {
-	l.t.Logf("%s", strings.TrimSuffix(string(p), "\n"))
-	return len(p), nil
 }
 
 func (g *guide) note(h cloud.Happening) {

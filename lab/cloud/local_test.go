@@ -110,7 +110,7 @@ func start(t *testing.T, path string, o Options) (*Cloud, *record) {
 	}
 	r := new(record)
 	o.Config, o.ConfigPath, o.Lambdas, o.Watch = c, path, lambdas, r.add
-	o.FunctionLog = testLog{t}
+	o.FunctionLog = t.Output()
 	cloud, err := Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -121,13 +121,6 @@ func start(t *testing.T, path string, o Options) (*Cloud, *record) {
 		}
 	})
 	return cloud, r
-}
-
-type testLog struct{ t *testing.T }
-
-func (l testLog) Write(p []byte) (int, error) {
-	l.t.Logf("%s", strings.TrimSuffix(string(p), "\n"))
-	return len(p), nil
 }
 
 // script runs Python with the environment of the cloud's clients and returns what it prints.

@@ -1,6 +1,6 @@
 // Package logs stands in for CloudWatch Logs: it keeps what functions print, by log group, and answers FilterLogEvents.
 //
-// As there, a page may be short or empty although more is to come, and of the filter patterns those on fields of JSON are
+// As there, a page may be short or empty although more is to come, and of the filter patterns those by exact texts of JSON fields are
 // understood: other patterns are refused, and not taken to match nothing. What differs: lines can be found the moment they are
 // printed, and of each group only the newest are kept, as many as fit into its share of memory.
 //

@@ -13,12 +13,12 @@ import (
 
 const began = 1_800_000_000_000 // A time in 2027, in milliseconds.
 
-// filled is a store with a group g of n lines {"n":0}, {"n":1} and so on, 1 s apart.
+// filled is a store with a group g of n lines {"n":"0"}, {"n":"1"} and so on, 1 s apart.
 func filled(n int) *Store {
 	now := time.UnixMilli(began)
 	s := New(func() time.Time { return now }, "g")
 	for i := range n {
-		s.Put("g", "s", fmt.Sprintf(`{"n":%d}`, i))
+		s.Put("g", "s", fmt.Sprintf(`{"n":"%d"}`, i))
 		now = now.Add(time.Second)
 	}
 	return s
@@ -60,7 +60,7 @@ func TestFilter(t *testing.T) {
 		{"both ends of the time are part of it", FilterInput{StartTime: of[int64](began + 1000), EndTime: of[int64](began + 3000)}, "123", 1},
 		{"a time before", FilterInput{EndTime: of[int64](began - 1)}, "", 1},
 		{"a time after", FilterInput{StartTime: of[int64](began + 5000)}, "", 1},
-		{"a pattern", FilterInput{FilterPattern: "{ $.n > 2 }"}, "34", 1},
+		{"a pattern", FilterInput{FilterPattern: `{ $.n = "3" || $.n = "4" }`}, "34", 1},
 		{"pages", FilterInput{Limit: of(2)}, "01234", 3},
 		{"full pages", FilterInput{Limit: of(2), StartTime: of[int64](began + 1000)}, "1234", 2},
 		{"newest first", FilterInput{StartFromHead: newest, StartTime: of[int64](began)}, "43210", 1},
@@ -82,7 +82,7 @@ func TestFilter(t *testing.T) {
 // Pages may be empty, though more is to come.
 func TestEmptyPages(t *testing.T) {
 	s := filled(3 * maxScanned)
-	got, pages := searchAll(t, s, FilterInput{FilterPattern: fmt.Sprintf("{ $.n = %d }", 3*maxScanned-1)})
+	got, pages := searchAll(t, s, FilterInput{FilterPattern: fmt.Sprintf(`{ $.n = "%d" }`, 3*maxScanned-1)})
 	if len(got) != 1 || pages != 3 {
 		t.Errorf("%v in %d pages", got, pages)
 	}
@@ -144,8 +144,8 @@ func TestRefusals(t *testing.T) {
 
 func TestPatterns(t *testing.T) {
 	lines := []string{
-		`{"target": "worker", "n": 1, "ok": true, "none": null, "list": [{"a": "x"}], "in": {"b": 2.5}}`,
-		`{"target": "web-worker", "n": -2, "ok": false}`,
+		`{"target": "worker", "message": "decision"}`,
+		`{"target": "web-worker", "message": "decision", "n": 1}`,
 		`{"n": "1", "quote": "a\"b"}`,
 		`no JSON`,
 		`["worker"]`,
@@ -157,30 +157,13 @@ func TestPatterns(t *testing.T) {
 		{"", []int{0, 1, 2, 3, 4}},
 		{" ", []int{0, 1, 2, 3, 4}},
 		{`{ $.target = "worker" }`, []int{0}},
-		{`{$.target=worker}`, []int{0}},
-		{`{ $.target = "*worker" }`, []int{0, 1}},
-		{`{ $.target = w*-w* }`, []int{1}},
-		{`{ $.target != "worker" }`, []int{1}}, // Not where there is none.
-		{`{ $.target = ".*" }`, nil},
+		{`{$.target="worker"}`, []int{0}},
+		{`{ $.target = "Worker" }`, nil},
+		{`{ $.target = "" }`, nil}, // Not where there is none.
 		{`{ $.quote = "a\"b" }`, []int{2}},
-		{`{ $.n = 1 }`, []int{0}},
-		{`{ $.n = 1e0 }`, []int{0}},
-		{`{ $.n = "1" }`, []int{2}},
-		{`{ $.n != 1 }`, []int{1}},
-		{`{ $.n < 1 }`, []int{1}},
-		{`{ $.n <= 1 }`, []int{0, 1}},
-		{`{ $.n > -2 }`, []int{0}},
-		{`{ $.n >= -2 }`, []int{0, 1}},
-		{`{ $.ok IS TRUE }`, []int{0}},
-		{`{ $.ok is false }`, []int{1}},
-		{`{ $.none IS NULL }`, []int{0}},
-		{`{ $.none NOT EXISTS }`, []int{1, 2}},
-		{`{ $.list[0].a = "x" }`, []int{0}},
-		{`{ $.list[1].a = "x" }`, nil},
-		{`{ $.in.b = 2.5 }`, []int{0}},
-		{`{ $.in = 2.5 }`, nil},
-		{`{ $.n = 1 && $.ok IS FALSE || $.n = -2 }`, []int{1}},
-		{`{ $.n = 1 && ($.ok IS FALSE || $.target = "worker") }`, []int{0}},
+		{`{ $.n = "1" }`, []int{2}}, // The number is no text.
+		{`{ $.target = "worker" && $.n = "x" || $.quote = "a\"b" }`, []int{2}},
+		{`{ $.message = "decision" && ($.n = "1" || $.target = "worker") }`, []int{0}},
 	} {
 		matches, err := parse(tt.pattern)
 		if err != nil {
@@ -198,9 +181,10 @@ func TestPatterns(t *testing.T) {
 		}
 	}
 	for _, pattern := range []string{
-		"ERROR", `"a b"`, "?a ?b", "[a, b]", "{", "{}", "{ $.a }", "{ $.a = }", "{ a = 1 }", `{ $.a < "b" }`, "{ $.a = %x% }", "{ $.a[*] = 1 }",
-		"{ ($.a = 1 }", "{ $.a = 1) }", "{ $.a = 1 $.b = 2 }", "{ $.a = 1 && }", `{ $.a = "b }`, "{ $.a like b }", "{ $.a ! 1 }", `{ $.a = "\x" }`,
-		"{ $.a = " + strings.Repeat("b", maxPattern) + " }",
+		"ERROR", `"a b"`, "?a ?b", "[a, b]", "{", "{}", "{ $.a }", "{ $.a = }", `{ a = "b" }`, `{ $.a < "b" }`, `{ $.a != "b" }`, "{ $.a = %x% }",
+		`{ $.a[0] = "b" }`, `{ $.a.b = "c" }`, "{ $.a = 1 }", "{ $.a = b }", `{ $.a = "b*" }`, "{ $.a IS TRUE }", "{ $.a NOT EXISTS }", "{ $.a = null }",
+		`{ ($.a = "b" }`, `{ $.a = "b") }`, `{ $.a = "b" $.b = "c" }`, `{ $.a = "b" && }`, `{ $.a = "b }`, `{ $.a = "\x" }`,
+		`{ $.a = "` + strings.Repeat("b", maxPattern) + `" }`,
 	} {
 		if _, err := parse(pattern); err == nil {
 			t.Errorf("%s is not refused", pattern)

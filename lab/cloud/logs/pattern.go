@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
-// parse compiles a filter pattern: nothing, which matches every line, or one on the fields of a line in JSON, such as
-// { ($.message = "decision" || $.message = "result") && $.desired > 0 }. It returns an error for every other.
+// parse compiles a filter pattern: nothing, which matches every line, or one by the exact texts of fields of a line in JSON, such as
+// { ($.message = "decision" || $.message = "result") && $.target = "worker" }, which is what Sluice asks for. It returns an error for
+// every other.
 // See https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax-for-Metric-Filters.html.
 func parse(pattern string) (func(line string) bool, error) {
 	pattern = strings.TrimSpace(pattern)
@@ -49,7 +49,7 @@ type condition func(fields map[string]any) bool
 type parser struct{ rest string }
 
 // token is a part of a pattern: an operator, a parenthesis, a quoted text, or a word.
-var token = regexp.MustCompile(`^(?:\|\||&&|!=|<=|>=|[()=<>]|"(?:[^"\\]|\\.)*"|[^\s()=<>!&|"]+)`)
+var token = regexp.MustCompile(`^(?:\|\||&&|[()=]|"(?:[^"\\]|\\.)*"|[^\s()=&|"]+)`)
 
 // peek is the next token; empty at the end, or before what is none.
 func (p *parser) peek() string {
@@ -89,8 +89,8 @@ func (p *parser) list(operator string, item func() (condition, error), join func
 	return joined, err
 }
 
-// selector is a path to a field, such as $.a.b or $.list[0].
-var selector = regexp.MustCompile(`^\$(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[\d+\])+$`)
+// selector is a field of a line.
+var selector = regexp.MustCompile(`^\$\.[A-Za-z_][A-Za-z0-9_]*$`)
 
 // one reads one condition, or several in parentheses.
 func (p *parser) one() (condition, error) {
@@ -102,90 +102,18 @@ func (p *parser) one() (condition, error) {
 		}
 		return c, err
 	}
-	path := p.next()
-	if !selector.MatchString(path) {
-		return nil, fmt.Errorf("%q is no field such as $.target", path+p.rest)
+	field := p.next()
+	if !selector.MatchString(field) {
+		return nil, fmt.Errorf("%q is no field such as $.target", field+p.rest)
 	}
-	operator, value := p.next(), p.next()
-	test, err := compare(operator, value)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if operator := p.next(); operator != "=" {
+		return nil, fmt.Errorf("%s: the local cloud does not know the operator %q; compare with =", field, operator)
 	}
-	steps := step.FindAllString(path, -1)
-	return func(fields map[string]any) bool { return test(lookUp(fields, steps)) }, nil
-}
-
-// step is a part of a path: the name of a field, or an index.
-var step = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*|\d+`)
-
-// lookUp is the value at the path, and whether there is one.
-func lookUp(fields map[string]any, steps []string) (any, bool) {
-	var value any = fields
-	for _, s := range steps {
-		switch v := value.(type) {
-		case map[string]any:
-			item, ok := v[s]
-			if !ok {
-				return nil, false
-			}
-			value = item
-		case []any:
-			i, err := strconv.Atoi(s)
-			if err != nil || i >= len(v) {
-				return nil, false
-			}
-			value = v[i]
-		default:
-			return nil, false
-		}
+	quoted := p.next()
+	var want string
+	if !strings.HasPrefix(quoted, `"`) || json.Unmarshal([]byte(quoted), &want) != nil || strings.Contains(want, "*") {
+		return nil, fmt.Errorf("%s: the local cloud compares with exact texts in quotes only, not with %s", field, quoted)
 	}
-	return value, true
-}
-
-// compare is what an operator and a value ask of a field. But for NOT EXISTS, a field that is not there is never as wanted.
-func compare(operator, value string) (func(field any, there bool) bool, error) {
-	switch words := strings.ToUpper(operator + " " + value); {
-	case words == "NOT EXISTS":
-		return func(_ any, there bool) bool { return !there }, nil
-	case words == "IS NULL":
-		return func(field any, there bool) bool { return there && field == nil }, nil
-	case words == "IS TRUE", words == "IS FALSE":
-		return func(field any, _ bool) bool { return field == (words == "IS TRUE") }, nil
-	case value == "":
-		return nil, errors.New("there is nothing to compare it with")
-	}
-	if number, err := strconv.ParseFloat(value, 64); err == nil {
-		holds, ok := map[string]func(float64) bool{
-			"=": func(f float64) bool { return f == number }, "!=": func(f float64) bool { return f != number },
-			"<": func(f float64) bool { return f < number }, "<=": func(f float64) bool { return f <= number },
-			">": func(f float64) bool { return f > number }, ">=": func(f float64) bool { return f >= number },
-		}[operator]
-		if !ok {
-			return nil, fmt.Errorf("%q is no operator for numbers", operator)
-		}
-		return func(field any, _ bool) bool {
-			f, isNumber := field.(float64)
-			return isNumber && holds(f)
-		}, nil
-	}
-	text := value
-	if strings.HasPrefix(value, `"`) {
-		if err := json.Unmarshal([]byte(value), &text); err != nil {
-			return nil, fmt.Errorf("%s is no text", value)
-		}
-	} else if strings.HasPrefix(value, "%") {
-		return nil, fmt.Errorf("the local cloud does not understand regular expressions such as %s", value)
-	}
-	if operator != "=" && operator != "!=" {
-		return nil, fmt.Errorf("%q is no operator for texts", operator)
-	}
-	parts := strings.Split(text, "*")
-	for i, part := range parts {
-		parts[i] = regexp.QuoteMeta(part)
-	}
-	like := regexp.MustCompile(`(?s)^` + strings.Join(parts, ".*") + `$`)
-	return func(field any, _ bool) bool {
-		s, isText := field.(string)
-		return isText && like.MatchString(s) == (operator == "=")
-	}, nil
+	name := strings.TrimPrefix(field, "$.")
+	return func(fields map[string]any) bool { return fields[name] == want }, nil
 }
