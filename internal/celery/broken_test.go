@@ -2,15 +2,10 @@ package celery
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
-	"math/big"
 	"reflect"
 	"strings"
 	"testing"
@@ -293,28 +288,13 @@ func TestRefusals(t *testing.T) {
 // tlsRedis serves Redis over TLS with a certificate for localhost, and returns its authority.
 func tlsRedis(t *testing.T) (addr string, roots *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cert := testenv.Certificate(t, "localhost")
 	m := miniredis.NewMiniRedis()
-	if err := m.StartTLS(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}); err != nil {
+	if err := m.StartTLS(&tls.Config{Certificates: []tls.Certificate{cert}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
 	roots = x509.NewCertPool()
-	roots.AddCert(cert)
+	roots.AddCert(cert.Leaf)
 	return m.Addr(), roots
 }

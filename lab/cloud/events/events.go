@@ -11,7 +11,6 @@ package events
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"sluice/lab/cloud/delivery"
+	"sluice/lab/cloud/wire"
 )
 
 // The documented limits of PutEvents: 10 entries in a request, and 1 MB for all of them together (1,048,576 bytes; it was
@@ -236,7 +236,7 @@ func (s *Service) envelope(e Entry) Event {
 		e.Resources = []string{}
 	}
 	return Event{
-		Version: "0", ID: newID(), DetailType: e.DetailType, Source: e.Source, Account: s.opts.Account,
+		Version: "0", ID: wire.RandomID(), DetailType: e.DetailType, Source: e.Source, Account: s.opts.Account,
 		Time: e.Time.UTC().Format("2006-01-02T15:04:05Z"), Region: s.opts.Region, Resources: e.Resources,
 		Detail: json.RawMessage(e.Detail),
 	}
@@ -298,11 +298,4 @@ func BusName(s string) string {
 		return name
 	}
 	return s
-}
-
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // It never fails: see crypto/rand.
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"sluice/lab/cloud/wire"
 )
 
 // Why an event was given up, in Lambda's words.
@@ -42,7 +44,7 @@ func (h *Host) invokeAsync(name string, payload []byte, trace string) (string, e
 	if err != nil {
 		return "", err
 	}
-	c := call{id: newID(), payload: slices.Clone(payload), async: true, trace: trace}
+	c := call{id: wire.RandomID(), payload: slices.Clone(payload), async: true, trace: trace}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {

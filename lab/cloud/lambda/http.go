@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"sluice/lab/cloud/wire"
 )
 
 // PathPrefix begins the path of every request that ServeHTTP answers.
@@ -37,7 +39,7 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		res, err := h.attempt(r.Context(), f, call{
-			id: newID(), payload: payload, number: 1, trace: trace, clientContext: decoded(r.Header.Get("X-Amz-Client-Context")),
+			id: wire.RandomID(), payload: payload, number: 1, trace: trace, clientContext: decoded(r.Header.Get("X-Amz-Client-Context")),
 		})
 		if err != nil {
 			writeError(w, err)

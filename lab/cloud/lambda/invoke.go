@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"sluice/lab/cloud/wire"
 )
 
 // Invoke runs a function and waits for its answer. name is the name of the function, or its ARN. The payload has to be
@@ -20,7 +22,7 @@ func (h *Host) Invoke(ctx context.Context, name string, payload []byte) (Result,
 		return Result{}, err
 	}
 	trace, _ := ctx.Value(traceKey{}).(string)
-	return h.attempt(ctx, f, call{id: newID(), payload: payload, number: 1, trace: trace})
+	return h.attempt(ctx, f, call{id: wire.RandomID(), payload: payload, number: 1, trace: trace})
 }
 
 // traceKey is where a context has the X-Ray header of the calls.
@@ -183,14 +185,6 @@ func (h *Host) release(f *function, in *instance) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f.warm = append(f.warm, in)
-}
-
-// newID makes a request id: a random UUID.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // It never fails: see crypto/rand.
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // newTrace makes an X-Ray trace header that is not sampled.

@@ -9,7 +9,6 @@ package wire
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -234,10 +233,10 @@ func JSON(value any) any {
 	return value
 }
 
-// RandomID is a request id or the name of an execution.
+// RandomID is the id of a request or an event, or the name of an execution: a random UUID.
 func RandomID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // It never fails: see crypto/rand.
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
