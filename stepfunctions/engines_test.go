@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,7 +24,7 @@ func TestScenariosInOurInterpreter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compare(t, s.want, interpret(m, s))
+			compare(t, s.want, interpret(t, m, s))
 		})
 	}
 }
@@ -67,13 +68,17 @@ func runTool(t *testing.T, program, script string, in, out any) {
 	}
 }
 
-// interpret runs a scenario in our interpreter, in virtual time.
-func interpret(m *asl.Machine, s scenario) run {
-	clock := asl.NewVirtualClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))
+// interpret runs a scenario in our interpreter, in a time that passes only by waiting.
+func interpret(t *testing.T, m *asl.Machine, s scenario) (out run) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { out = interpreted(t.Context(), m, s) })
+	return out
+}
+
+func interpreted(ctx context.Context, m *asl.Machine, s scenario) run {
 	var mu sync.Mutex
 	calls := map[string]int{}
-	x := m.Run(context.Background(), s.Input, asl.Env{
-		Clock: clock,
+	x := m.Run(ctx, s.Input, asl.Env{
 		Invoke: func(ctx context.Context, arn string, input json.RawMessage) (json.RawMessage, error) {
 			key := s.Functions[arn] + " " + string(input)
 			mu.Lock()
@@ -85,7 +90,7 @@ func interpret(m *asl.Machine, s scenario) run {
 			case nth >= len(script):
 				return nil, &asl.TaskError{Name: "Unscripted", Cause: key}
 			case script[nth].Hangs:
-				return nil, clock.Sleep(ctx, 24*time.Hour)
+				return nil, asl.RealClock{}.Sleep(ctx, 24*time.Hour)
 			case script[nth].Fails != "":
 				return nil, &asl.TaskError{Name: script[nth].Fails, Cause: "scripted"}
 			}

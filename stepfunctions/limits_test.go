@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -154,9 +156,9 @@ func (f fate) run(t *testing.T, definition string) error {
 	if len(all) != mostData {
 		t.Fatalf("Check answers %d bytes, want %d", len(all), mostData)
 	}
+	var mu sync.Mutex
 	tries := map[string]int{}
-	x := m.Run(t.Context(), json.RawMessage(`{}`), asl.Env{
-		Clock:  asl.NewVirtualClock(time.Unix(0, 0)),
+	env := asl.Env{
 		Jitter: func(d time.Duration) time.Duration { return d / 2 },
 		Invoke: func(_ context.Context, arn string, input json.RawMessage) (json.RawMessage, error) {
 			var in struct {
@@ -176,6 +178,8 @@ func (f fate) run(t *testing.T, definition string) error {
 					task = "confirm"
 				}
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			if key := task + in.Target; tries[key] < f.throttled {
 				tries[key]++
 				return nil, &asl.TaskError{Name: "Lambda.TooManyRequestsException", Cause: "Rate Exceeded."}
@@ -193,7 +197,9 @@ func (f fate) run(t *testing.T, definition string) error {
 			}
 			return json.RawMessage(compact(done(in.Target, "scaled out"))), nil
 		},
-	})
+	}
+	var x asl.Execution
+	synctest.Test(t, func(t *testing.T) { x = m.Run(t.Context(), json.RawMessage(`{}`), env) })
 	return f.judge(x)
 }
 

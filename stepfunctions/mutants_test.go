@@ -124,7 +124,7 @@ func TestScenariosNoticeEachMutant(t *testing.T) {
 				if err != nil {
 					t.Fatalf("the mutant does not even parse: %v", err)
 				}
-				if difference(s.want, interpret(m, s)) != "" {
+				if difference(s.want, interpret(t, m, s)) != "" {
 					noticed = append(noticed, s.Name)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,11 +42,9 @@ func TestMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range tests {
-		check := func(t *testing.T, clock asl.Clock) {
-			t.Helper()
-			began := clock.Now()
+		synctested(t, tt.name, func(t *testing.T) {
+			began := time.Now()
 			x := m.Run(context.Background(), json.RawMessage(`{"k":"v","items":`+tt.items+`}`), asl.Env{
-				Clock: clock,
 				Invoke: func(_ context.Context, _ string, input json.RawMessage) (json.RawMessage, error) {
 					if strings.Contains(string(input), `"s":2}`) {
 						return nil, &asl.TaskError{Name: "Bad"}
@@ -59,78 +58,45 @@ func TestMap(t *testing.T) {
 			if got := fmt.Sprint(x.Items["M"]); got != tt.paths {
 				t.Errorf("paths %s, want %s", got, tt.paths)
 			}
-			if took := clock.Now().Sub(began); took != tt.took {
+			if took := time.Since(began); took != tt.took {
 				t.Errorf("took %v, want %v", took, tt.took)
 			}
-		}
-		t.Run(tt.name+"/virtual", func(t *testing.T) { check(t, asl.NewVirtualClock(start)) })
-		t.Run(tt.name+"/real", func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { check(t, asl.RealClock{}) })
 		})
 	}
 }
 
-// In virtual time every event, not only the result, comes in the same order each time.
-func TestVirtualTimeIsDeterministic(t *testing.T) {
+// synctested runs a subtest in a time that passes only by waiting.
+func synctested(t *testing.T, name string, f func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+}
+
+// An inline Map runs 40 at once, as in AWS, where it is not told to run fewer.
+func TestAMapRunsFortyAtOnce(t *testing.T) {
 	m, err := asl.Parse([]byte(strings.Replace(fanned, `"MaxConcurrency": 2`, `"MaxConcurrency": 0`, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	items := []int{}
-	for i := range 60 { // More than the 40 that run at once.
-		items = append(items, i*7%5)
-	}
-	input, _ := json.Marshal(map[string]any{"k": 1, "items": items})
-	events := func() []asl.Event {
-		var out []asl.Event
+	input, _ := json.Marshal(map[string]any{"k": 1, "items": make([]int, 60)})
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		running, most := 0, 0
-		clock := asl.NewVirtualClock(start)
-		x := m.Run(context.Background(), input, asl.Env{
-			Clock: clock,
-			Invoke: func(ctx context.Context, _ string, input json.RawMessage) (json.RawMessage, error) {
-				return input, clock.Sleep(ctx, time.Second)
-			},
-			Observe: func(e asl.Event) {
-				if e.State == "W" && e.Type == asl.Entered {
-					running++
-					most = max(most, running)
-				}
-				if e.State == "T" && e.Type == asl.Exited {
-					running--
-				}
-				out = append(out, e)
-			},
-		})
+		change := func(by int) {
+			mu.Lock()
+			defer mu.Unlock()
+			running += by
+			most = max(most, running)
+		}
+		x := m.Run(t.Context(), input, asl.Env{Invoke: func(_ context.Context, _ string, input json.RawMessage) (json.RawMessage, error) {
+			change(1)
+			time.Sleep(time.Second)
+			change(-1)
+			return input, nil
+		}})
 		if x.Status != asl.Succeeded || most != 40 {
-			t.Fatalf("%s %s, %d at once, want 40", x.Status, x.Cause, most)
+			t.Errorf("%s %s, %d at once, want 40", x.Status, x.Cause, most)
 		}
-		return out
-	}
-	first := events()
-	for range 3 {
-		if diff := cmp.Diff(first, events()); diff != "" {
-			t.Fatalf("the events differ:\n%.1000s", diff)
-		}
-	}
-}
-
-// Among those whose time has come, the one that has waited longest is next.
-func TestVirtualClockIsFair(t *testing.T) {
-	clock := asl.NewVirtualClock(start)
-	var order []string
-	sleeper := func(name string, naps ...time.Duration) func() {
-		return func() {
-			for _, d := range naps {
-				_ = clock.Sleep(context.Background(), d)
-				order = append(order, fmt.Sprint(name, " ", clock.Now().Sub(start)))
-			}
-		}
-	}
-	clock.Join(sleeper("a", 2, 2), sleeper("b", 1, 1), sleeper("c", 2, 1))
-	want := []string{"b 1ns", "a 2ns", "c 2ns", "b 2ns", "c 3ns", "a 4ns"}
-	if diff := cmp.Diff(want, order); diff != "" {
-		t.Errorf("order (-want +got):\n%s", diff)
-	}
+	})
 }
 
 func TestEvents(t *testing.T) {
@@ -139,14 +105,16 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	m.Run(t.Context(), json.RawMessage(`1`), asl.Env{
-		Clock: asl.NewVirtualClock(start),
-		Invoke: func(context.Context, string, json.RawMessage) (json.RawMessage, error) {
-			return nil, &asl.TaskError{Name: "E", Cause: "why"}
-		},
-		Observe: func(e asl.Event) {
-			got = append(got, fmt.Sprintf("%v %s %s %d %s%s %s %v", e.At.Sub(start), e.Type, e.State, e.Item, e.Data, e.Error, e.Cause, e.Delay))
-		},
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		m.Run(t.Context(), json.RawMessage(`1`), asl.Env{
+			Invoke: func(context.Context, string, json.RawMessage) (json.RawMessage, error) {
+				return nil, &asl.TaskError{Name: "E", Cause: "why"}
+			},
+			Observe: func(e asl.Event) {
+				got = append(got, fmt.Sprintf("%v %s %s %d %s%s %s %v", e.At.Sub(began), e.Type, e.State, e.Item, e.Data, e.Error, e.Cause, e.Delay))
+			},
+		})
 	})
 	want := []string{
 		`0s entered S -1 1  0s`,
@@ -178,7 +146,7 @@ func TestAMapHasLimits(t *testing.T) {
 		{"as large as an item may be", `["` + strings.Repeat("x", (256<<10-15)/2) + `"]`, ""}, // {"a":"...","b":"..."}
 		{"an item that is too large", `["` + strings.Repeat("x", (256<<10-15)/2+1) + `"]`, asl.DataLimit},
 	} {
-		x := m.Run(t.Context(), json.RawMessage(tt.input), asl.Env{Clock: asl.NewVirtualClock(start)})
+		x := m.Run(t.Context(), json.RawMessage(tt.input), asl.Env{})
 		if x.Error != tt.want {
 			t.Errorf("%s: %s %s (%s), want %q", tt.name, x.Status, x.Error, x.Cause, tt.want)
 		}

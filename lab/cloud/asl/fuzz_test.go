@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"testing"
+	"testing/synctest"
 
 	"sluice/lab/cloud/asl"
 	"sluice/stepfunctions"
@@ -27,12 +28,13 @@ func FuzzParseAndRun(f *testing.F) {
 		if err != nil {
 			return
 		}
-		x := m.Run(context.Background(), input, asl.Env{
-			Clock:  asl.NewVirtualClock(start),
-			Invoke: func(context.Context, string, json.RawMessage) (json.RawMessage, error) { return answer, nil },
+		synctest.Test(t, func(t *testing.T) {
+			x := m.Run(t.Context(), input, asl.Env{
+				Invoke: func(context.Context, string, json.RawMessage) (json.RawMessage, error) { return answer, nil },
+			})
+			if x.Status == asl.Succeeded && !json.Valid(x.Output) {
+				t.Errorf("the output is not JSON: %s", x.Output)
+			}
 		})
-		if x.Status == asl.Succeeded && !json.Valid(x.Output) {
-			t.Errorf("the output is not JSON: %s", x.Output)
-		}
 	})
 }

@@ -5,9 +5,8 @@
 // would do something else on AWS. Known are the states Task (Lambda functions by their ARN), Choice, Wait, Pass, Map
 // (inline), Succeed and Fail; Retry and Catch on tasks; JSONPath with the simplest of filters; three intrinsic functions.
 //
-// Time comes from a Clock. With RealClock the items of a Map run on goroutines of their own. With a VirtualClock waits
-// take no time, just one item runs at any moment, and the same input gives the same execution, event by event: that is
-// what a simulation needs.
+// Time comes from a Clock. With RealClock the items of a Map run on goroutines of their own; in a bubble of testing/synctest
+// waits take no time. The simulator has a Clock of its own, with which the same input gives the same execution, event by event.
 //
 // The language: https://states-language.net/spec.html. What AWS adds (limits, names of errors):
 // https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html.

@@ -15,7 +15,7 @@ import (
 // Env is what an execution has to do with the world.
 type Env struct {
 	// Invoke calls the Lambda function with the ARN and returns its answer, which is JSON. It has to return soon after
-	// the context ends. Several calls may run at once, unless the Clock is virtual. A *TaskError names the error.
+	// the context ends. Several calls may run at once, unless the Clock has it otherwise. A *TaskError names the error.
 	Invoke func(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error)
 	Clock  Clock // Nil for RealClock.
 	// Jitter picks a delay from 0 to the given one, for retriers with jitter. Nil for a random one.

@@ -19,11 +19,11 @@ import (
 var start = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 // function1 is what a test's Lambda function does on its nth call.
-type function1 func(clock asl.Clock, ctx context.Context, nth int, input json.RawMessage) (json.RawMessage, error)
+type function1 func(ctx context.Context, nth int, input json.RawMessage) (json.RawMessage, error)
 
 // fails is a function that fails with these names, call by call, and then answers "ok".
 func fails(names ...string) function1 {
-	return func(_ asl.Clock, _ context.Context, nth int, _ json.RawMessage) (json.RawMessage, error) {
+	return func(_ context.Context, nth int, _ json.RawMessage) (json.RawMessage, error) {
 		if nth < len(names) {
 			return nil, &asl.TaskError{Name: names[nth], Cause: fmt.Sprint("call ", nth)}
 		}
@@ -32,14 +32,14 @@ func fails(names ...string) function1 {
 }
 
 func answers(text string) function1 {
-	return func(asl.Clock, context.Context, int, json.RawMessage) (json.RawMessage, error) {
+	return func(context.Context, int, json.RawMessage) (json.RawMessage, error) {
 		return json.RawMessage(text), nil
 	}
 }
 
 // fullOf is a function that fails with a name and a cause which are longer than a history bears.
 func fullOf(text string) function1 {
-	return func(asl.Clock, context.Context, int, json.RawMessage) (json.RawMessage, error) {
+	return func(context.Context, int, json.RawMessage) (json.RawMessage, error) {
 		return nil, &asl.TaskError{Name: strings.Repeat(text, 300), Cause: strings.Repeat(text, 40000)}
 	}
 }
@@ -63,8 +63,8 @@ func TestRun(t *testing.T) {
 		{"And": [{"Variable": "$.a", "IsPresent": true}, {"Variable": "$.a", "StringEquals": "x"}], "Next": "X"},
 		{"Or": [{"Variable": "$.b", "BooleanEquals": true}, {"Not": {"Variable": "$.c", "IsPresent": true}}], "Next": "Y"}]},
 		"X": {"Type": "Succeed"}, "Y": {"Type": "Succeed"}}}`
-	hang := func(clock asl.Clock, ctx context.Context, _ int, _ json.RawMessage) (json.RawMessage, error) {
-		return nil, clock.Sleep(ctx, time.Hour)
+	hang := func(ctx context.Context, _ int, _ json.RawMessage) (json.RawMessage, error) {
+		return nil, asl.RealClock{}.Sleep(ctx, time.Hour)
 	}
 	tests := []struct {
 		name, definition, input string
@@ -128,28 +128,22 @@ func TestRun(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
-		check := func(t *testing.T, clock asl.Clock) {
-			t.Helper()
-			began, nth := clock.Now(), 0
+		synctested(t, tt.name, func(t *testing.T) {
+			began, nth := time.Now(), 0
 			x := m.Run(context.Background(), json.RawMessage(tt.input), asl.Env{
-				Clock:  clock,
 				Jitter: func(d time.Duration) time.Duration { return d / 2 },
 				Invoke: func(ctx context.Context, _ string, input json.RawMessage) (json.RawMessage, error) {
 					nth++
-					return tt.invoke(clock, ctx, nth-1, input)
+					return tt.invoke(ctx, nth-1, input)
 				},
 			})
-			got := want{string(x.Status), string(x.Output), x.Error, strings.Join(x.Path, " "), clock.Now().Sub(began)}
+			got := want{string(x.Status), string(x.Output), x.Error, strings.Join(x.Path, " "), time.Since(began)}
 			if x.Cause != "" && !strings.HasPrefix(x.Error, "States.") {
 				got.err += ": " + x.Cause
 			}
 			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(want{})); diff != "" {
 				t.Errorf("execution (-want +got), cause %.200s:\n%.2000s", x.Cause, diff)
 			}
-		}
-		t.Run(tt.name+"/virtual", func(t *testing.T) { check(t, asl.NewVirtualClock(start)) })
-		t.Run(tt.name+"/real", func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { check(t, asl.RealClock{}) })
 		})
 	}
 }
