@@ -16,8 +16,6 @@ import (
 	"sluice/lab/cloud/asl"
 )
 
-var start = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-
 // function1 is what a test's Lambda function does on its nth call.
 type function1 func(ctx context.Context, nth int, input json.RawMessage) (json.RawMessage, error)
 
