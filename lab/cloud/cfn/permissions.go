@@ -47,7 +47,7 @@ func (r *reader) role(res resource) error {
 type heldRole struct{ policy, trust iam.Policy }
 
 func (r *reader) roleARN(res resource) string {
-	return "arn:aws:iam::" + r.deployment.Account + ":role/" + r.names[res.id]
+	return "arn:aws:iam::" + r.deployment.Account + ":role/" + r.names[res.ID]
 }
 
 // policy is a policy that is attached to roles.

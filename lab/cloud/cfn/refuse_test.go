@@ -87,7 +87,7 @@ func TestReadRefusesByName(t *testing.T) {
 		{"an unknown intrinsic function", function(func(p object) { p["Timeout"] = object{"Fn::ImportValue": "x"} }), "Timeout: the local cloud does not know Fn::ImportValue"},
 		{"a secret in the environment", function(func(p object) {
 			p["Environment"] = object{"Variables": object{"A": "{{resolve:secretsmanager:x}}"}}
-		}), "Environment: Variables: A: the dynamic reference {{resolve:secretsmanager:x}}"},
+		}), "Environment.Variables.A: the dynamic reference {{resolve:secretsmanager:x}}"},
 		{"a reference to nothing", function(func(p object) { p["Timeout"] = object{"Ref": "Nobody"} }), "there is no Nobody in the template"},
 		{"a text for a number", function(func(p object) { p["Timeout"] = "soon" }), "resource SluiceScaleOut"},
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/lab/cloud"
+	"sluice/lab/cloud/cfn/template"
 	"sluice/lab/cloud/delivery"
 	"sluice/lab/cloud/events"
 	"sluice/lab/cloud/iam"
@@ -67,8 +68,8 @@ func (p retryPolicy) or(d delivery.Policy) delivery.Policy {
 // named is the name in an ARN of something of the type in this template.
 func (r *reader) named(kind, arn string) (string, error) {
 	for _, res := range r.of(kind) {
-		if own, err := r.attribute(res.id, "Arn"); err == nil && own == arn {
-			return r.names[res.id], nil
+		if own, err := r.attribute(res.ID, "Arn"); err == nil && own == arn {
+			return r.names[res.ID], nil
 		}
 	}
 	return "", fmt.Errorf("%s is no %s of this template", arn, kind)
@@ -106,7 +107,7 @@ func (r *reader) topic(res resource) error {
 	if err := r.decode(res, &struct{ TopicName, DisplayName, KmsMasterKeyId, Tags ignored }{}); err != nil {
 		return err
 	}
-	r.deployment.Topics = append(r.deployment.Topics, r.deployment.ARN("sns", r.names[res.id]))
+	r.deployment.Topics = append(r.deployment.Topics, r.deployment.ARN("sns", r.names[res.ID]))
 	return nil
 }
 
@@ -152,8 +153,8 @@ func (r *reader) function(res resource) error {
 		return res.errorf("runtime %q with handler %q: only provided.al2023 with bootstrap can be run here", p.Runtime, p.Handler)
 	}
 	f := cloud.Function{
-		Name: r.names[res.id], Env: p.Environment.Variables, MemoryMB: cmp.Or(p.MemorySize, 128), LogFormat: cmp.Or(p.LoggingConfig.LogFormat, "Text"),
-		LogGroup: cmp.Or(p.LoggingConfig.LogGroup, cloud.LogGroupOf(r.names[res.id])),
+		Name: r.names[res.ID], Env: p.Environment.Variables, MemoryMB: cmp.Or(p.MemorySize, 128), LogFormat: cmp.Or(p.LoggingConfig.LogFormat, "Text"),
+		LogGroup: cmp.Or(p.LoggingConfig.LogGroup, cloud.LogGroupOf(r.names[res.ID])),
 		Timeout:  time.Duration(cmp.Or(p.Timeout, 3)) * time.Second, Retry: delivery.Policy{Retries: 2, MaxAge: 6 * time.Hour},
 	}
 	if reserved := p.ReservedConcurrentExecutions; reserved != nil {
@@ -204,7 +205,7 @@ func (r *reader) eventInvokeConfig(res resource) error {
 
 // busOf is the bus of a rule.
 func (r *reader) busOf(res resource) (string, error) {
-	bus, err := r.resolve(within(res.Properties, "EventBusName"))
+	bus, err := r.resolve(template.Within(res.Properties, "EventBusName"))
 	if err != nil || bus == nil {
 		return events.DefaultBus, err
 	}
@@ -218,7 +219,7 @@ func (r *reader) ruleARN(res resource) (any, error) {
 	} else {
 		bus = ""
 	}
-	return r.deployment.ARN("events", "rule/"+bus+r.names[res.id]), err
+	return r.deployment.ARN("events", "rule/"+bus+r.names[res.ID]), err
 }
 
 func (r *reader) rule(res resource) error {
@@ -253,7 +254,7 @@ func (r *reader) rule(res resource) error {
 		return res.errorf("%w", err)
 	}
 	r.deployment.Rule = cloud.Rule{
-		Name: r.names[res.id], Bus: bus, Pattern: string(p.EventPattern), Target: function,
+		Name: r.names[res.ID], Bus: bus, Pattern: string(p.EventPattern), Target: function,
 		Retry: target.RetryPolicy.or(delivery.Default), DeadLetters: queue,
 	}
 	return nil
@@ -278,10 +279,10 @@ func (r *reader) machine(res resource) error {
 	if err != nil {
 		return res.errorf("%w", err)
 	}
-	if r.deployment.Machine, err = cloud.NewMachine(r.names[res.id], definition); err != nil {
+	if r.deployment.Machine, err = cloud.NewMachine(r.names[res.ID], definition); err != nil {
 		return res.errorf("%w", err)
 	}
-	if err := r.take(p.RoleArn, r.deployment.ARN("states", "stateMachine:"+r.names[res.id]), "states.amazonaws.com"); err != nil {
+	if err := r.take(p.RoleArn, r.deployment.ARN("states", "stateMachine:"+r.names[res.ID]), "states.amazonaws.com"); err != nil {
 		return res.errorf("%w", err)
 	}
 	return nil
@@ -313,7 +314,7 @@ func (r *reader) schedule(res resource) error {
 	if p.State != "ENABLED" && p.State != "" {
 		return res.errorf("its state is %s: nothing would be run", p.State)
 	}
-	s := cloud.Schedule{Name: r.names[res.id], Input: cmp.Or(p.Target.Input, "{}"), Retry: p.Target.RetryPolicy.or(delivery.Default)}
+	s := cloud.Schedule{Name: r.names[res.ID], Input: cmp.Or(p.Target.Input, "{}"), Retry: p.Target.RetryPolicy.or(delivery.Default)}
 	if !json.Valid([]byte(s.Input)) {
 		return res.errorf("its input %q is no JSON", s.Input)
 	}

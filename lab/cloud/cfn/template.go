@@ -25,6 +25,7 @@ import (
 
 	"sluice/internal/config"
 	"sluice/lab/cloud"
+	"sluice/lab/cloud/cfn/template"
 )
 
 // Template is a template that was read.
@@ -48,15 +49,10 @@ func Read(path string, c *config.Config, region string) (*Template, error) {
 }
 
 // resource is one of the template's resources.
-type resource struct {
-	id         string
-	Type       string
-	Condition  string
-	Properties any // As encoding/json decodes it, with json.Number for numbers.
-}
+type resource struct{ template.Resource }
 
 func (r resource) errorf(format string, args ...any) error {
-	return fmt.Errorf("resource %s (%s): %w", r.id, r.Type, fmt.Errorf(format, args...))
+	return fmt.Errorf("resource %s (%s): %w", r.ID, r.Type, fmt.Errorf(format, args...))
 }
 
 // notRun begin the types of resources that play no part at run time, or none on one machine: what watches, the network.
@@ -87,7 +83,7 @@ func read(path string, c *config.Config, region string) (*Template, error) {
 		return nil, err
 	}
 	r := &reader{
-		dir: filepath.Dir(path), config: c, parameters: map[string]any{}, outputs: map[string]any{}, byID: map[string]resource{},
+		dir: filepath.Dir(path), config: c, byID: map[string]resource{},
 		names: map[string]string{}, roles: map[string]*heldRole{}, template: &Template{Path: path, sweepEvery: c.Local.SweepEvery.Std(), NotRun: map[string]int{}},
 		deployment: cloud.In(c, region),
 	}
@@ -107,42 +103,19 @@ func read(path string, c *config.Config, region string) (*Template, error) {
 
 // parse reads the file: its resources, and the defaults of its parameters.
 func (r *reader) parse(text []byte) error {
-	var file struct {
-		Resources  json.RawMessage
-		Parameters map[string]struct{ Default any }
-		Outputs    map[string]struct{ Value any }
-		Transform  any
-	}
-	if err := json.Unmarshal(text, &file); err != nil {
+	file, err := template.Parse(text)
+	if err != nil {
 		return err
 	}
 	if file.Transform != nil {
 		return errors.New("its Transform cannot be run here")
 	}
-	for name, p := range file.Parameters {
-		r.parameters[name] = p.Default
-	}
-	r.deployment.Template = string(text)
-	for name, o := range file.Outputs {
-		r.outputs[name] = o.Value
-	}
-	d := json.NewDecoder(bytes.NewReader(file.Resources))
-	d.UseNumber()
-	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return errors.New("it has no Resources: is it a template in JSON?")
-	}
-	for d.More() {
-		id, err := d.Token()
-		if err != nil {
-			return err
-		}
-		res := resource{id: fmt.Sprint(id)}
-		if err := d.Decode(&res); err != nil {
-			return fmt.Errorf("resource %s: %w", res.id, err)
-		}
-		r.byID[res.id] = res
+	r.deployment.Template, r.parameters, r.outputs = string(text), file.Parameters, file.Outputs
+	for _, parsed := range file.Resources {
+		res := resource{*parsed}
+		r.byID[res.ID] = res
 		switch {
-		case r.isNotRun(res.id):
+		case r.isNotRun(res.ID):
 			r.template.NotRun[res.Type]++
 		case builders[res.Type] == nil:
 			return res.errorf("the local cloud does not know this type")
@@ -164,37 +137,37 @@ func (r *reader) of(kind string) []resource {
 func (r *reader) choose() error {
 	// A queue is named after what gives its dead letters to it.
 	queue := func(res resource, name string, path ...any) {
-		attribute, _ := within(res.Properties, append(path, "Fn::GetAtt", 0)...).(string)
+		attribute, _ := template.Within(res.Properties, append(path, "Fn::GetAtt", 0)...).(string)
 		if r.byID[attribute].Type == "AWS::SQS::Queue" && r.names[attribute] == "" {
 			r.names[attribute] = cloud.DeadLettersOf(name)
 		}
 	}
 	for _, res := range r.of("AWS::Lambda::Function") {
-		tags, _ := within(res.Properties, "Tags").([]any)
+		tags, _ := template.Within(res.Properties, "Tags").([]any)
 		for _, tag := range tags {
-			if within(tag, "Key") == "sluice:function" {
-				r.names[res.id], _ = within(tag, "Value").(string)
+			if template.Within(tag, "Key") == "sluice:function" {
+				r.names[res.ID], _ = template.Within(tag, "Value").(string)
 			}
 		}
-		if r.names[res.id] == "" {
+		if r.names[res.ID] == "" {
 			return res.errorf("it has no tag sluice:function, which says what it does")
 		}
-		queue(res, r.names[res.id], "DeadLetterConfig", "TargetArn")
-		if group, _ := within(res.Properties, "LoggingConfig", "LogGroup", "Ref").(string); r.byID[group].Type == "AWS::Logs::LogGroup" {
-			r.names[group] = cloud.LogGroupOf(r.names[res.id])
+		queue(res, r.names[res.ID], "DeadLetterConfig", "TargetArn")
+		if group, _ := template.Within(res.Properties, "LoggingConfig", "LogGroup", "Ref").(string); r.byID[group].Type == "AWS::Logs::LogGroup" {
+			r.names[group] = cloud.LogGroupOf(r.names[res.ID])
 		}
 	}
 	var sweeps []resource
 	for _, res := range r.of("AWS::Scheduler::Schedule") {
 		queue(res, cloud.Sweep, "Target", "DeadLetterConfig", "Arn")
-		if target, _ := within(res.Properties, "Target", "Arn", "Fn::GetAtt", 0).(string); r.byID[target].Type == "AWS::Lambda::Function" {
-			r.names[res.id] = cloud.ScheduleOfNotify
+		if target, _ := template.Within(res.Properties, "Target", "Arn", "Fn::GetAtt", 0).(string); r.byID[target].Type == "AWS::Lambda::Function" {
+			r.names[res.ID] = cloud.ScheduleOfNotify
 		} else {
 			sweeps = append(sweeps, res)
 		}
 	}
 	for i, name := range cloud.ScheduleNames(len(sweeps)) {
-		r.names[sweeps[i].id] = name
+		r.names[sweeps[i].ID] = name
 	}
 	for _, only := range [][2]string{{"AWS::Events::Rule", cloud.RuleName}, {"AWS::StepFunctions::StateMachine", cloud.StateMachine}} {
 		kind, name := only[0], only[1]
@@ -202,14 +175,14 @@ func (r *reader) choose() error {
 		if len(list) != 1 {
 			return fmt.Errorf("it has %d resources of the type %s: the local cloud runs just one", len(list), kind)
 		}
-		r.names[list[0].id] = name
+		r.names[list[0].ID] = name
 	}
 	groups := r.of("AWS::Scheduler::ScheduleGroup")
 	if len(groups) > 1 {
 		return fmt.Errorf("it has %d schedule groups: the local cloud runs one at most", len(groups))
 	}
 	for _, res := range groups {
-		r.names[res.id] = cloud.ScheduleGroup
+		r.names[res.ID] = cloud.ScheduleGroup
 	}
 	if err := r.chooseTopics(); err != nil {
 		return err
@@ -217,7 +190,7 @@ func (r *reader) choose() error {
 	rule := r.of("AWS::Events::Rule")[0]
 	queue(rule, cloud.RuleName, "Targets", 0, "DeadLetterConfig", "Arn")
 	for _, res := range slices.Concat(r.of("AWS::SQS::Queue"), r.of("AWS::IAM::Role"), r.of("AWS::Logs::LogGroup")) {
-		r.names[res.id] = cmp.Or(r.names[res.id], res.id)
+		r.names[res.ID] = cmp.Or(r.names[res.ID], res.ID)
 	}
 	return nil
 }
@@ -225,37 +198,17 @@ func (r *reader) choose() error {
 // chooseTopics names the topics: after the output that shows them.
 func (r *reader) chooseTopics() error {
 	for _, only := range [][2]string{{"AlarmTopic", cloud.AlarmTopic}, {"NotifyTopic", cloud.NotifyTopic}} {
-		id, _ := within(r.outputs[only[0]], "Ref").(string)
+		id, _ := template.Within(r.outputs[only[0]], "Ref").(string)
 		if r.byID[id].Type == "AWS::SNS::Topic" && r.names[id] == "" {
 			r.names[id] = only[1]
 		}
 	}
 	for _, res := range r.of("AWS::SNS::Topic") {
-		if r.names[res.id] == "" {
+		if r.names[res.ID] == "" {
 			return res.errorf("no output says what it is for: AlarmTopic or NotifyTopic")
 		}
 	}
 	return nil
-}
-
-// within is the value at a path of keys and indexes; nil if there is none.
-func within(value any, path ...any) any {
-	for _, step := range path {
-		switch v := value.(type) {
-		case map[string]any:
-			key, _ := step.(string)
-			value = v[key]
-		case []any:
-			i, ok := step.(int)
-			if !ok || i >= len(v) {
-				return nil
-			}
-			value = v[i]
-		default:
-			return nil
-		}
-	}
-	return value
 }
 
 // build makes the deployment out of the resources. Those that others refer to come first.
@@ -284,10 +237,10 @@ func (r *reader) build() error {
 func (r *reader) describeOutputs() error {
 	r.deployment.Outputs = map[string]string{}
 	for name, value := range r.outputs {
-		if id, _ := within(value, "Ref").(string); r.isNotRun(id) || within(value, "Fn::GetStackOutput") != nil {
+		if id, _ := template.Within(value, "Ref").(string); r.isNotRun(id) || template.Within(value, "Fn::GetStackOutput") != nil {
 			continue
 		}
-		if id, _ := within(value, "Fn::GetAtt", 0).(string); r.isNotRun(id) {
+		if id, _ := template.Within(value, "Fn::GetAtt", 0).(string); r.isNotRun(id) {
 			continue
 		}
 		text, err := r.resolve(value)
@@ -295,8 +248,8 @@ func (r *reader) describeOutputs() error {
 			return fmt.Errorf("output %s: %w", name, err)
 		}
 		for _, group := range r.of("AWS::Scheduler::ScheduleGroup") {
-			if text == within(group.Properties, "Name") {
-				text = r.names[group.id] // The CDK has made the name up already, by a hash.
+			if text == template.Within(group.Properties, "Name") {
+				text = r.names[group.ID] // The CDK has made the name up already, by a hash.
 			}
 		}
 		r.deployment.Outputs[name] = fmt.Sprint(text)
@@ -322,6 +275,11 @@ func (r *reader) decode(res resource, into any) error {
 		}
 	}
 	value, err := r.resolve(properties)
+	template.Walk(value, "", func(path, text string) {
+		if strings.Contains(text, "{{resolve:") && err == nil {
+			err = fmt.Errorf("%s: the dynamic reference %s cannot be resolved here", path, text)
+		}
+	})
 	if err != nil {
 		return res.errorf("%w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"sluice/internal/config"
 	"sluice/lab/cloud"
 	"sluice/lab/cloud/cfn/cfntest"
+	"sluice/lab/cloud/cfn/template"
 	"sluice/lab/testenv"
 	"sluice/stepfunctions"
 )
@@ -35,6 +36,8 @@ func load(t *testing.T, name string) *config.Config {
 	}
 	return c
 }
+
+var within = template.Within // Templates in tests are called template, too.
 
 // object is a JSON object.
 type object = map[string]any
