@@ -9,7 +9,7 @@ function bad(why) { printf "%s imports %s: %s\n", $1, $2, why; failed = 1 }
 
 { ours = $2 ~ /^sluice\// && $2 != "sluice/internal/awsname" }
 
-$2 ~ /^sluice\/lab\// && $1 !~ /^sluice\/lab\// { bad("what ships must not know what proves it") }
+$2 ~ /^sluice\/(infra\/)?lab(\/|$)/ && $1 !~ /^sluice\/(infra\/)?lab(\/|$)/ { bad("what ships must not know what proves it") }
 $1 == "sluice/internal/policy" && $2 ~ /\./ { bad("policy imports the standard library only") }
 $1 == "sluice/internal/awsname" && $2 ~ /[.\/]/ { bad("awsname imports the standard library only") }
 $1 == "sluice/internal/policy" && $2 ~ /^sluice\// { bad("policy knows nothing of us") }
@@ -19,7 +19,7 @@ $1 ~ /^sluice\/internal\/(celery|fleet)$/ && ours && $2 != "sluice/internal/poli
 $1 ~ /^sluice\/internal\/config/ && ours && $2 !~ /^sluice\/internal\/config/ { bad("config knows nothing of us") }
 $1 ~ /^sluice\/lab\/cloud/ && $2 ~ /^sluice\/internal\/(policy|scaler|celery|fleet|function)/ { bad("the local cloud must not know what it stands in for") }
 $1 ~ /^sluice\/internal/ && $2 ~ /^sluice\/(cmd|lambdas)/ { bad("a library must not know its programs") }
-$1 ~ /^sluice\/infra($|\/(sluicecdk|example)$)/ && ours && $2 !~ /^sluice\/(infra|internal\/(config|price)$|stepfunctions$)/ { bad("what deploys knows the configuration, the prices and the state machine only") }
+$1 ~ /^sluice\/infra($|\/(sluicecdk|example|stacks)$)/ && ours && $2 !~ /^sluice\/(infra|internal\/(config|price)$|stepfunctions$)/ { bad("what deploys knows the configuration, the prices and the state machine only") }
 $1 == "sluice/trigger" && ours { bad("the producers' package stands alone") }
 
 END { exit failed }

@@ -10,14 +10,16 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 
-	"sluice/infra/example"
 	"sluice/infra/sluicecdk"
+	"sluice/infra/stacks"
 	"sluice/internal/config"
 )
 
@@ -25,13 +27,17 @@ func main() {
 	defer jsii.Close()
 	defer showRefusal()
 	path := cmp.Or(os.Getenv("SLUICE_CONFIG"), "../sluice.yaml")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(os.Stderr, "%s is missing: write it (README.md), or say which: SLUICE_CONFIG=../examples/shop/sluice.yaml npx cdk synth\n", path)
+		os.Exit(1)
+	}
 	c, err := config.Load(path)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err) // Every problem on a line of its own, as `sluice validate` has them.
 		os.Exit(1)
 	}
 	app := awscdk.NewApp(nil)
-	makeStacks(app, c, &sluicecdk.SluiceProps{
+	stacks.Make(app, c, &sluicecdk.SluiceProps{
 		Config:      &path,
 		Functions:   jsii.String(cmp.Or(os.Getenv("SLUICE_LAMBDAS"), "../build/lambda")),
 		Environment: urlsFromEnvironment(c),
@@ -50,33 +56,6 @@ func showRefusal() {
 	default:
 		panic(p)
 	}
-}
-
-// makeStacks makes the stack of Sluice and, if the configuration asks for it, that of the example, which Sluice then needs.
-func makeStacks(app awscdk.App, c *config.Config, props *sluicecdk.SluiceProps) {
-	var env *awscdk.Environment // Nil: what the command line is set to, on deployment.
-	if c.Deploy.Account != "" {
-		env = &awscdk.Environment{Account: &c.Deploy.Account, Region: &c.Deploy.Region}
-	}
-	var around *example.ExampleStack
-	if c.Deploy.Example != nil {
-		around = example.NewExampleStack(app, jsii.String("Example"), &example.ExampleStackProps{
-			StackProps: awscdk.StackProps{
-				Env: env, StackName: jsii.String(c.Deploy.Stack + "-example"),
-				Description: jsii.String("Sluice's example: a small system of Celery workers on ECS Fargate for Sluice to scale."),
-			},
-			Config: c,
-		})
-		props.Vpc, props.VpcSubnets, props.SecurityGroups = around.Vpc, around.VpcSubnets, around.SecurityGroups
-	}
-	stack := awscdk.NewStack(app, jsii.String("Sluice"), &awscdk.StackProps{
-		Env: env, StackName: &c.Deploy.Stack,
-		Description: jsii.String("Sluice: scales queue workers on ECS Fargate."),
-	})
-	if around != nil {
-		stack.AddStackDependency(around.Stack, jsii.String("Sluice scales what the example makes."))
-	}
-	sluicecdk.NewSluice(stack, jsii.String("Sluice"), props).MakeOutputs(stack)
 }
 
 // urlsFromEnvironment are the values of the variables that brokers name in url_env.

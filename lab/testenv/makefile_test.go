@@ -41,7 +41,7 @@ func TestInstallationIsWholeOrBegunAnew(t *testing.T) {
 			}
 			put(t, filepath.Join(lab, "Makefile"), string(makefile))
 			for _, file := range []string{
-				"lab/testenv/requirements.txt", "examples/shop/requirements.txt", "infra/verify/requirements.txt",
+				"lab/testenv/requirements.txt", "examples/shop/requirements.txt", "infra/requirements.txt",
 				"internal/celery/testdata/compat/requirements-5.2.txt", "infra/package-lock.json", "lab/engines/package-lock.json",
 				"cmd/x", "lambdas/x", "trigger/x",
 			} {
