@@ -80,7 +80,7 @@ cdk-deploy cdk-diff cdk-destroy: cdk-%: lambdas infra/node_modules
 	cd infra && SLUICE_CONFIG="$(abspath $(CONFIG))" \
 		npx cdk $* $(if $(filter-out diff,$*),--all) --output "$(abspath build/infra/deploy.out)" $(CDKFLAGS)
 
-# The CDK's banner for a Node.js at its end: it works with 20, though README.md says 22.
+# Of the banner about a Node.js at its end: README.md says 22, and 20 works.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export CDK_DISABLE_CLI_TELEMETRY := true
 

@@ -112,21 +112,33 @@ const (
 	redis   = "AWS::ElastiCache::ReplicationGroup"
 )
 
-var faults = []lab.Fault{
-	{Breaks: "each deployment sets the count of workers to one", By: "services", Says: "DesiredCount", In: "example", Plant: lab.Set(service, "DesiredCount", 1)},
-	{Breaks: "the tasks have public addresses", By: "services", Says: "NetworkConfiguration", In: "example", Plant: lab.Set(service, "NetworkConfiguration.AwsvpcConfiguration.AssignPublicIp", "ENABLED")},
-	{Breaks: "a deployment that does not come up is not taken back", By: "services", Says: "DeploymentConfiguration", In: "example", Plant: lab.Cut(service, "DeploymentConfiguration.DeploymentCircuitBreaker")},
-	{Breaks: "an API that nobody asked for", By: "services", Says: "there are 2 ECS services", In: "example with Redis", Plant: lab.Add("Extra", service, lab.Props{})},
-	{Breaks: "another scaler fights with Sluice", By: "services", Says: "ScalableTarget", Plant: lab.Add("Extra", "AWS::ApplicationAutoScaling::ScalableTarget", lab.Props{})},
-
-	{Breaks: "workers are killed after 30 seconds", By: "tasks", Says: "StopTimeout of the workers is", In: "example", Plant: lab.Cut(task, "ContainerDefinitions.0.StopTimeout")},
-	{Breaks: "a task costs more than the example says", By: "tasks", Says: "Memory", In: "example", Plant: lab.Set(task, "Memory", "4096")},
-	{Breaks: "the workers' logs never end", By: "tasks", Says: "is no log group of the template", In: "example", Plant: lab.Set(task, "ContainerDefinitions.0.LogConfiguration.Options.awslogs-group", "/ecs/worker")},
-	{Breaks: "nothing works", By: "tasks", Says: "a task runs celery: false", In: "example", Plant: lab.Remove(task)},
-
-	{Breaks: "the password of Redis travels in plain text", By: "Redis", Says: "TransitEncryptionEnabled", In: "example", Plant: lab.Set(redis, "TransitEncryptionEnabled", false)},
-	{Breaks: "Redis asks for no password", By: "Redis", Says: "AuthToken", In: "example", Plant: lab.Cut(redis, "AuthToken")},
-	{Breaks: "another engine than the one that is asked for", By: "Redis", Says: "Engine", In: "example with Redis", Plant: lab.Set(redis, "Engine", "valkey")},
-	{Breaks: "a Redis that is external is made", By: "Redis", Says: "there are 1 ElastiCache groups", In: "example with Upstash", Plant: lab.Add("Extra", redis, lab.Props{})},
-	{Breaks: "a cache that cannot be encrypted", By: "Redis", Says: "CacheCluster", Plant: lab.Add("Extra", "AWS::ElastiCache::CacheCluster", lab.Props{})},
-}
+var faults = slices.Concat(
+	lab.By("services",
+		lab.Broken("each deployment sets the count of workers to one", "DesiredCount", lab.Set(service, "DesiredCount", 1)).On("example"),
+		lab.Broken("the tasks have public addresses", "NetworkConfiguration",
+			lab.Set(service, "NetworkConfiguration.AwsvpcConfiguration.AssignPublicIp", "ENABLED")).On("example"),
+		lab.Broken("a deployment that does not come up is not taken back", "DeploymentConfiguration",
+			lab.Cut(service, "DeploymentConfiguration.DeploymentCircuitBreaker")).On("example"),
+		lab.Broken("an API that nobody asked for", "there are 2 ECS services",
+			lab.Add("Extra", service, lab.Props{})).On("example with Redis"),
+		lab.Broken("another scaler fights with Sluice", "ScalableTarget",
+			lab.Add("Extra", "AWS::ApplicationAutoScaling::ScalableTarget", lab.Props{})),
+	),
+	lab.By("tasks",
+		lab.Broken("workers are killed after 30 seconds", "StopTimeout of the workers is",
+			lab.Cut(task, "ContainerDefinitions.0.StopTimeout")).On("example"),
+		lab.Broken("a task costs more than the example says", "Memory", lab.Set(task, "Memory", "4096")).On("example"),
+		lab.Broken("the workers' logs never end", "is no log group of the template",
+			lab.Set(task, "ContainerDefinitions.0.LogConfiguration.Options.awslogs-group", "/ecs/worker")).On("example"),
+		lab.Broken("nothing works", "a task runs celery: false", lab.Remove(task)).On("example"),
+	),
+	lab.By("Redis",
+		lab.Broken("the password of Redis travels in plain text", "TransitEncryptionEnabled",
+			lab.Set(redis, "TransitEncryptionEnabled", false)).On("example"),
+		lab.Broken("Redis asks for no password", "AuthToken", lab.Cut(redis, "AuthToken")).On("example"),
+		lab.Broken("another engine than the one that is asked for", "Engine", lab.Set(redis, "Engine", "valkey")).On("example with Redis"),
+		lab.Broken("a Redis that is external is made", "there are 1 ElastiCache groups",
+			lab.Add("Extra", redis, lab.Props{})).On("example with Upstash"),
+		lab.Broken("a cache that cannot be encrypted", "CacheCluster", lab.Add("Extra", "AWS::ElastiCache::CacheCluster", lab.Props{})),
+	),
+)

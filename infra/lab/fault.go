@@ -20,6 +20,25 @@ type Fault struct {
 	Plant  Change
 }
 
+// By are faults that the check has to find.
+func By(check string, faults ...Fault) []Fault {
+	for i := range faults {
+		faults[i].By = check
+	}
+	return faults
+}
+
+// Broken is a fault: what it breaks, a part of what is said of it, and how it is planted.
+func Broken(what, says string, plant Change) Fault {
+	return Fault{Breaks: what, Says: says, Plant: plant}
+}
+
+// On is the fault in another variant than Basic.
+func (f Fault) On(variant string) Fault {
+	f.In = variant
+	return f
+}
+
 // Change makes a change of a deployment. An error is that there is nothing to change.
 type Change func(*Deployment) error
 
@@ -71,9 +90,18 @@ func (d *Deployment) clone() *Deployment {
 }
 
 // Set sets a value in the first resource that the selector names, TYPE or TYPE/PART OF THE ID. The path has dots; a number is an index,
-// and "-" stands for a new item at the end of a list.
+// and "-" stands for a new item at the end of a list. A func(*Deployment) any is called for the value.
 func Set(selector, path string, value any) Change {
-	return edit(selector, path, func(any) (any, error) { return value, nil })
+	return func(d *Deployment) error {
+		return edit(selector, path, func(any) (any, error) { return d.value(value), nil })(d)
+	}
+}
+
+func (d *Deployment) value(v any) any {
+	if f, ok := v.(func(*Deployment) any); ok {
+		return f(d)
+	}
+	return v
 }
 
 // Cut removes what is at the path: a property, or an item of a list.
@@ -123,7 +151,7 @@ func Output(id string, value any) Change {
 			if outputs[id] == nil {
 				return fmt.Errorf("there is no output %s", id)
 			}
-			outputs[id] = map[string]any{"Value": value}
+			outputs[id] = map[string]any{"Value": d.value(value)}
 			if value == nil {
 				delete(outputs, id)
 			}
