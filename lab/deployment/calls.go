@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"go/types"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -58,7 +59,7 @@ func Calls(root string, overlay map[string][]byte) (map[string][]Call, error) {
 	loaded, err := packages.Load(&packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports | packages.NeedDeps |
 			packages.NeedTypes | packages.NeedTypesSizes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedModule,
-		Dir: root, Env: append(slices.Clip(environ()), goos, goarch, noCgo), BuildFlags: []string{"-tags", buildTags}, Overlay: overlay,
+		Dir: root, Env: append(os.Environ(), goos, goarch, noCgo), BuildFlags: []string{"-tags", buildTags}, Overlay: overlay,
 	}, "./lambdas/...")
 	if err != nil {
 		return nil, fmt.Errorf("load the functions: %w", err)

@@ -43,7 +43,7 @@ func Commands(root string, names []string) (map[string][]Call, error) {
 
 // ours loads a program and what it imports of our module, with the types alone of everything else.
 func ours(root, pattern string) (*ssa.Program, *ssa.Package, error) {
-	configuration := packages.Config{Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps | packages.NeedModule, Dir: root, Env: environ()}
+	configuration := packages.Config{Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps | packages.NeedModule, Dir: root}
 	found, err := packages.Load(&configuration, pattern)
 	if err != nil {
 		return nil, nil, err

@@ -9,13 +9,10 @@ import (
 	"slices"
 )
 
-// environ is the environment for the go command. A workspace of somebody's is none of ours.
-func environ() []string { return append(os.Environ(), "GOWORK=off") }
-
 // Build builds a function of the project at root as it ships, at bootstrap.
 func Build(root, function, bootstrap string) error {
 	build := exec.Command("go", "build", "-trimpath", "-tags", buildTags, "-ldflags", "-s -w", "-o", bootstrap, "./lambdas/"+function)
-	build.Dir, build.Env = root, append(environ(), goos, goarch, noCgo)
+	build.Dir, build.Env = root, append(os.Environ(), goos, goarch, noCgo)
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", function, err, out)
 	}
