@@ -13,11 +13,11 @@ import (
 // TestMutate runs the tests of the package in testdata, which say of themselves what they do not hold.
 func TestMutate(t *testing.T) {
 	const equivalent = `# A sum of nothing that is negative is what it is.
-planted/mutate/testdata/tiny/tiny.go Sum: continue -> nothing
+lab/mutants/mutate/testdata/tiny/tiny.go Sum: continue -> nothing
 
 # These are wrong.
-planted/mutate/testdata/tiny/tiny.go Fits: n >= 0 -> >
-planted/mutate/testdata/tiny/tiny.go Gone: n >= 0 -> >
+lab/mutants/mutate/testdata/tiny/tiny.go Fits: n >= 0 -> >
+lab/mutants/mutate/testdata/tiny/tiny.go Gone: n >= 0 -> >
 `
 	var out strings.Builder
 	o := options{packages: []string{"./testdata/tiny"}, only: func(string) bool { return true }, jobs: 2, under: time.Hour}
@@ -25,16 +25,16 @@ planted/mutate/testdata/tiny/tiny.go Gone: n >= 0 -> >
 	if err != nil || fine {
 		t.Fatalf("fine: %v, %v", fine, err)
 	}
-	const file = "planted/mutate/testdata/tiny/tiny.go"
-	said := strings.NewReplacer("internal/"+file, "tiny.go", file+" ", "").Replace(out.String())
+	const file = "lab/mutants/mutate/testdata/tiny/tiny.go"
+	said := strings.NewReplacer(file+":", "tiny.go:", file+" ", "").Replace(out.String())
 	got := strings.Split(strings.TrimSpace(regexp.MustCompile(" +").ReplaceAllString(said, " ")), "\n")
 	slices.Sort(got)
 	want := []string{
 		"",
 		"found by TestTiny, though it stands in equivalent.txt\tFits: n >= 0 -> >",
+		"lab/mutants/mutate/testdata/tiny 35 25 0 1 9",
 		"no such fault, though it stands in equivalent.txt\tGone: n >= 0 -> >",
 		"package made found (no end) equivalent left",
-		"planted/mutate/testdata/tiny 35 25 0 1 9",
 		"tiny.go:11 never reached\tconst: patience -> 0",
 		"tiny.go:11 never reached\tconst: patience -> 200000000",
 		"tiny.go:11 never reached\tconst: patience -> 20000000000",
