@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -156,11 +155,7 @@ func TestHostileClusters(t *testing.T) {
 						_, _ = io.WriteString(conn, ordinary(command))
 					}
 				})
-				host, port, err := net.SplitHostPort(addr)
-				if err != nil {
-					t.Fatal(err)
-				}
-				slots = fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$%d\r\n%s\r\n:%s\r\n$1\r\na\r\n", len(host), host, port)
+				slots = slotsAt(addr)
 				o := Options{Addrs: []string{addr}, ClusterMode: true, KeyPrefix: "{celery}:", DialTimeout: 200 * time.Millisecond, CommandTimeout: 200 * time.Millisecond}
 				ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 				defer cancel()
@@ -353,7 +348,7 @@ func TestHostileBindings(t *testing.T) {
 	const members = 4 * maxStale
 	fmt.Fprintf(&scan, "*2\r\n$1\r\n0\r\n*%d\r\n", members)
 	for i := range members {
-		member := fmt.Sprintf("%s1-%d-%s", oidPrefix, i, strings.Repeat("a", (i%2)*maxBinding))
+		member := fmt.Sprintf("%-*s", maxBinding+i%2, fmt.Sprintf("%s1-%d-", oidPrefix, i))
 		fmt.Fprintf(&scan, "$%d\r\n%s\r\n", len(member), member)
 	}
 	cleared := make(chan int, 1)

@@ -118,6 +118,20 @@ func TestNameIn(t *testing.T) {
 		"w1@vm: []\n":                  "w1@vm",
 		"\x80\x04}\x94\x8c\x05":        "",
 		"no name":                      "",
+		// The name may be all there is, and letters that are none of it may follow.
+		"\x8c\x30" + long + "q":                    long,
+		"\xd9\x30" + long + "q":                    long,
+		"\x8c\x05w1@vmq":                           "w1@vm",
+		"\xd9\x05w1@vmq":                           "w1@vm",
+		"X\x05\x00\x00\x00w1@vmq":                  "w1@vm",
+		"\x8c\x30w1@vm":                            "w1@vm", // Shorter than it says.
+		"\x81w1@vm":                                "w1@vm",
+		"\x01\x01\x01\x01w1@vm":                    "w1@vm",
+		"\x01\x01\x01\x01\x01w1@vm":                "w1@vm",
+		strings.Repeat("w", maxName-2) + "@a":      strings.Repeat("w", maxName-2) + "@a",
+		strings.Repeat("w", maxName-1) + "@a":      "",
+		strings.Repeat(" ", 2*maxName-5) + "w1@vm": "w1@vm",
+		strings.Repeat(" ", 2*maxName) + "w1@vm":   "",
 	} {
 		if got := nameIn([]byte(body)); got != want {
 			t.Errorf("name in %q is %q, want %q", body, got, want)
