@@ -12,6 +12,7 @@ import (
 
 func TestParseTask(t *testing.T) {
 	at := time.Date(2026, 11, 21, 20, 30, 29, 0, time.UTC)
+	long := strings.Repeat("a", maxName)
 	v1 := func(contentType, body string) string {
 		return fmt.Sprintf(`{"body": %q, "content-type": %q, "headers": {}, "properties": {"body_encoding": "base64"}}`,
 			base64.StdEncoding.EncodeToString([]byte(body)), contentType)
@@ -39,16 +40,22 @@ func TestParseTask(t *testing.T) {
 			`{"headers": {"task": "t", "id": "a"}, "content-type": "application/json", "body": "{\"id\": \"b\", \"task\": \"u\", \"eta\": \"2026-11-21T20:30:29Z\"}"}`,
 			task{id: "a", name: "t"},
 		},
-		"protocol 1, no ETA":           {v1(contentJSON, `{"id": "a", "task": "t", "eta": null}`), task{id: "a", name: "t"}},
-		"protocol 1, pickled":          {v1("application/x-python-serialize", "\x80\x02}"), task{}},
-		"protocol 1, body is rubbish":  {v1(contentJSON, `[`), task{}},
-		"body is not base64":           {`{"body": "%", "content-type": "application/json", "properties": {"body_encoding": "base64"}}`, task{}},
-		"body is no text":              {`{"body": {}, "content-type": "application/json"}`, task{}},
-		"binary":                       {"\x80\x04\x95\xff\x00", task{}},
-		"empty":                        {"", task{}},
-		"another kind of JSON":         {`[1, 2]`, task{}},
-		"headers of another kind":      {`{"headers": [1]}`, task{}},
-		"a message of another library": {`{"id": "x", "job": "y"}`, task{}},
+		"an id and a name as long as may be": {`{"headers": {"task": "` + long + `", "id": "` + long + `"}}`, task{id: long, name: long}},
+		"an id that is longer":               {`{"headers": {"task": "t", "id": "a` + long + `"}}`, task{name: "t"}},
+		"a name that is longer":              {`{"headers": {"task": "t` + long + `", "id": "a"}}`, task{id: "a"}},
+		"protocol 1, both longer":            {v1(contentJSON, `{"id": "a`+long+`", "task": "t`+long+`", "eta": "2026-11-21T20:30:29Z"}`), task{eta: at}},
+		"an ETA as long as may be":           {taskMessage("a", "q", fmt.Sprintf("%98s", "2026-11-21T20:30:29Z")), task{"a", "tasks.nap", at}},
+		"an ETA that is longer":              {taskMessage("a", "q", fmt.Sprintf("%99s", "2026-11-21T20:30:29Z")), task{id: "a", name: "tasks.nap"}},
+		"protocol 1, no ETA":                 {v1(contentJSON, `{"id": "a", "task": "t", "eta": null}`), task{id: "a", name: "t"}},
+		"protocol 1, pickled":                {v1("application/x-python-serialize", "\x80\x02}"), task{}},
+		"protocol 1, body is rubbish":        {v1(contentJSON, `[`), task{}},
+		"body is not base64":                 {`{"body": "%", "content-type": "application/json", "properties": {"body_encoding": "base64"}}`, task{}},
+		"body is no text":                    {`{"body": {}, "content-type": "application/json"}`, task{}},
+		"binary":                             {"\x80\x04\x95\xff\x00", task{}},
+		"empty":                              {"", task{}},
+		"another kind of JSON":               {`[1, 2]`, task{}},
+		"headers of another kind":            {`{"headers": [1]}`, task{}},
+		"a message of another library":       {`{"id": "x", "job": "y"}`, task{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := parseTask([]byte(c.message))

@@ -1,6 +1,7 @@
 package celery
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"sluice/internal/policy"
+	"sluice/internal/testenv"
 )
 
 func TestTooOld(t *testing.T) {
@@ -134,6 +136,71 @@ func TestOldCeleryMayBeSilent(t *testing.T) {
 	startFake(t, m.Addr(), "w2@vm", says{methodQueues: videoOnly, methodActive: noTasks})
 	if _, err := broker.Look(t.Context(), []string{"video"}, 300*time.Millisecond); err == nil || !strings.Contains(err.Error(), "celery 5.1.2 at w1@vm: ") {
 		t.Errorf("look: %v", err)
+	}
+}
+
+// A broker that cannot be asked says so, and one that cannot tell who is there goes on to refuse.
+func TestOldCeleryIsNotForgottenUnseen(t *testing.T) {
+	unreachable := newBroker(t, lookOptions(testenv.RefusingAddr(t)))
+	o := lookOptions(newPidbox(t, func(*pidbox, []string, int) string { return "" }).addr)
+	o.ClusterMode = true
+	cluster := newBroker(t, o)
+	for want, broker := range map[string]*Broker{"connection refused": unreachable, "celery 5.1.2 at w1@a: ": cluster} {
+		broker.noteVersion("w1@a", "5.1.2")
+		if err := broker.refuseOld(t.Context(), 50*time.Millisecond); !strings.Contains(message(err), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+}
+
+// A worker that has shown that it is too old is refused, also if its heartbeats cannot be heard. A bounded number of them
+// is remembered.
+func TestRememberOld(t *testing.T) {
+	refused := respServer(t, refusing("NOPERM this user has no permissions", "SUBSCRIBE"))
+	expired, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	var crowd []string
+	for i := range 1001 {
+		crowd = append(crowd, fmt.Sprintf("w%04d@a", i))
+	}
+	for name, c := range map[string]struct {
+		ctx   context.Context
+		noted []string // Before, of 5.1.2.
+		names []string
+		want  string // What the error begins with.
+		then  int    // How many are remembered.
+	}{
+		"none, whoever else is noted": {t.Context(), []string{"w1@a"}, nil, "", 1},
+		"no right to listen":          {t.Context(), nil, []string{"w1@a"}, "NOPERM", 1},
+		"no time to listen":           {expired, nil, []string{"w2@b", "w1@a"}, "look at broker: celery before 5.2 at w1@a: ", 2},
+		"one more than is known":      {expired, []string{"w1@a"}, []string{"w1@a", "w2@b"}, "look at broker: celery 5.1.2 at w1@a: ", 2},
+		"more than are remembered":    {expired, nil, crowd, "look at broker: celery before 5.2 at w0000@a: ", 1000},
+		"more than have been noted":   {expired, crowd, nil, "", 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			broker := newBroker(t, lookOptions(refused))
+			for _, name := range c.noted {
+				broker.noteVersion(name, "5.1.2")
+			}
+			err := broker.rememberOld(c.ctx, c.names)
+			if (err == nil) != (c.want == "") || !strings.HasPrefix(message(err), c.want) || len(broker.oldNodes()) != c.then {
+				t.Errorf("%v, and %d remembered; want %q, %d", err, len(broker.oldNodes()), c.want, c.then)
+			}
+		})
+	}
+}
+
+// What is remembered of a worker is the last that it said, also where there is no room for more workers.
+func TestNoteVersion(t *testing.T) {
+	broker := newBroker(t, Options{Addrs: []string{"a:1"}})
+	for i := range maxOld + 1 {
+		broker.noteVersion(fmt.Sprintf("w%d@a", i), "5.1.2")
+	}
+	broker.noteVersion("w0@a", "5.0.1")
+	broker.noteVersion("w1@a", "5.2.0")
+	last := fmt.Sprintf("w%d@a", maxOld)
+	if v := broker.tooOld; len(v) != maxOld-1 || v["w0@a"] != "5.0.1" || v["w1@a"] != "" || v["w2@a"] != "5.1.2" || v[last] != "" {
+		t.Errorf("%d are remembered; %q, %q, %q, %q", len(v), v["w0@a"], v["w1@a"], v["w2@a"], v[last])
 	}
 }
 
