@@ -451,15 +451,15 @@ func TestLookSweeps(t *testing.T) {
 	k := testKeys()
 	dead := oidPrefix + strconv.FormatInt(time.Now().Add(-11*time.Minute).Unix(), 10) + "-x"
 	young := oidPrefix + strconv.FormatInt(time.Now().Add(-9*time.Minute).Unix(), 10) + "-y"
-	other, odd := uuid(), oidPrefix+"soon-z"
-	for _, oid := range []string{dead, young, other, odd} {
+	other, odd, hex := uuid(), oidPrefix+"soon-z", oidPrefix+"0x1-z"
+	for _, oid := range []string{dead, young, other, odd, hex} {
 		_, _ = m.SAdd(k.replyBindings(), k.replyBinding(oid))
 		_, _ = m.Lpush(k.replyQueue(oid), "a late reply")
 	}
 	if _, err := newBroker(t, lookOptions(m.Addr())).Look(t.Context(), []string{"video"}, time.Second); err != nil {
 		t.Fatal(err)
 	}
-	for oid, want := range map[string]bool{dead: false, young: true, other: true, odd: true} {
+	for oid, want := range map[string]bool{dead: false, young: true, other: true, odd: true, hex: true} {
 		bound, _ := m.SIsMember(k.replyBindings(), k.replyBinding(oid))
 		if bound != want || m.Exists(k.replyQueue(oid)) != want {
 			t.Errorf("%s: bound %v, with replies %v; want %v", oid, bound, m.Exists(k.replyQueue(oid)), want)

@@ -160,7 +160,8 @@ func TestAskStepsOver(t *testing.T) {
 
 // What the server cannot give is an error that says where.
 func TestAskFails(t *testing.T) {
-	for name, c := range map[string]struct{ brpop, rpop, want string }{
+	for name, c := range map[string]struct{ publish, brpop, rpop, want string }{
+		"with no count":       {publish: ":-1\r\n", want: "count who listens: the server says -1, which is no count"},
 		"while it waits":      {brpop: "-ERR broken\r\n", want: "wait for replies: ERR broken"},
 		"while it lingers":    {rpop: "-ERR broken\r\n", want: "wait for replies: ERR broken"},
 		"with half an answer": {brpop: "*1\r\n" + bulk("list"), want: "wait for replies: the server answers BRPOP with 1 values"},
@@ -168,6 +169,8 @@ func TestAskFails(t *testing.T) {
 	} {
 		p := newPidbox(t, func(p *pidbox, command []string, _ int) string {
 			switch command[0] {
+			case "PUBLISH":
+				return c.publish
 			case "BRPOP":
 				return cmp.Or(c.brpop, popped(p.reply(1)))
 			case "RPOP":

@@ -47,6 +47,10 @@ func TestNodes(t *testing.T) {
 			replies: []reply{queues("w1@a"), active("w1@a", activeTask{TimeStart: at(maxCount)})},
 			want:    []policy.Node{{Name: "w1@a", Answers: 1, Active: policy.Known(1), OldestStart: time.Unix(maxCount, 0).UTC()}},
 		},
+		"a start later than that": {
+			replies: []reply{queues("w1@a"), active("w1@a", activeTask{TimeStart: at(maxCount + 1)})},
+			want:    []policy.Node{{Name: "w1@a", Answers: 1, Active: policy.Known(1)}},
+		},
 		"the first thing that is wrong": {
 			replies: []reply{broken(queues("w1@a"), "a"), active("w1@a", activeTask{}), broken(active("w1@a"), "b")},
 			want:    []policy.Node{{Name: "w1@a", Answers: 2, Active: policy.AtLeast(1, "w1@a answered with a")}},

@@ -30,6 +30,7 @@ func TestParseReply(t *testing.T) {
 		"no JSON":              {message: "["},
 		"to nobody's command":  {message: replyOf("x", `{"w1@a": []}`)},
 		"a body of no text":    {message: `{"body": 7, "content-type": "application/json", "headers": {"ticket": "q"}}`},
+		"a kind of no text":    {message: `{"body": "w1@a", "content-type": 7, "headers": {"ticket": "q"}}`},
 		"pickled":              {message: pickled("\x80\x02w1@a"), node: "w1@a", err: `answered active_queues as "application/x-python-serialize", which only Python can read: its task_serializer is not json`},
 		"pickled, no name":     {message: pickled("\x80\x02")},
 		"two workers in one":   {message: replyOf("q", `{"w1@a": [], "w2@b": []}`), node: "w1@a", err: noReply},

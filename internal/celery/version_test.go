@@ -142,7 +142,9 @@ func TestOldCeleryMayBeSilent(t *testing.T) {
 // A broker that cannot be asked says so, and one that cannot tell who is there goes on to refuse.
 func TestOldCeleryIsNotForgottenUnseen(t *testing.T) {
 	unreachable := newBroker(t, lookOptions(testenv.RefusingAddr(t)))
-	o := lookOptions(newPidbox(t, func(*pidbox, []string, int) string { return "" }).addr)
+	o := lookOptions(newPidbox(t, func(_ *pidbox, command []string, _ int) string {
+		return map[string]string{"PUBLISH": ":0\r\n"}[command[0]] // They listen at other nodes.
+	}).addr)
 	o.ClusterMode = true
 	cluster := newBroker(t, o)
 	for want, broker := range map[string]*Broker{"connection refused": unreachable, "celery 5.1.2 at w1@a: ": cluster} {
