@@ -126,7 +126,7 @@ var errNoEntry = errors.New("read unacked entry: not a list of message, exchange
 
 func parseHeld(value []byte) (held, error) {
 	var parts [3]json.RawMessage // What follows in the list is not kept.
-	if err := json.Unmarshal(value, &parts); err != nil || parts[2] == nil {
+	if err := json.Unmarshal(value, &parts); err != nil {
 		return held{}, errNoEntry
 	}
 	h := held{task: parseTask(parts[0])}
