@@ -2,10 +2,12 @@ package resp
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 )
@@ -17,8 +19,8 @@ func follow(b Bounds, answers string, size int) error {
 	c := checker{bounds: b}
 	for len(answers) > 0 {
 		n := min(size, len(answers))
-		if err := c.check([]byte(answers[:n])); err != nil {
-			return err
+		if c.check([]byte(answers[:n])) != nil {
+			return c.check([]byte("\r\n:1\r\n")) // The error stays, whatever comes.
 		}
 		answers = answers[n:]
 	}
@@ -26,6 +28,8 @@ func follow(b Bounds, answers string, size int) error {
 }
 
 func TestCheck(t *testing.T) {
+	// Arrays that end with a value of each kind, and what comes after them is an answer of its own: 19 items.
+	ended := "*1\r\n*2\r\n$3\r\nabc\r\n$0\r\n\r\n" + "*1\r\n:1\r\n" + "*1\r\n$-1\r\n" + "*1\r\n*0\r\n" + "*2\r\n*1\r\n$1\r\na\r\n$2\r\nab\r\n" + "*0\r\n" + "*2\r\n*1\r\n:1\r\n*-1\r\n"
 	for name, c := range map[string]struct {
 		answers string
 		wrong   string // Part of the error; "" is none.
@@ -44,6 +48,8 @@ func TestCheck(t *testing.T) {
 		"one item too many":          {"*20\r\n", "more than 20 items"},
 		"arrays within arrays":       {"*10\r\n*10\r\n", "more than 20 items"},
 		"answers without end":        {strings.Repeat(":1\r\n", 21), "more than 20 items"},
+		"as many after arrays":       {ended + ":1\r\n", ""},
+		"one too many after arrays":  {ended + ":1\r\n:1\r\n", "more than 20 items"},
 		"too deep":                   {strings.Repeat("*1\r\n", maxDepth+1), "nests arrays more than 16 deep"},
 		"a string of a terabyte":     {"$1099511627776\r\n", "more than 1000 bytes"},
 		"a string beyond an int":     {"$18446744073709551616\r\n", "more than 1000 bytes"},
@@ -54,6 +60,7 @@ func TestCheck(t *testing.T) {
 		"a negative string":          {"$-9223372036854775808\r\n", "does not answer as a Redis does"},
 		"a length with a sign":       {"$+1\r\na\r\n", "does not answer as a Redis does"},
 		"a length that is none":      {"*\r\n", "does not answer as a Redis does"},
+		"a length in hexadecimal":    {"$0x1\r\na\r\n", "does not answer as a Redis does"},
 		"no carriage return":         {":1\n", "does not answer as a Redis does"},
 		"an empty line":              {"\r\n", "does not answer as a Redis does"},
 		"HTTP":                       {"HTTP/1.1 400 Bad Request\r\n", `does not answer as a Redis does: "HTTP/1.1 400`},
@@ -78,7 +85,11 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
-	if err := follow(Bounds{Bytes: 1 << 20, Items: 20}, "+"+strings.Repeat("a", maxLine), 100); err == nil || !strings.Contains(err.Error(), "a line of more than") {
+	large := Bounds{Bytes: 1 << 20, Items: 20}
+	if err := follow(large, "+"+strings.Repeat("a", maxLine-1), 100); err != nil {
+		t.Errorf("a line as long as may be: %v", err)
+	}
+	if err := follow(large, "+"+strings.Repeat("a", maxLine), 100); err == nil || !strings.Contains(err.Error(), "a line of more than") {
 		t.Errorf("a long line: %v", err)
 	}
 }
@@ -87,27 +98,69 @@ func TestCheck(t *testing.T) {
 func TestEachRequestHasItsBounds(t *testing.T) {
 	server, client := net.Pipe()
 	c := Limit(client, small)
+	full := "*19\r\n" + strings.Repeat(":1\r\n", 18) + "$915\r\n" + strings.Repeat("a", 915) + "\r\n"
+	if len(full) != small.Bytes {
+		t.Fatalf("%d bytes: the test is blind", len(full))
+	}
+	more := make(chan error, 1)
 	go func() {
 		defer func() { _ = server.Close() }()
 		for range 5 {
 			if _, err := server.Read(make([]byte, 1)); err != nil {
 				return
 			}
-			_, _ = server.Write([]byte("$700\r\n" + strings.Repeat("a", 700) + "\r\n"))
+			_, _ = server.Write([]byte(full))
 		}
 		_, _ = server.Write([]byte("$700\r\n"))
+		_, err := server.Write([]byte("more"))
+		more <- err
 	}()
 	for range 5 {
 		if _, err := c.Write([]byte("a")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.ReadFull(c, make([]byte, 708)); err != nil {
+		if _, err := io.ReadFull(c, make([]byte, len(full))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 2 { // The error stays.
 		if n, err := c.Read(make([]byte, 10)); n != 0 || !errors.Is(err, ErrTooLarge) {
 			t.Errorf("beyond the bounds: read %d bytes, %v", n, err)
+		}
+	}
+	_ = client.Close()
+	if <-more == nil {
+		t.Error("the connection was read after the error")
+	}
+}
+
+// A client looks at the socket below, and at the one below TLS, whether it has been closed; what has none is bounded all the same.
+func TestLimitLeavesTheSocket(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	socket, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	pipe, _ := net.Pipe()
+	for name, c := range map[string]struct {
+		conn net.Conn
+		has  bool
+	}{
+		"TCP": {socket, true}, "TLS": {tls.Client(socket, &tls.Config{}), true},
+		"a pipe": {pipe, false}, "TLS in a pipe": {tls.Client(pipe, &tls.Config{}), false},
+	} {
+		raw, has := Limit(c.conn, small).(syscall.Conn)
+		if has != c.has {
+			t.Errorf("%s: a socket is seen: %v", name, has)
+		} else if has {
+			if _, err := raw.SyscallConn(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	}
 }
