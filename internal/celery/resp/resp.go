@@ -119,11 +119,8 @@ func (c *checker) header() error {
 		c.done()
 		return nil
 	}
-	n, err := strconv.ParseUint(string(text[1:]), 10, 63)
-	switch {
-	case errors.Is(err, strconv.ErrRange):
-		n = 1<<63 - 1
-	case err != nil:
+	n, err := strconv.ParseUint(string(text[1:]), 10, 63) // Out of range it is the largest.
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return c.noReply()
 	}
 	switch {
