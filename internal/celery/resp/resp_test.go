@@ -55,6 +55,7 @@ func TestCheck(t *testing.T) {
 		"a string beyond an int":     {"$18446744073709551616\r\n", "more than 1000 bytes"},
 		"a string too long by one":   {"$995\r\n", "more than 1000 bytes"},
 		"a string as long as may be": {"$992\r\n" + strings.Repeat("a", 992) + "\r\n", ""},
+		"two strings, each within":   {strings.Repeat("$700\r\n"+strings.Repeat("a", 700)+"\r\n", 2), "more than 1000 bytes"},
 		"too many bytes":             {"+" + strings.Repeat("a", 1000), "more than 1000 bytes"},
 		"a negative length":          {"*-2\r\n", "does not answer as a Redis does"},
 		"a negative string":          {"$-9223372036854775808\r\n", "does not answer as a Redis does"},
