@@ -1,6 +1,7 @@
 package celery
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ func TestCounter(t *testing.T) {
 		"a float":   {set("1.5"), policy.Unknown(`read counter celery:active_tasks: "1.5" is no count`)},
 		"text":      {set("many"), policy.Unknown(`read counter celery:active_tasks: "many" is no count`)},
 		"binary":    {set("\x80"), policy.Unknown(`read counter celery:active_tasks: "?" is no count`)},
+		"the most":  {set("4294967295"), policy.Known(maxCount)},
+		"one more":  {set("4294967296"), policy.Unknown(`read counter celery:active_tasks: "4294967296" is no count`)},
 		"very long": {set(strings.Repeat("9", 999)), policy.Unknown(`read counter celery:active_tasks: "` + strings.Repeat("9", 200) + `..." is no count`)},
 		"a list":    {func(m *miniredis.Miniredis) { _, _ = m.Lpush(key, "x") }, policy.Unknown("read counter celery:active_tasks: WRONGTYPE Operation against a key holding the wrong kind of value")},
 	} {
@@ -58,5 +61,40 @@ func TestBeats(t *testing.T) {
 	beats, err = broker.Beats(t.Context(), 2)
 	if took := time.Since(begin); err != nil || len(beats) != 1 || took < beatWindow {
 		t.Errorf("heartbeats of two workers of which one beats: %v, %v, after %v", beats, err, took)
+	}
+}
+
+// Among all that a server may send to a subscription only heartbeats are heard, and what is no message at all is its failure.
+func TestBeatsAmongOtherMessages(t *testing.T) {
+	const subscribed = "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+	event := func(body string) string {
+		text := replyOf("", body)
+		return fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$%d\r\n%s\r\n", len(text), text)
+	}
+	beat := event(`{"type": "worker-heartbeat", "hostname": "w1@a", "processed": 3}`)
+	for name, c := range map[string]struct {
+		sent  string
+		fails bool
+	}{
+		"others before it":     {sent: subscribed + subscribed + "*2\r\n$4\r\npong\r\n$0\r\n\r\n" + event(`{"type": "worker-online", "hostname": "w2@b"}`) + event("[]") + beat},
+		"nothing instead":      {sent: "*0\r\n" + beat, fails: true},
+		"nothing after a time": {sent: subscribed + "*0\r\n" + beat, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			broker := newBroker(t, lookOptions(respServer(t, func(command []string) string {
+				if command[0] == "SUBSCRIBE" {
+					return c.sent
+				}
+				return ordinary(command)
+			})))
+			beats, err := broker.Beats(t.Context(), 1)
+			if c.fails {
+				if err == nil || !strings.HasPrefix(err.Error(), "listen for heartbeats: the server sent what is no message: ") {
+					t.Errorf("heartbeats %v, %v", beats, err)
+				}
+			} else if err != nil || len(beats) != 1 || beats["w1@a"].Processed != 3 {
+				t.Errorf("heartbeats %v, %v; want that of w1@a", beats, err)
+			}
+		})
 	}
 }

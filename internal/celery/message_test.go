@@ -81,8 +81,20 @@ func TestParseBeat(t *testing.T) {
 			"w1@vm",
 			policy.Beat{Active: 2, Processed: 5, Version: "5.6.3", At: time.Unix(1795293197, 5e8).UTC()},
 		},
-		"going offline": {event(`{"hostname": "w1@vm", "active": 2, "type": "worker-offline"}`), "", policy.Beat{}},
-		"no name":       {event(`{"type": "worker-heartbeat"}`), "", policy.Beat{}},
+		"as large as may be": {
+			event(`{"type": "worker-heartbeat", "hostname": "` + strings.Repeat("w", maxName) + `", "active": 4294967295, "processed": 281474976710656, "sw_ver": "` +
+				strings.Repeat("5", 41) + `", "timestamp": 4294967295}`),
+			strings.Repeat("w", maxName),
+			policy.Beat{Active: maxCount, Processed: maxProcessed, Version: strings.Repeat("5", 40) + "...", At: time.Unix(maxCount, 0).UTC()},
+		},
+		"less than none active":      {event(`{"type": "worker-heartbeat", "hostname": "w1@vm", "active": -1}`), "", policy.Beat{}},
+		"more active than are":       {event(`{"type": "worker-heartbeat", "hostname": "w1@vm", "active": 4294967296}`), "", policy.Beat{}},
+		"less than none processed":   {event(`{"type": "worker-heartbeat", "hostname": "w1@vm", "processed": -1}`), "", policy.Beat{}},
+		"more processed than can be": {event(`{"type": "worker-heartbeat", "hostname": "w1@vm", "processed": 281474976710657}`), "", policy.Beat{}},
+		"a time before all others":   {event(`{"type": "worker-heartbeat", "hostname": "w1@vm", "timestamp": -4294967296}`), "", policy.Beat{}},
+		"a name too long":            {event(`{"type": "worker-heartbeat", "hostname": "` + strings.Repeat("w", maxName+1) + `"}`), "", policy.Beat{}},
+		"going offline":              {event(`{"hostname": "w1@vm", "active": 2, "type": "worker-offline"}`), "", policy.Beat{}},
+		"no name":                    {event(`{"type": "worker-heartbeat"}`), "", policy.Beat{}},
 		"in a foreign form": {
 			strings.Replace(event(`{"hostname": "w1@vm", "type": "worker-heartbeat"}`), "application/json", "application/x-yaml", 1), "", policy.Beat{},
 		},
