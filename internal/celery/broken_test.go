@@ -81,6 +81,9 @@ func TestLookAtBrokenBroker(t *testing.T) {
 		"out of memory":         {options(respServer(t, refusing("OOM command not allowed", "SADD"))), policy.BrokerUnavailable, "OOM"},
 		"no password":           {options(guarded.Addr()), policy.BrokerRefused, "NOAUTH"},
 		"wrong password":        {withPassword, policy.BrokerRefused, "WRONGPASS"},
+		"no rights to lists":    {options(respServer(t, refusing("NOPERM this user has no permissions", "LLEN"))), policy.BrokerRefused, "NOPERM"},
+		"no rights to a hash":   {options(respServer(t, refusing("NOPERM this user has no permissions", "HLEN"))), policy.BrokerRefused, "NOPERM"},
+		"no rights to a set":    {options(respServer(t, refusing("NOPERM this user has no permissions", "ZCOUNT"))), policy.BrokerRefused, "NOPERM"},
 		"no rights":             {options(respServer(t, refusing("NOPERM this user has no permissions", "PUBLISH"))), policy.BrokerRefused, "NOPERM"},
 		"TLS to a plain Redis":  {impatient(withTLS(testenv.RedisServer(t), nil, "localhost")), policy.BrokerUnavailable, "does this port speak TLS?"},
 		"TLS to a plain server": {withTLS(plain, nil, "localhost"), policy.BrokerRefused, "does not look like a TLS handshake"},
@@ -99,8 +102,9 @@ func TestLookAtBrokenBroker(t *testing.T) {
 			if !errors.As(err, &typed) || typed.Kind != c.kind {
 				t.Fatalf("look: %v; want kind %s", err, c.kind)
 			}
-			if !strings.HasPrefix(err.Error(), "look at broker: ") || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), password) {
-				t.Errorf("look: %v; want %q in it, and no password", err, c.says)
+			if !strings.HasPrefix(err.Error(), "look at broker: ") || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), password) ||
+				strings.Contains(err.Error(), "TLS?") != strings.Contains(c.says, "TLS?") {
+				t.Errorf("look: %v; want %q in it, no password, and TLS asked for where it may be that", err, c.says)
 			}
 		})
 	}
@@ -164,10 +168,13 @@ func TestLookAtWrongTypes(t *testing.T) {
 	if got := look.Queues["mail"].Backlog; got != policy.Known(1) {
 		t.Errorf("backlog of the other queue: %+v", got)
 	}
-	_ = m.Set("unacked", "text")
-	look, err = broker.Look(t.Context(), []string{"mail"}, time.Second)
-	if err != nil || look.Loose.Known || look.Queues["mail"].Backlog != policy.Known(1) {
-		t.Errorf("look with unacked of another type: %+v, %v", look, err)
+	for _, key := range []string{"unacked", "unacked_index"} {
+		_ = m.Set(key, "text")
+		look, err = broker.Look(t.Context(), []string{"mail"}, time.Second)
+		if err != nil || look.Loose.Known || !strings.HasPrefix(look.Loose.Cause, "read what workers hold: WRONGTYPE") || look.Queues["mail"].Backlog != policy.Known(1) {
+			t.Errorf("look with %s of another type: %+v, %v", key, look, err)
+		}
+		m.Del(key)
 	}
 }
 
@@ -226,6 +233,7 @@ func TestLookAtAnAnswerInPart(t *testing.T) {
 		"nothing of each key": {"*5\r\n*0\r\n*0\r\n*0\r\n*0\r\n*0\r\n", policy.Known(4)},
 		"other things":        {"*5\r\n:1\r\n:1\r\n*1\r\n:1\r\n*1\r\n:1\r\n:1\r\n", policy.Known(4)},
 		"words for numbers":   {"*5\r\n*2\r\n$1\r\na\r\n:1\r\n*2\r\n$1\r\na\r\n:0\r\n*0\r\n*0\r\n*0\r\n", policy.Known(4)},
+		"what is no answer":   {"%1\r\n", policy.Count{}},
 		"a broken entry":      {"*5\r\n*4\r\n:1\r\n:1\r\n$1\r\n7\r\n:0\r\n*0\r\n*0\r\n*0\r\n*0\r\n", policy.Known(4)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -98,8 +98,12 @@ func TestControlRefuses(t *testing.T) {
 		})
 	}
 	// Nobody to tell is no error, and nothing is sent then either.
-	if err := broker.Cancel(t.Context(), nil); err != nil {
+	if err := newBroker(t, lookOptions(testenv.RefusingAddr(t))).Cancel(t.Context(), nil); err != nil {
 		t.Errorf("cancel of no node: %v", err)
+	}
+	// Where nodes are asked for no queue of theirs, it is not looked at.
+	if err := checkNodes([]policy.Node{node("w1@a"), node("w2@b", "")}, false); err != nil {
+		t.Error(err)
 	}
 	if err := broker.Cancel(t.Context(), []policy.Node{node("w1@a", "last")}); err != nil {
 		t.Fatal(err)

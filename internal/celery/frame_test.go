@@ -140,12 +140,13 @@ func TestFrameIsKombus(t *testing.T) {
 
 // A worker that reads a frame without one of these shuts down or goes deaf.
 func TestFrameOmitsNothing(t *testing.T) {
-	frame, err := testKeys().frame(command{}, "", time.Time{}, 0)
+	frame, err := testKeys().frame(command{}, "", noon, 1500*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
 		Body       *string
+		Headers    controlHeaders
 		Properties *struct {
 			DeliveryTag *string `json:"delivery_tag"`
 		}
@@ -155,6 +156,9 @@ func TestFrameOmitsNothing(t *testing.T) {
 	}
 	if got.Properties == nil || got.Properties.DeliveryTag == nil || len(*got.Properties.DeliveryTag) != 36 {
 		t.Errorf("frame has no properties.delivery_tag: %s", frame)
+	}
+	if want := (controlHeaders{Clock: 1, Expires: float64(noon.Unix()) + 1.5}); got.Headers != want {
+		t.Errorf("headers %+v, want %+v", got.Headers, want)
 	}
 	body, err := base64.StdEncoding.DecodeString(*got.Body)
 	if err != nil || !json.Valid(body) || body[0] != '{' {
@@ -185,5 +189,8 @@ func testKeys() keys {
 func TestFrameRefusesNobody(t *testing.T) {
 	if _, err := testKeys().frame(consumer(methodCancel, "video", []string{}, 0), "", time.Time{}, 0); err == nil {
 		t.Error("a command to no node was encoded")
+	}
+	if frame, err := testKeys().frame(command{method: "x", arguments: map[string]any{"y": func() {}}}, "", time.Time{}, 0); err == nil {
+		t.Errorf("an argument that cannot be written was encoded: %s", frame)
 	}
 }

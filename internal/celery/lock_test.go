@@ -153,6 +153,19 @@ func TestLockLostInBetween(t *testing.T) {
 	}
 }
 
+// A lock that expires while it is prolonged is nobody's.
+func TestLockExpiresInBetween(t *testing.T) {
+	broker := newBroker(t, lookOptions(respServer(t, func(command []string) string {
+		return map[string]string{
+			"SET": "$-1\r\n", "WATCH": "+OK\r\n", "GET": "$1\r\na\r\n", "MULTI": "+OK\r\n", "PEXPIRE": "+QUEUED\r\n", "EXEC": "*1\r\n:0\r\n",
+			"HELLO": "-ERR unknown command 'HELLO'\r\n", "UNWATCH": "+OK\r\n",
+		}[command[0]]
+	})))
+	if ours, err := broker.Lock(t.Context(), "web", "a", time.Minute); ours || err != nil {
+		t.Errorf("ours %v, %v", ours, err)
+	}
+}
+
 func TestLockAtBrokenBroker(t *testing.T) {
 	closed := testenv.RefusingAddr(t)
 	guarded := miniredis.RunT(t)
