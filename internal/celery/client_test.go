@@ -16,7 +16,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
-	"sluice/internal/testenv"
+	"sluice/lab/testenv"
 )
 
 // TestNewClient holds what the client makes of the options, and what of it nobody can wait for in a test.
