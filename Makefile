@@ -103,7 +103,7 @@ test: build test-deps ## All tests, with the newest Celery, a real Redis and the
 
 .PHONY: test-infra
 test-infra: infra/node_modules build/venv-infra build/infra/shop build/infra/spread ## The deployment, down to the template; and faults planted in it that have to be found.
-	cd infra && go test -count=1 ./...
+	cd infra && go test -count=1 -timeout 30m ./...
 	go test -count=1 ./lab/cloud/cfn -synthesized $(abspath build/infra)
 
 .PHONY: test-race

@@ -10,8 +10,8 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// checks are what the example is held to, beside the rules of the CDK, cdk-nag and cfn-lint, and what package sluicecdk holds both
-// stacks to.
+// checks are what the example is held to, beside the rules of the CDK, cdk-nag and cfn-lint, and what package sluicecdk
+// holds both stacks to.
 var checks = []lab.Check{
 	{Name: "services", Run: checkServices},
 	{Name: "tasks", Run: checkTasks},
@@ -38,8 +38,8 @@ func count(d *lab.Deployment, kind string) (n int) {
 	return n
 }
 
-// checkServices: the services that deploy.example asks for, private, and with counts that are Sluice's alone: a deployment that names the
-// count undoes what Sluice has done since, and two scalers on one service fight.
+// checkServices: the services that deploy.example asks for, private, and with counts that are Sluice's alone: a
+// deployment that names the count undoes what Sluice has done since, and two scalers on one service fight.
 func checkServices(t lab.T, d *lab.Deployment) {
 	want := 0
 	if given := d.Config.Deploy.Example; given != nil {

@@ -89,8 +89,9 @@ func (d *Deployment) clone() *Deployment {
 	return &out
 }
 
-// Set sets a value in the first resource that the selector names, TYPE or TYPE/PART OF THE ID. The path has dots; a number is an index,
-// and "-" stands for a new item at the end of a list. A func(*Deployment) any is called for the value.
+// Set sets a value in the first resource that the selector names, TYPE or TYPE/PART OF THE ID. The path has dots; a
+// number is an index, and "-" stands for a new item at the end of a list. A func(*Deployment) any is called for the
+// value.
 func Set(selector, path string, value any) Change {
 	return func(d *Deployment) error {
 		return edit(selector, path, func(any) (any, error) { return d.value(value), nil })(d)

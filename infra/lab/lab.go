@@ -1,7 +1,7 @@
-// Package lab synthesizes the app, in the test's process, in many configurations, and changes what was synthesized: for the tests
-// of the constructs, which hold each template to what Sluice promises of it, and then faults that are planted in it to the checks that have to find them.
+// Package lab synthesizes the app in many configurations, in the test's process, and plants faults in what comes of it.
 //
-// A check is a function that can be run twice: with a *testing.T on a sound template, and with a Recorder on one with a fault.
+// It is for the tests of the constructs, which hold each template to what Sluice promises of it. Their checks are functions
+// that run with a *testing.T on a sound template, and with a Recorder on one with a fault, which they have to find.
 package lab
 
 import (
@@ -114,15 +114,16 @@ var known = struct {
 	made map[string]*Deployment
 }{made: map[string]*Deployment{}}
 
-// Synth synthesizes the variant as `cdk synth --strict` does, with the CDK's own validation rules, and with cdk-nag looking on. change may change the
-// app before.
+// Synth synthesizes the variant as `cdk synth --strict` does, with the CDK's own validation rules, and with cdk-nag
+// looking on. change may change the app before.
 func (v Variant) Synth(change func(awscdk.App, sluicecdk.Sluice)) (d *Deployment, err error) {
 	dir, err := os.MkdirTemp("", "synth-")
 	if err != nil {
 		return nil, err
 	}
 	d = &Deployment{
-		Variant: v.Name, Dir: filepath.Join(dir, "cdk.out"), Bootstraps: filepath.Join(dir, "bootstraps"), Definition: stepfunctions.ScaleIn, URLs: v.urls, Secrets: v.secrets,
+		Variant: v.Name, Dir: filepath.Join(dir, "cdk.out"), Bootstraps: filepath.Join(dir, "bootstraps"),
+		Definition: stepfunctions.ScaleIn, URLs: v.urls, Secrets: v.secrets,
 	}
 	path := filepath.Join(dir, "sluice.yaml")
 	if err := errors.Join(v.write(dir), writeBootstraps(d.Bootstraps)); err != nil {
@@ -179,8 +180,8 @@ func context() (map[string]any, error) {
 	return file.Context, nil
 }
 
-// hear reads what the CDK warns of and cdk-nag finds fault with, less what is answered at its construct or around it by the CDK's own
-// means (Validations.Acknowledge), which the Go edition of cdk-nag does not look at.
+// hear reads what the CDK warns of and cdk-nag finds fault with, less what is answered at its construct or around it by
+// the CDK's own means (Validations.Acknowledge), which the Go edition of cdk-nag does not look at.
 func (d *Deployment) hear(file string) error {
 	data, err := os.ReadFile(filepath.Join(d.Dir, strings.Replace(file, ".template.json", ".metadata.json", 1)))
 	if err != nil {
@@ -196,7 +197,8 @@ func (d *Deployment) hear(file string) error {
 	answered := func(path, finding string) bool {
 		for ; path != ""; path = path[:strings.LastIndexByte(path, '/')] {
 			for _, e := range said[path] {
-				if rules, ok := e.Data.(map[string]any); ok && e.Type == "aws:cdk:acknowledged-rules" && rules["Annotation::"+finding] != nil {
+				rules, _ := e.Data.(map[string]any)
+				if e.Type == "aws:cdk:acknowledged-rules" && rules["Annotation::"+finding] != nil {
 					return true
 				}
 			}
@@ -273,8 +275,11 @@ func writeBootstraps(dir string) error {
 			Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1, Shentsize: 64,
 		}
 		copy(header.Ident[:], elf.ELFMAG)
-		header.Ident[elf.EI_CLASS], header.Ident[elf.EI_DATA], header.Ident[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)
-		err := errors.Join(binary.Write(&b, binary.LittleEndian, header), binary.Write(&b, binary.LittleEndian, elf.Prog64{Type: uint32(elf.PT_LOAD)}))
+		header.Ident[elf.EI_CLASS] = byte(elf.ELFCLASS64)
+		header.Ident[elf.EI_DATA] = byte(elf.ELFDATA2LSB)
+		header.Ident[elf.EI_VERSION] = byte(elf.EV_CURRENT)
+		err := errors.Join(
+			binary.Write(&b, binary.LittleEndian, header), binary.Write(&b, binary.LittleEndian, elf.Prog64{Type: uint32(elf.PT_LOAD)}))
 		b.WriteString(name)
 		if err := errors.Join(err, write(filepath.Join(dir, name, "bootstrap"), b.Bytes())); err != nil {
 			return err

@@ -147,7 +147,8 @@ func counts(d *lab.Deployment, a alarm, field string) bool {
 // filterOf is the metric filter that makes a metric of our own; nil if none does.
 func filterOf(d *lab.Deployment, m metric) *template.Resource {
 	for _, filter := range d.Sluice.Of("AWS::Logs::MetricFilter") {
-		if filter.Text("MetricTransformations", 0, "MetricName") == m.name && filter.Text("MetricTransformations", 0, "MetricNamespace") == m.namespace {
+		made := template.Within(filter.At("MetricTransformations"), 0)
+		if template.Within(made, "MetricName") == m.name && template.Within(made, "MetricNamespace") == m.namespace {
 			return filter
 		}
 	}
@@ -187,6 +188,9 @@ func checkAlarm(t lab.T, d *lab.Deployment, a alarm) {
 			t.Errorf("%s has an expression of %d characters, more than 2048", a.ID, len(e))
 		}
 	}
+	if n := len(template.List(a.At("Metrics"))); n > 10 {
+		t.Errorf("%s has %d metrics, more than 10", a.ID, n)
+	}
 }
 
 // checkWorkerAlarms: each target's service is watched, by alarms of its own or by a query over its cluster.
@@ -211,8 +215,8 @@ func (m metric) isOf(target config.Target) bool {
 	return m.dimensions["ClusterName"] == lastPart(target.Cluster) && m.dimensions["ServiceName"] == lastPart(target.Service)
 }
 
-// queries reports whether a Metrics Insights query covers the target's service: it groups by service, and if it names clusters,
-// then this one, too.
+// queries reports whether a Metrics Insights query covers the target's service: it groups by service, and if it names
+// clusters, then this one, too.
 func queries(e, metric string, target config.Target) bool {
 	return strings.HasPrefix(e, "SELECT AVG("+metric+`) FROM SCHEMA("AWS/ECS", ClusterName, ServiceName)`) &&
 		strings.Contains(e, "GROUP BY ClusterName, ServiceName") &&
@@ -235,8 +239,8 @@ func TestWorkersQuery(t *testing.T) {
 	}
 }
 
-// known are the metrics of AWS's services that there are, with the dimension that names the resource and the resource's type. Only
-// those that are used stand here: a misspelt one is never missed, it just has no data.
+// known are the metrics of AWS's services that there are, with the dimension that names the resource and the resource's
+// type. Only those that are used stand here: a misspelt one is never missed, it just has no data.
 var known = map[string]struct {
 	dimension, resource string
 	names               []string
@@ -273,7 +277,9 @@ func missing(d *lab.Deployment, m metric) string {
 	switch filter := filterOf(d, m); {
 	case ok && !slices.Contains(k.names, m.name):
 		return "there is no such metric"
-	case ok && !slices.ContainsFunc(d.Sluice.References(m.dimensions[k.dimension]), func(r *template.Resource) bool { return r.Type == k.resource }):
+	case ok && !slices.ContainsFunc(d.Sluice.References(m.dimensions[k.dimension]), func(r *template.Resource) bool {
+		return r.Type == k.resource
+	}):
 		return fmt.Sprintf("%s %q is no resource of the template", k.dimension, m.dimensions[k.dimension])
 	case ok:
 	case filter == nil && m.namespace == namespace(d):
@@ -326,7 +332,9 @@ func checkPrice(t lab.T, d *lab.Deployment) {
 		t.Errorf("there are %d alarms to pay for, and the price is of %v", paid, billed)
 	}
 	d.Sluice.Counts(t, price.StackMetrics, "AWS::Logs::MetricFilter")
-	memory := map[string]int{scaleOut: price.ScaleOutMemory, check: price.CheckMemory, scaleIn: price.ScaleInMemory, notify: price.NotifyMemory}
+	memory := map[string]int{
+		scaleOut: price.ScaleOutMemory, check: price.CheckMemory, scaleIn: price.ScaleInMemory, notify: price.NotifyMemory,
+	}
 	for _, name := range functionNames(d) {
 		lab.Want(t, d.Function(name), memory[name], "MemorySize")
 	}

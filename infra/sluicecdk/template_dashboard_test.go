@@ -13,8 +13,8 @@ import (
 	"sluice/lab/cloud/cfn/template"
 )
 
-// What a dashboard may have: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html, and for queries
-// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html.
+// What a dashboard may have: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html, and
+// for queries https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html.
 const (
 	maxWidgets         = 500
 	maxWidgetMetrics   = 500
@@ -33,7 +33,8 @@ var observed = []string{
 	telemetry.CountToWorker, telemetry.Decisions, telemetry.ECSErrors, telemetry.RedisErrors,
 }
 
-// checkDashboard: the dashboard is within CloudWatch's limits and shows what exists. One that shows nothing tells nobody.
+// checkDashboard: the dashboard is within CloudWatch's limits and shows what exists. One that shows nothing tells
+// nobody.
 func checkDashboard(t lab.T, d *lab.Deployment) {
 	d.Sluice.Counts(t, 1, "AWS::CloudWatch::Dashboard")
 	for _, r := range d.Sluice.Of("AWS::CloudWatch::Dashboard") {
@@ -180,8 +181,8 @@ func checkQueries(t lab.T, d *lab.Deployment) {
 // titles are how outputs call the functions.
 var titles = map[string]string{scaleOut: "ScaleOut", check: "Check", scaleIn: "ScaleIn", notify: "Notify"}
 
-// checkOutputs: the command line finds everything of a deployment by the outputs of its stack alone, so that one which is missing, or
-// tells of something else, has it look at the wrong thing or at nothing.
+// checkOutputs: the command line finds everything of a deployment by the outputs of its stack alone, so that one which
+// is missing, or tells of something else, has it look at the wrong thing or at nothing.
 func checkOutputs(t lab.T, d *lab.Deployment) {
 	for id, want := range outputs(d) {
 		got := template.Text(d.Sluice.Outputs[id])

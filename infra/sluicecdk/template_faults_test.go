@@ -350,6 +350,8 @@ var faults = slices.Concat(
 			lab.Set("AWS::ECS::TaskDefinition/Api", "ContainerDefinitions.0.Environment.-", lab.Props{"Name": "DB_PASSWORD", "Value": "correct-horse"})).On("example"),
 	),
 	lab.By("cfn-lint",
+		lab.Broken("IAM takes Latin letters alone", "E3031", lab.Set(role, "Description", "What Sluice’s function may do.")),
+		lab.Broken("a description is longer than Lambda takes", "E3033", lab.Set(function, "Description", strings.Repeat("x", 257))),
 		lab.Broken("CloudWatch knows no retention of 31 days", "E3030 31 is not one of",
 			lab.Set("AWS::Logs::LogGroup/Check", "RetentionInDays", 31)),
 		lab.Broken("EC2 takes no apostrophe in the description of a security group", "E3031",

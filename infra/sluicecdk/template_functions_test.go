@@ -40,11 +40,16 @@ func functionNames(d *lab.Deployment) []string {
 	return append(slices.Clone(scalers), notify)
 }
 
-// checkFunctions: these functions and no others, since some constructs bring functions of their own, each as it has to run.
+// checkFunctions: these functions and no others, since some constructs bring functions of their own, each as it has to
+// run.
 func checkFunctions(t lab.T, d *lab.Deployment) {
 	names := functionNames(d)
+	for _, s := range d.Stacks {
+		if s.Counts(t, 0, "AWS::Lambda::Url", "AWS::Lambda::EventSourceMapping"); s != d.Sluice {
+			s.Counts(t, 0, "AWS::Lambda::Function")
+		}
+	}
 	d.Sluice.Counts(t, len(names), "AWS::Lambda::Function")
-	d.Sluice.Counts(t, 0, "AWS::Lambda::Url", "AWS::Lambda::EventSourceMapping")
 	d.Sluice.Every(t, "AWS::Lambda::Function", lab.Props{
 		"Runtime": "provided.al2023", "Architectures": []string{"arm64"}, "Handler": "bootstrap", "PackageType": lab.None(),
 		"Description": lab.Some(), "TracingConfig": lab.Props{"Mode": "Active"},
@@ -53,8 +58,8 @@ func checkFunctions(t lab.T, d *lab.Deployment) {
 	for _, name := range names {
 		tagged := lab.Props{"Tags": []lab.Props{{"Key": "sluice:function", "Value": name}}, "ReservedConcurrentExecutions": lab.None()}
 		if name == scaleOut {
-			// Two at once could each read a count, and the later one overwrite the higher of both. What others reserve is taken from
-			// all functions of the account.
+			// Two at once could each read a count, and the later one overwrite the higher of both. What others reserve
+			// is taken from all functions of the account.
 			tagged["ReservedConcurrentExecutions"] = 1
 		}
 		d.Sluice.Has(t, "AWS::Lambda::Function", tagged)
@@ -103,7 +108,8 @@ func checkAssets(t lab.T, d *lab.Deployment) {
 	}
 }
 
-// checkConfigFile: the functions need not have the file to the letter, but have to read the same in it, less what they do not read.
+// checkConfigFile: the functions need not have the file to the letter, but have to read the same in it, less what they
+// do not read.
 func checkConfigFile(t lab.T, d *lab.Deployment, path string) {
 	got, err := config.Load(path)
 	if err != nil {
@@ -213,7 +219,8 @@ func checkRetries(t lab.T, d *lab.Deployment) {
 		d.Sluice.Has(t, "AWS::Lambda::EventInvokeConfig", p)
 	}
 	limited := func(r *template.Resource, policy any, maxAge time.Duration) {
-		attempts, age := number(template.Within(policy, "MaximumRetryAttempts")), number(template.Within(policy, "MaximumEventAgeInSeconds"))
+		attempts := number(template.Within(policy, "MaximumRetryAttempts"))
+		age := number(template.Within(policy, "MaximumEventAgeInSeconds"))
 		if attempts < 1 || attempts > 185 || age < 60 || age > maxAge.Seconds() {
 			t.Errorf("%s: %v retries within %v s; by then the next sweep has done the work", r.ID, attempts, age)
 		}
@@ -266,7 +273,8 @@ var (
 	secretName = regexp.MustCompile(`(?i)(passwords?|passwd|secret_?string|auth_?token|secret_?key|api_?key|credentials?)$`)
 )
 
-// dynamic reports whether a value is a reference that CloudFormation resolves: to a secret, or to something else of the template.
+// dynamic reports whether a value is a reference that CloudFormation resolves: to a secret, or to something else of the
+// template.
 func dynamic(s string) bool { return strings.Contains(s, "{{resolve:") || strings.Contains(s, "${") }
 
 // checkSecrets looks at everything that is uploaded, and at what the synthesis writes beside it.
@@ -283,7 +291,8 @@ func checkSecrets(t lab.T, d *lab.Deployment) {
 		})
 		for _, container := range template.List(r.At("ContainerDefinitions")) { // A list of names and values.
 			for _, v := range template.List(template.Within(container, "Environment")) {
-				if name := template.Text(template.Within(v, "Name")); secretName.MatchString(name) && !dynamic(template.Text(template.Within(v, "Value"))) {
+				name, value := template.Text(template.Within(v, "Name")), template.Text(template.Within(v, "Value"))
+				if secretName.MatchString(name) && !dynamic(value) {
 					t.Errorf("%s: the variable %s is a plain text", r.ID, name)
 				}
 			}

@@ -9,7 +9,8 @@ import (
 	"sluice/lab/cloud/cfn/template"
 )
 
-// checkNetwork holds the functions to deploy.vpc. With the example they run in its VPC instead, which they know by references.
+// checkNetwork holds the functions to deploy.vpc. With the example they run in its VPC instead, which they know by
+// references.
 func checkNetwork(t lab.T, d *lab.Deployment) {
 	vpc := d.Config.Deploy.VPC
 	withRedis := d.Config.Deploy.Example != nil && d.Config.Deploy.Example.Redis != "external"
@@ -18,7 +19,8 @@ func checkNetwork(t lab.T, d *lab.Deployment) {
 	}
 	for _, name := range scalers {
 		given := d.Function(name).At("VpcConfig")
-		subnets, groups := template.Texts(template.Within(given, "SubnetIds")), template.Texts(template.Within(given, "SecurityGroupIds"))
+		subnets := template.Texts(template.Within(given, "SubnetIds"))
+		groups := template.Texts(template.Within(given, "SecurityGroupIds"))
 		switch {
 		case vpc == nil && !withRedis:
 			if given != nil {
@@ -35,7 +37,8 @@ func checkNetwork(t lab.T, d *lab.Deployment) {
 			t.Errorf("%s has the security groups %q, and deploy.vpc names none", name, groups)
 		}
 	}
-	// Without a NAT the functions reach nothing but the VPC and its endpoints, each of which costs $7 a month in each zone.
+	// Without a NAT the functions reach nothing but the VPC and its endpoints, each of which costs $7 a month in each
+	// zone.
 	need := map[string]bool{}
 	if vpc != nil && vpc.Endpoints {
 		need["ecs"] = true

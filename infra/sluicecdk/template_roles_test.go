@@ -15,8 +15,8 @@ import (
 // calls are the operations of AWS that the functions' code can reach, by function.
 var calls = sync.OnceValues(func() (map[string][]deployment.Call, error) { return deployment.Calls(testenv.Root(), nil) })
 
-// checkPermissions holds the roles of the functions to the calls that their code makes: none too many and none too few, each on what
-// sluice.yaml names, within IAM's sizes.
+// checkPermissions holds the roles of the functions to the calls that their code makes: none too many and none too few,
+// each on what sluice.yaml names, within IAM's sizes.
 func checkPermissions(t lab.T, d *lab.Deployment) {
 	called, err := calls()
 	if err != nil {
@@ -45,8 +45,9 @@ var users = []struct {
 	{"AWS::EC2::FlowLog", "vpc-flow-logs.amazonaws.com", []any{"DeliverLogsPermissionArn"}},
 }
 
-// checkRoles: each role is trusted by the one service that uses it, each function has its own, and each wildcard has its reason. There are no managed policies, which
-// allow more than is called and change by themselves, and nobody with credentials of their own.
+// checkRoles: each role is trusted by the one service that uses it, each function has its own, and each wildcard has
+// its reason. There are no managed policies, which allow more than is called and change by themselves, and nobody with
+// credentials of their own.
 func checkRoles(t lab.T, d *lab.Deployment) {
 	for _, s := range d.Stacks {
 		s.Counts(t, 0, "AWS::IAM::ManagedPolicy", "AWS::IAM::User", "AWS::IAM::Group", "AWS::IAM::AccessKey")
@@ -77,7 +78,8 @@ func checkRoles(t lab.T, d *lab.Deployment) {
 			principal, _ := template.Within(trust, 0, "Principal").(map[string]any)
 			if services[role.ID] == "" {
 				t.Errorf("%s is a role that nothing uses", role.ID)
-			} else if len(trust) != 1 || len(principal) != 1 || principal["Service"] != services[role.ID] || template.Within(trust, 0, "Action") != "sts:AssumeRole" {
+			} else if len(trust) != 1 || len(principal) != 1 || principal["Service"] != services[role.ID] ||
+				template.Within(trust, 0, "Action") != "sts:AssumeRole" {
 				t.Errorf("%s trusts %v and not %s alone", role.ID, trust, services[role.ID])
 			}
 		}
@@ -145,11 +147,12 @@ type statement struct {
 func statements(s *lab.Stack) (all []statement) {
 	add := func(in *template.Resource, role string, document any) {
 		for _, v := range template.List(template.Within(document, "Statement")) {
-			texts := func(path ...any) []string { return template.Texts(template.Within(v, path...)) }
+			at := func(path ...any) any { return template.Within(v, path...) }
 			all = append(all, statement{
-				in: in, role: role, deny: template.Within(v, "Effect") != "Allow",
-				inverse: template.Within(v, "NotAction") != nil || template.Within(v, "NotResource") != nil || template.Within(v, "NotPrincipal") != nil,
-				actions: texts("Action"), resources: texts("Resource"), services: texts("Principal", "Service"), conditions: template.Within(v, "Condition"),
+				in: in, role: role, deny: at("Effect") != "Allow",
+				inverse: at("NotAction") != nil || at("NotResource") != nil || at("NotPrincipal") != nil,
+				actions: template.Texts(at("Action")), resources: template.Texts(at("Resource")),
+				services: template.Texts(at("Principal", "Service")), conditions: at("Condition"),
 			})
 		}
 	}
@@ -216,8 +219,8 @@ func checkDeadLetters(t lab.T, d *lab.Deployment) {
 	}
 }
 
-// checkTopics: CloudWatch has to get at the topic of the alarms, or they fail in silence. So the topic has no key: AWS's own for SNS
-// does not let it in, and what alarms say goes out by plain mail anyhow.
+// checkTopics: CloudWatch has to get at the topic of the alarms, or they fail in silence. So the topic has no key:
+// AWS's own for SNS does not let it in, and what alarms say goes out by plain mail anyhow.
 func checkTopics(t lab.T, d *lab.Deployment) {
 	for _, topic := range d.Sluice.Of("AWS::SNS::Topic") {
 		if !alarmed(d.Sluice, topic) {

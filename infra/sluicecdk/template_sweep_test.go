@@ -19,7 +19,8 @@ import (
 // lastPart is the name at the end of an ARN, or the bare name.
 func lastPart(nameOrARN string) string { return nameOrARN[strings.LastIndexByte(nameOrARN, '/')+1:] }
 
-// checkRule: one rule matches what is configured on the configured bus, and invokes ScaleOut with the whole event, as it may.
+// checkRule: one rule matches what is configured on the configured bus, and invokes ScaleOut with the whole event, as
+// it may.
 func checkRule(t lab.T, d *lab.Deployment) {
 	events, function := d.Config.Events, d.Function(scaleOut)
 	d.Sluice.Counts(t, 1, "AWS::Events::Rule", "AWS::Lambda::Permission")
@@ -43,7 +44,8 @@ func checkRule(t lab.T, d *lab.Deployment) {
 		}
 		d.Sluice.Every(t, "AWS::Lambda::Permission", lab.Props{
 			"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com",
-			"FunctionName": lab.Props{"Fn::GetAtt": []string{function.ID, "Arn"}}, "SourceArn": lab.Props{"Fn::GetAtt": []string{r.ID, "Arn"}},
+			"FunctionName": lab.Props{"Fn::GetAtt": []string{function.ID, "Arn"}},
+			"SourceArn":    lab.Props{"Fn::GetAtt": []string{r.ID, "Arn"}},
 		})
 	}
 }
@@ -86,21 +88,25 @@ func tasksOf(states map[string]any) (tasks []task) {
 			seconds, _ := template.Within(state, "TimeoutSeconds").(float64)
 			tasks = append(tasks, task{name, template.Text(template.Within(state, "Resource")), seconds})
 		}
-		if inner, ok := template.Within(state, "ItemProcessor", "States").(map[string]any); ok {
-			tasks = append(tasks, tasksOf(inner)...)
+		for _, inner := range append(template.List(template.Within(state, "Branches")), template.Within(state, "ItemProcessor")) {
+			nested, _ := template.Within(inner, "States").(map[string]any)
+			tasks = append(tasks, tasksOf(nested)...)
 		}
 	}
 	return tasks
 }
 
-// checkMachine: the machine is the given one, each placeholder bound to its function, which it may invoke, logged in full.
+// checkMachine: the machine is the given one, each placeholder bound to its function, which it may invoke, logged in
+// full.
 func checkMachine(t lab.T, d *lab.Deployment) {
 	d.Sluice.Counts(t, 1, "AWS::StepFunctions::StateMachine")
 	arn := func(name string) lab.Props { return lab.Props{"Fn::GetAtt": []string{d.Function(name).ID, "Arn"}} }
 	d.Sluice.Every(t, "AWS::StepFunctions::StateMachine", lab.Props{
 		"DefinitionString": d.Definition, // Inlined, so that the template alone says what runs.
 		"DefinitionSubstitutions": lab.Props{
-			stepfunctions.CheckFunctionArn: arn(check), stepfunctions.ScaleOutFunctionArn: arn(scaleOut), stepfunctions.ScaleInFunctionArn: arn(scaleIn),
+			stepfunctions.CheckFunctionArn:    arn(check),
+			stepfunctions.ScaleOutFunctionArn: arn(scaleOut),
+			stepfunctions.ScaleInFunctionArn:  arn(scaleIn),
 		},
 		"StateMachineType":     "STANDARD", // An express workflow ends after five minutes.
 		"LoggingConfiguration": lab.Props{"Level": "ALL", "IncludeExecutionData": true},
@@ -138,7 +144,9 @@ func checkSchedules(t lab.T, d *lab.Deployment) {
 // notifySchedules are the schedules that start the function of deploy.notify, and sweepSchedules all others.
 func notifySchedules(d *lab.Deployment) []*template.Resource {
 	f := d.Function(notify)
-	return slices.DeleteFunc(d.Sluice.Of("AWS::Scheduler::Schedule"), func(r *template.Resource) bool { return f == nil || r.Text("Target", "Arn") != f.ARN() })
+	return slices.DeleteFunc(d.Sluice.Of("AWS::Scheduler::Schedule"), func(r *template.Resource) bool {
+		return f == nil || r.Text("Target", "Arn") != f.ARN()
+	})
 }
 
 func sweepSchedules(d *lab.Deployment) []*template.Resource {
@@ -155,8 +163,8 @@ func checkTiming(t lab.T, d *lab.Deployment, r *template.Resource, every time.Du
 	if state := r.Text("State"); state != "ENABLED" && state != "" {
 		t.Errorf("%s: State is %s", r.ID, state)
 	}
-	// The CDK writes the name of a schedule's group, and no reference to it, so that CloudFormation may make the schedule first, which
-	// fails, unless something else keeps them in order.
+	// The CDK writes the name of a schedule's group, and no reference to it, so that CloudFormation may make the
+	// schedule first, which fails, unless something else keeps them in order.
 	for _, g := range d.Sluice.Of("AWS::Scheduler::ScheduleGroup") {
 		if r.Text("GroupName") == g.Text("Name") || r.Text("GroupName") == g.Ref() {
 			if !after(d.Sluice, r, g, map[*template.Resource]bool{}) {
@@ -179,8 +187,8 @@ func after(s *lab.Stack, r, other *template.Resource, seen map[*template.Resourc
 		slices.ContainsFunc(template.Texts(r.DependsOn), func(id string) bool { return leads(s.Resource(id)) })
 }
 
-// cover notes which shard of the targets a schedule sees to. Check divides the targets by number, each into one shard, so that
-// each target is swept once if each shard is.
+// cover notes which shard of the targets a schedule sees to. Check divides the targets by number, each into one shard,
+// so that each target is swept once if each shard is.
 func cover(t lab.T, r *template.Resource, schedules int, covered map[int]bool) {
 	in := r.Text("Target", "Input")
 	var input struct{ Shard, Shards *int } // Pointers, since a shard that is not said is no shard 0.
@@ -208,8 +216,8 @@ var (
 	cron = regexp.MustCompile(`^cron\((\d+)(?:/(\d+))? \* \* \* \? \*\)$`)
 )
 
-// startsEvery reports whether the schedule starts with this time between two starts. A cron whose step does not divide the hour would
-// have a shorter one at its end.
+// startsEvery reports whether the schedule starts with this time between two starts. A cron whose step does not divide
+// the hour would have a shorter one at its end.
 func startsEvery(expression string, every time.Duration) bool {
 	if m := rate.FindStringSubmatch(expression); m != nil {
 		n, _ := strconv.Atoi(m[1])
@@ -280,8 +288,8 @@ func checkNotify(t lab.T, d *lab.Deployment) {
 	}
 }
 
-// notifyTopic is the ARN that messages have to go to, and the topic if the template makes it: that of deploy.notify, one of its own for
-// an address, else that of the alarms.
+// notifyTopic is the ARN that messages have to go to, and the topic if the template makes it: that of deploy.notify,
+// one of its own for an address, else that of the alarms.
 func notifyTopic(d *lab.Deployment) (arn string, made *template.Resource) {
 	if given := d.Config.Deploy.Notify; given.Topic != "" {
 		return given.Topic, nil
@@ -302,7 +310,8 @@ func notifyTopic(d *lab.Deployment) (arn string, made *template.Resource) {
 // mailedBy are the addresses that a topic mails to.
 func mailedBy(s *lab.Stack, topics ...*template.Resource) (addresses []string) {
 	for _, r := range s.Of("AWS::SNS::Subscription") {
-		if topic := s.Target(r.Text("TopicArn"), "AWS::SNS::Topic"); topic != nil && slices.Contains(topics, topic) && r.Text("Protocol") == "email" {
+		topic := s.Target(r.Text("TopicArn"), "AWS::SNS::Topic")
+		if topic != nil && slices.Contains(topics, topic) && r.Text("Protocol") == "email" {
 			addresses = append(addresses, r.Text("Endpoint"))
 		}
 	}

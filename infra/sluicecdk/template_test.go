@@ -50,8 +50,8 @@ var checks = []lab.Check{
 	{Name: "secrets", Run: checkSecrets},
 }
 
-// TestTemplates synthesizes every variant, as `cdk synth --strict` does, and holds it to all checks. The CDK, its validation rules and
-// cdk-nag find nothing either.
+// TestTemplates synthesizes every variant, as `cdk synth --strict` does, and holds it to all checks. The CDK, its
+// validation rules and cdk-nag find nothing either.
 func TestTemplates(t *testing.T) {
 	go func() { _, _ = calls() }() // Takes as long as all syntheses, and tells its error below.
 	for _, v := range lab.Variants {
@@ -164,8 +164,8 @@ func TestTheSameGivesTheSame(t *testing.T) {
 	}
 }
 
-// ignored are the rules of cfn-lint that do not hold here: the CDK writes DependsOn also where a reference says it already (W3005),
-// which does no harm.
+// ignored are the rules of cfn-lint that do not hold here: the CDK writes DependsOn also where a reference says it
+// already (W3005), which does no harm.
 const ignored = "W3005"
 
 var linter = filepath.Join(testenv.Root(), "build", "venv-infra", "bin", "cfn-lint")

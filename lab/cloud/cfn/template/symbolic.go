@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Symbolic returns the template with what only a deployment can tell as texts: what a Ref gives is ${LogicalId}, an attribute
-// ${LogicalId.Arn}, and a Join or Sub of them is the text that it makes.
+// Symbolic returns the template with what only a deployment can tell as texts: what a Ref gives is ${LogicalId}, an
+// attribute ${LogicalId.Arn}, and a Join or Sub of them is the text that it makes.
 func (t *Template) Symbolic() (*Template, error) {
 	out := &Template{Parameters: t.Parameters, Outputs: map[string]any{}, Transform: t.Transform}
 	var err error
@@ -69,7 +69,8 @@ func (t *Template) References(v any) []*Resource {
 	return slices.DeleteFunc(slices.Clone(t.Resources), func(r *Resource) bool { return !slices.Contains(ids, r.ID) })
 }
 
-// Target returns the resource of these types that a text of a symbolic template is the Ref or an attribute of; nil if it is of none.
+// Target returns the resource of these types that a text of a symbolic template is the Ref or an attribute of; nil if
+// it is of none.
 func (t *Template) Target(text string, types ...string) *Resource {
 	m := reference.FindStringSubmatch(text)
 	if m == nil || m[0] != text {

@@ -1,8 +1,8 @@
 // Package template reads CloudFormation templates: what they hold, and what the intrinsic functions in them come to.
 //
-// What a Ref or an attribute is depends on who asks, so that a Scope says it: the local cloud (package cfn) has names and ARNs of its
-// own, and for those who look at a template without deploying it there is Symbolic, by which ARNs can be compared as texts, and a
-// reference be found in them.
+// What a Ref or an attribute is depends on who asks, so that a Scope says it: the local cloud (package cfn) has names
+// and ARNs of its own, and for those who look at a template without deploying it there is Symbolic, by which ARNs can
+// be compared as texts, and a reference be found in them.
 package template
 
 import (
