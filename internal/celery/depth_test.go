@@ -14,8 +14,6 @@ func array(parts ...string) string {
 	return fmt.Sprintf("*%d\r\n%s", len(parts), strings.Join(parts, ""))
 }
 
-func bulk(text string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(text), text) }
-
 // TestMeasure holds what is made of a server's answers, word by word: of one list and what workers hold.
 func TestMeasure(t *testing.T) {
 	const one, none, all = ":1\r\n", ":0\r\n", ":1\r\n"
