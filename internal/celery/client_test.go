@@ -108,16 +108,16 @@ func TestTLSFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
 		defer func() { _ = conn.Close() }()
 		_, _ = io.WriteString(conn, "-ERR this is no TLS\r\n")
-		_, err = io.Copy(io.Discard, conn) // Until the other side closes.
-		ended <- err
+		_, _ = io.Copy(io.Discard, conn) // Until the other side closes.
 	}()
 	o := lookOptions(l.Addr().String())
 	o.TLS = &tls.Config{ServerName: "localhost"}
