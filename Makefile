@@ -97,9 +97,11 @@ endef
 # the tests run as processes of their own, has changed since.
 
 .PHONY: test
-test: build test-deps ## All tests, with the newest Celery, a real Redis and the embedded one; then test-infra.
+test: test-go test-infra ## All tests, with the newest Celery, a real Redis and the embedded one; and the deployment's.
+
+.PHONY: test-go
+test-go: build test-deps ## All but the deployment's: the developer's loop. TESTFLAGS="-run Name" for some.
 	go test -count=1 -timeout 30m $(TESTFLAGS) ./...
-	$(MAKE) test-infra
 
 .PHONY: test-infra
 test-infra: infra/node_modules build/venv-infra build/infra/shop build/infra/spread ## The deployment, down to the template; and faults planted in it that have to be found.
