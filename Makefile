@@ -210,7 +210,7 @@ $(MODULES): %: %/.package-lock.json
 
 $(MODULES:%=%/.package-lock.json): %/node_modules/.package-lock.json: %/package-lock.json
 	echo "installing npm packages in $*/node_modules"
-	cd $* && npm ci --silent --no-audit --no-fund
+	cd $* && npm ci --loglevel=error --no-audit --no-fund
 	touch $@
 
 build/tools/staticcheck: Makefile
