@@ -65,7 +65,9 @@ func TestDialTimeout(t *testing.T) {
 // A look, with its pipelines and without, takes one connection.
 func TestLookTakesOneConnection(t *testing.T) {
 	dials := &atomic.Int64{}
-	o := lookOptions(miniredis.RunT(t).Addr())
+	m := miniredis.RunT(t)
+	_, _ = m.Lpush("video", taskMessage("a", "video", nil)) // It is read by itself.
+	o := lookOptions(m.Addr())
 	o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		dials.Add(1)
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
