@@ -131,9 +131,10 @@ func (r *release) enough(v *victim) bool {
 }
 
 // nothingHeld says that no messages are held at all, so that nobody is suspected: else a target that may have workers does not go to
-// none. Of queues that a victim fetched from and the target does not have, the decision knew nothing.
+// none. Where somebody wants none (max is 0) it does, whatever is held. Of queues that a victim fetched from and the target does not have,
+// the decision knew nothing.
 func (r *release) nothingHeld() bool {
-	return r.all() && r.idle && !r.stuck && !slices.ContainsFunc(r.queues(), func(q string) bool { return !slices.Contains(r.target.Queues, q) })
+	return r.all() && r.idle && !r.stuck && !r.none && !slices.ContainsFunc(r.queues(), func(q string) bool { return !slices.Contains(r.target.Queues, q) })
 }
 
 // suspected says whether a message that was fetched before the victim was drained may still be in its hands. A message that is due

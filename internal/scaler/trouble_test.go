@@ -100,6 +100,22 @@ func TestNoneOfThoseThatMayHoldAMessage(t *testing.T) {
 	}
 }
 
+// TestAMessageComesWhileNoneIsWanted has somebody want no worker where nothing is to be done, and a message with an ETA come while they are
+// being drained: one of them has it.
+func TestAMessageComesWhileNoneIsWanted(t *testing.T) {
+	t.Parallel()
+	w := crew(t, []hand{{}, {}}, oneByOne, func(o *Options) { o.Targets[0].Limits.Max = 0 })
+	w.broker.onLook = func() {
+		if w.broker.looks == 2 {
+			w.broker.look.Fetched = []policy.Fetched{{Tag: "tag", Queue: "celery", Task: "mail", Due: start.Add(time.Minute)}}
+			w.setHeld("celery", 1)
+		}
+	}
+	if change, err := w.letGo(t); err != nil || change.Status != "draining" || w.desired("worker") != 2 {
+		t.Errorf("%+v, %v, count %d; want them to stay", change, err, w.desired("worker"))
+	}
+}
+
 // TestNoneWaitsForProtectedTasks: the application protects one of two that are empty, and it stays until that is over.
 func TestNoneWaitsForProtectedTasks(t *testing.T) {
 	t.Parallel()
