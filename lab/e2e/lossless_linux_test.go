@@ -50,7 +50,13 @@ func startCrew(t *testing.T, workers int) crew {
 func (k crew) expectSweep(what, outcome string, count int) {
 	k.t.Helper()
 	s := k.sweep()
-	for try := 1; try < 5 && s.starved() && !cmp.Equal(wanted(outcome), s.Results); try++ {
+	// A scale-in that did not see in time that its workers were empty leaves them drained to the next sweep; its own looks stand in no
+	// decision.
+	unfinished := func() bool {
+		got := s.Results["video"].Outcome
+		return outcome == "scaled in" && (got == "draining" || got == "held")
+	}
+	for try := 1; try < 5 && (s.starved() || unfinished()) && !cmp.Equal(wanted(outcome), s.Results); try++ {
 		k.t.Logf("%s: not all could be looked at in time, so once more: %+v", what, s.Execution)
 		s = k.sweep()
 	}
