@@ -44,7 +44,7 @@ func TestBounds(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	for document, want := range map[string]int{
-		``: 1, `1`: 1, `[]`: 2, `[1, 2]`: 3, `{"a": 1}`: 2, `{"a": [1], "b": 2}`: 4, `",[{"`: 1, `["\",[", 1]`: 3, `["\\", 1]`: 3, `["`: 2, `["\`: 2,
+		``: 1, `1`: 1, `[]`: 2, `[1, 2]`: 3, `{"a": 1}`: 2, `{"a": [1], "b": 2}`: 4, `",[{"`: 1, `["\",[", 1]`: 3, `["\\", 1]`: 3, `["`: 2, `["\`: 2, `[\,1]`: 3,
 	} {
 		if got := values([]byte(document)); got != want {
 			t.Errorf("%s has %d values, want %d", document, got, want)

@@ -57,7 +57,11 @@ func TestMeasure(t *testing.T) {
 			want:     few(list{read: true}, hash{len: 3, entries: []entry{{"1", false, "x"}}}),
 		},
 		"held, and not read": {hlen: one, messages: array(array(one, none), nothing), want: few(list{read: true}, hash{len: 1})},
-		"held, without end":  {hlen: one, messages: array(array(append([]string{one, all}, repeat(6001, none)...)...), nothing), want: few(list{read: true}, hash{len: 1})},
+		"held, as many as are read": {
+			hlen: ":2000\r\n", messages: array(array(append([]string{one, all}, repeat(6000, none)...)...), nothing),
+			want: few(list{read: true}, hash{len: 1, read: true, entries: make([]entry, 2000)}),
+		},
+		"held, without end": {hlen: one, messages: array(array(append([]string{one, all}, repeat(6001, none)...)...), nothing), want: few(list{read: true}, hash{len: 1})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scripts := []string{c.heads, c.messages}
