@@ -267,7 +267,8 @@ func (s swept) last(t *testing.T, target string) cloud.LogRecord {
 func (s swept) starved() bool {
 	for _, list := range s.Decisions {
 		for _, d := range list {
-			if d.Fields["unheard"] != nil || strings.Contains(fmt.Sprint(d.Fields["error"]), "deadline exceeded") {
+			if d.Fields["unheard"] != nil || strings.Contains(fmt.Sprint(d.Fields["cause"]), "in time") ||
+				strings.Contains(fmt.Sprint(d.Fields["error"]), "deadline exceeded") {
 				return true
 			}
 		}
